@@ -1,0 +1,11 @@
+//! ConvoSync's rules and formats.
+//!
+//! ```text
+//! watch ─► transcript ─► log ─► seal ─► store ─► remote         outbound
+//! restore ◄─ merge ◄─ log ◄─ seal ◄─ store ◄─ remote            inbound
+//! ```
+//!
+//! The rooms stand in the order in which they may use each other: a room imports only rooms above
+//! it (a tidy test reads this list). Nothing here is asynchronous, and nothing here watches.
+
+pub mod id;
