@@ -303,10 +303,7 @@ pub fn append_verified(path: &Path, expected_len: u64, bytes: &[u8]) -> Result<(
     file.sync_all().map_err(failed("write", path))
 }
 
-#[expect(
-    clippy::unused_io_amount,
-    reason = "one write and no second: the caller checks where and how much"
-)]
+/// Writes once and never a second time: the caller checks where it went and how much of it.
 fn write_once(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match file.write(bytes) {
