@@ -12,3 +12,4 @@ pub mod id;
 pub mod disk;
 pub mod claude;
 pub mod transcript;
+pub mod log;
