@@ -9,4 +9,6 @@
 //! it (a tidy test reads this list). Nothing here is asynchronous, and nothing here watches.
 
 pub mod id;
+pub mod disk;
+pub mod claude;
 pub mod protocol;
