@@ -10,5 +10,6 @@
 
 pub mod id;
 pub mod disk;
+pub mod config;
 pub mod claude;
 pub mod protocol;
