@@ -9,4 +9,7 @@
 //! it (a tidy test reads this list). Nothing here is asynchronous, and nothing here watches.
 
 pub mod id;
+pub mod disk;
+pub mod config;
+pub mod claude;
 pub mod protocol;
