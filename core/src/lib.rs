@@ -10,6 +10,7 @@
 
 pub mod id;
 pub mod disk;
+pub mod config;
 pub mod claude;
 pub mod transcript;
 pub mod log;
