@@ -13,3 +13,4 @@ pub mod disk;
 pub mod claude;
 pub mod transcript;
 pub mod log;
+pub mod restore;
