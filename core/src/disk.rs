@@ -142,6 +142,18 @@ pub fn private_dir(path: &Path) -> Result<(), DiskError> {
     Ok(())
 }
 
+/// Makes the directory `path` and its parents where they are missing, and leaves what is there as it is.
+///
+/// # Errors
+/// What the operating system says.
+pub fn make_dirs(path: &Path) -> Result<(), DiskError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIR_MODE)
+        .create(path)
+        .map_err(failed("make directory", path))
+}
+
 /// Makes the directory `path` if it is missing; its parent must be there. Unlike [`private_dir`] it
 /// leaves an existing directory as it is: for directories that are Claude Code's.
 ///

@@ -16,7 +16,7 @@ mod cursor;
 mod read;
 
 pub use cursor::{Break, Cursor, Growth, Piece, TAIL_MAX};
-pub use read::{Look, Stat, digest_of, digests_at, last_newline, stream};
+pub use read::{Look, Stat, Survey, digest_of, last_newline, stream, survey};
 
 // TO BE REPLACED by `seal::LogState`, `seal::CHUNK_RAW_MAX` and `seal::PREFIX_MAX` when that room is merged.
 pub use stand_in::{CHUNK_RAW_MAX, LogState, PREFIX_MAX};

@@ -63,7 +63,10 @@ pub fn stream(
     let mut block = vec![0; block_size(range.end.saturating_sub(at))];
     while at < range.end {
         let wanted = block_size(range.end - at);
-        let count = read_some(file, &mut block[..wanted], at)?;
+        let count = read_or_end(file, &mut block[..wanted], at)?;
+        if count == 0 {
+            return Err(LogError::Changed { at });
+        }
         each(&block[..count]);
         at += count as u64;
     }
@@ -74,10 +77,13 @@ fn block_size(left: u64) -> usize {
     usize::try_from(left).unwrap_or(BLOCK).min(BLOCK)
 }
 
-fn read_some(file: &mut impl Read, block: &mut [u8], at: u64) -> Result<usize, LogError> {
+fn read_or_end(
+    file: &mut (impl Read + ?Sized),
+    block: &mut [u8],
+    at: u64,
+) -> Result<usize, LogError> {
     loop {
         match file.read(block) {
-            Ok(0) => return Err(LogError::Changed { at }),
             Ok(count) => return Ok(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err(LogError::Read { at, source }),
@@ -122,34 +128,69 @@ pub fn last_newline(
 pub fn digest_of(file: &mut (impl Read + Seek), range: Range<u64>) -> Result<Digest, LogError> {
     let mut sum = Sha256::new();
     stream(file, range, &mut |block| sum.update(block))?;
-    Ok(Digest(sum.finalize().into()))
+    Ok(finish(sum))
 }
 
-/// Computes the digests of several beginnings of one stream in a single pass; the lengths must
-/// ascend. Also returns the digest and the length of all of it.
+/// What one pass over a whole stream finds: enough to compare it with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// Its length in bytes.
+    pub length: u64,
+    /// The digest of all of it.
+    pub content: Digest,
+    /// Where its complete lines end: just after the last newline.
+    pub complete: u64,
+    /// The digest of its complete lines.
+    pub complete_content: Digest,
+    /// The lengths that were asked for and are not beyond the end, with the digests of so much of it.
+    beginnings: Vec<(u64, Digest)>,
+}
+
+impl Survey {
+    /// The digest of the first `length` bytes, if that length is known.
+    pub fn digest_at(&self, length: u64) -> Option<Digest> {
+        let known = [
+            (self.length, self.content),
+            (self.complete, self.complete_content),
+            (0, Digest::of(&[])),
+        ];
+        known
+            .iter()
+            .chain(&self.beginnings)
+            .find(|(at, _)| *at == length)
+            .map(|(_, digest)| *digest)
+    }
+}
+
+/// Reads a whole stream once; also computes the digests of its beginnings of the given `lengths`.
 ///
 /// # Errors
-/// What reading says; a length beyond the end gives no digest.
-pub fn digests_at(
-    reader: &mut dyn Read,
-    lengths: &[u64],
-) -> Result<(Vec<Digest>, Digest, u64), LogError> {
-    let (mut sum, mut at, mut digests) = (Sha256::new(), 0, Vec::new());
+/// What reading says.
+pub fn survey(reader: &mut dyn Read, lengths: &[u64]) -> Result<Survey, LogError> {
+    let (mut sum, mut at, mut beginnings) = (Sha256::new(), 0, Vec::new());
+    let (mut complete, mut complete_sum) = (0, sum.clone());
     let mut block = vec![0; BLOCK];
     loop {
-        while lengths.get(digests.len()) == Some(&at) {
-            digests.push(Digest(sum.clone().finalize().into()));
+        let next = lengths.iter().copied().filter(|length| *length > at).min();
+        let wanted = next.map_or(BLOCK, |next| block_size(next - at));
+        let count = read_or_end(reader, &mut block[..wanted], at)?;
+        if count == 0 {
+            let (content, complete_content) = (finish(sum), finish(complete_sum));
+            return Ok(Survey { length: at, content, complete, complete_content, beginnings });
         }
-        let left = lengths.get(digests.len()).map_or(BLOCK, |next| block_size(next - at));
-        match read_some(&mut &mut *reader, &mut block[..left], at) {
-            Ok(count) => {
-                sum.update(&block[..count]);
-                at += count as u64;
-            }
-            Err(LogError::Changed { .. }) => {
-                return Ok((digests, Digest(sum.finalize().into()), at));
-            }
-            Err(error) => return Err(error),
+        let lines = memrchr(b'\n', &block[..count]).map_or(0, |index| index + 1);
+        sum.update(&block[..lines]);
+        if lines > 0 {
+            (complete, complete_sum) = (at + lines as u64, sum.clone());
+        }
+        sum.update(&block[lines..count]);
+        at += count as u64;
+        if next == Some(at) {
+            beginnings.push((at, finish(sum.clone())));
         }
     }
+}
+
+fn finish(sum: Sha256) -> Digest {
+    Digest(sum.finalize().into())
 }

@@ -372,11 +372,18 @@ fn the_last_newline_is_found_in_any_block() {
 }
 
 #[test]
-fn digests_of_beginnings_are_computed_in_one_pass() {
-    let bytes = [7; 3000];
-    let (some, all, length) = digests_at(&mut &bytes[..], &[0, 10, 10, 3000, 4000]).unwrap();
-    assert_eq!(some, [&bytes[..0], &bytes[..10], &bytes[..10], &bytes].map(Digest::of));
-    assert_eq!((all, length), (Digest::of(&bytes), 3000));
+fn a_survey_knows_the_digests_of_beginnings_and_of_complete_lines() {
+    let mut bytes = vec![7; 3 << 20];
+    bytes[2 << 20] = b'\n';
+    let lengths = [1 << 21, 10, 10, 0, bytes.len() as u64, 1 << 30];
+    let found = survey(&mut bytes.as_slice(), &lengths).unwrap();
+    assert_eq!((found.length, found.complete), (3 << 20, (2 << 20) + 1));
+    assert_eq!(found.complete_content, Digest::of(complete(&bytes)));
+    for length in [0, 10, 1 << 21, found.complete, found.length] {
+        let expected = Digest::of(&bytes[..usize::try_from(length).unwrap()]);
+        assert_eq!(found.digest_at(length), Some(expected), "{length}");
+    }
+    assert_eq!((found.digest_at(11), found.digest_at(1 << 30)), (None, None));
 }
 
 #[test]
