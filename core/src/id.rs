@@ -73,7 +73,9 @@ pub enum IdError {
         digits: usize,
     },
     /// A session id that cannot be a file name on every platform.
-    #[error("`{0}` cannot name a session: it must be 1 to 128 bytes, without separators or control characters, and not start with a dot")]
+    #[error(
+        "`{0}` cannot name a session: it must be 1 to 128 bytes, without separators or control characters, and not start with a dot"
+    )]
     BadSession(String),
 }
 
@@ -235,7 +237,11 @@ impl FromStr for SessionId {
             || text.starts_with('.')
             || text.ends_with(['.', ' '])
             || text.chars().any(bad);
-        if refused { Err(IdError::BadSession(text.chars().take(80).collect())) } else { Ok(Self(text.to_owned())) }
+        if refused {
+            Err(IdError::BadSession(text.chars().take(80).collect()))
+        } else {
+            Ok(Self(text.to_owned()))
+        }
     }
 }
 
@@ -266,7 +272,9 @@ impl fmt::Debug for SessionId {
 }
 
 /// Which of a session's files a log holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// `<slug>/<id>.jsonl`; the path is empty.
@@ -278,7 +286,9 @@ pub enum Role {
 }
 
 /// One file of a session: its role and its path, which is relative and uses `/`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct LogId {
     /// Which kind of file it is.
     pub role: Role,
@@ -312,10 +322,13 @@ mod tests {
 
     #[test]
     fn a_session_id_is_one_harmless_file_name() {
-        for text in ["", ".", "..", ".git", "a/b", "a\\b", "C:x", "a\nb", "nul\0", "x.", &"a".repeat(129)] {
+        for text in
+            ["", ".", "..", ".git", "a/b", "a\\b", "C:x", "a\nb", "nul\0", "x.", &"a".repeat(129)]
+        {
             assert!(text.parse::<SessionId>().is_err(), "{text:?}");
         }
-        for text in ["4d5611e5-241a-462a-8d15-5122611a9569", "agent-a2898e3", "日本", "with space"] {
+        for text in ["4d5611e5-241a-462a-8d15-5122611a9569", "agent-a2898e3", "日本", "with space"]
+        {
             assert!(text.parse::<SessionId>().is_ok(), "{text:?}");
         }
     }

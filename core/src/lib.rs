@@ -9,3 +9,9 @@
 //! it (a tidy test reads this list). Nothing here is asynchronous, and nothing here watches.
 
 pub mod id;
+pub mod disk;
+pub mod config;
+pub mod claude;
+pub mod transcript;
+pub mod log;
+pub mod protocol;

@@ -1,1 +1,2 @@
-//! stub
+//! The ConvoSync daemon.
+pub mod engine;

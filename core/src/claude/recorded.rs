@@ -1,0 +1,67 @@
+//! The place a transcript was recorded at, read from as little of it as possible.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::line::{Lines, objects, string, text_of};
+use crate::disk;
+
+/// How far into a transcript its `cwd` is looked for: beyond many pasted images.
+const SEARCH_MAX: u64 = 64 << 20;
+/// How much is read at once: most transcripts name their `cwd` within it.
+const BLOCK: usize = 64 << 10;
+
+/// Returns the first working directory a transcript names.
+pub fn recorded_cwd(path: &Path) -> Option<PathBuf> {
+    let mut file = disk::open_regular(path).ok()?.take(SEARCH_MAX);
+    let (mut lines, mut found, mut block) = (Lines::default(), None, vec![0; BLOCK]);
+    while found.is_none() {
+        let count = file.read(&mut block).ok().filter(|count| *count > 0)?;
+        lines.push(&block[..count], &mut |line| {
+            if found.is_none() {
+                found = line.and_then(cwd_in);
+            }
+        });
+    }
+    found
+}
+
+fn cwd_in(line: &[u8]) -> Option<PathBuf> {
+    let text = text_of(line);
+    let named = |[cwd]: &[Option<&serde_json::value::RawValue>; 1]| cwd.and_then(string);
+    objects(&text, &["cwd"])
+        .values
+        .iter()
+        .find_map(named)
+        .filter(|cwd| !cwd.is_empty())
+        .map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_cwd(content: &[u8], expected: Option<&str>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        disk::write_atomic(&path, content).unwrap();
+        assert_eq!(recorded_cwd(&path), expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn the_first_recorded_directory_is_found_behind_damage_and_other_lines() {
+        check_cwd(b"", None);
+        check_cwd(b"{\"cwd\":\"/a\"}\n{\"cwd\":\"/b\"}\n", Some("/a"));
+        check_cwd(b"\0\0\n{\"type\":\"summary\"}\n{\"x\":{\"cwd\":\"/no\"}}\n{\"cwd\":\"\"}\n{\"cwd\":\"/b\"}\n", Some("/b"));
+        check_cwd(b"{\"cwd\":\"/torn\"}", None);
+        let mut long = vec![b'x'; 9 << 20];
+        long.extend_from_slice(b"\n{\"cwd\":\"/a\"}\n");
+        check_cwd(&long, Some("/a"));
+    }
+
+    #[test]
+    fn what_is_not_a_file_has_none() {
+        assert_eq!(recorded_cwd(Path::new("/nowhere/at/all")), None);
+        assert_eq!(recorded_cwd(Path::new("/")), None);
+    }
+}

@@ -1,0 +1,383 @@
+//! The configuration file as it was typed.
+//!
+//! One list of keys serves for reading, for `config show` and for the defaults: the fields below.
+
+use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
+
+use jiff::SignedDuration;
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use toml::Spanned;
+
+use super::nearest::nearest;
+use super::{Codec, Config, LogLevel};
+
+/// So many folders of Claude Code at most: each costs file watches.
+const ROOTS_MAX: usize = 16;
+/// So many patterns at most: each is compared with every project.
+const EXCLUDE_MAX: usize = 256;
+
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// Below a tenth of a second every line would be a save.
+const IDLE_AFTER: RangeInclusive<i64> = 100..=HOUR;
+/// Rarer than daily would lose a day.
+const SAVE_AT_LEAST_EVERY: RangeInclusive<i64> = SECOND..=DAY;
+/// A scan of 200 000 files takes most of a second; an hour is what a lost event may cost.
+const RESCAN_EVERY: RangeInclusive<i64> = SECOND..=HOUR;
+/// `git status` of a large repository takes a second.
+const CODE_CHECK_EVERY: RangeInclusive<i64> = SECOND..=HOUR;
+/// Longer than a week is no longer recent.
+const RECENT: RangeInclusive<i64> = 0..=7 * DAY;
+/// Zero pushes every save at once.
+const PUSH_AT_MOST_EVERY: RangeInclusive<i64> = 0..=DAY;
+/// Hosts limit how often they are asked.
+const POLL_EVERY: RangeInclusive<i64> = SECOND..=DAY;
+/// Less than a second starts no ssh connection; an hour holds up everything else.
+const GIT_DEADLINE: RangeInclusive<i64> = SECOND..=HOUR;
+
+/// What is wrong, and at which byte.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) at: usize,
+    pub(super) what: What,
+}
+
+/// What is wrong.
+#[derive(Debug)]
+pub(super) enum What {
+    Syntax(String),
+    Key { key: String, suggestion: Option<String> },
+    Value { key: Option<String>, message: String, suggestion: Option<String> },
+}
+
+fn bad_value(key: &str, span: &Range<usize>, message: String) -> Wrong {
+    let what = What::Value { key: Some(key.to_owned()), message, suggestion: None };
+    Wrong { at: span.start, what }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawConfig {
+    claude: RawClaude,
+    save: RawSave,
+    watch: RawWatch,
+    store: RawStore,
+    fetch: RawFetch,
+    git: RawGit,
+    log: RawLog,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawClaude {
+    roots: Spanned<Vec<Spanned<String>>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSave {
+    idle_after: Spanned<Duration>,
+    save_at_least_every: Spanned<Duration>,
+    codec: Codec,
+    exclude: Spanned<Vec<Spanned<String>>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawWatch {
+    events: bool,
+    rescan_every: Spanned<Duration>,
+    code_check_every: Spanned<Duration>,
+    recent: Spanned<Duration>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStore {
+    remote: Spanned<String>,
+    push_at_most_every: Spanned<Duration>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawFetch {
+    poll_every: Spanned<Duration>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawGit {
+    program: Spanned<String>,
+    deadline: Spanned<Duration>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLog {
+    level: LogLevel,
+}
+
+impl From<&Config> for RawConfig {
+    fn from(config: &Config) -> Self {
+        let program = config.git_program.as_ref().map(|path| path.to_string_lossy().into_owned());
+        Self {
+            claude: RawClaude { roots: unplaced_list(&config.claude_roots) },
+            save: RawSave {
+                idle_after: unplaced(Duration(config.idle_after_ms)),
+                save_at_least_every: unplaced(Duration(config.save_at_least_every_ms)),
+                codec: config.codec,
+                exclude: unplaced_list(&config.exclude),
+            },
+            watch: RawWatch {
+                events: config.events,
+                rescan_every: unplaced(Duration(config.rescan_every_ms)),
+                code_check_every: unplaced(Duration(config.code_check_every_ms)),
+                recent: unplaced(Duration(config.recent_ms)),
+            },
+            store: RawStore {
+                remote: unplaced(config.store_remote.clone().unwrap_or_default()),
+                push_at_most_every: unplaced(Duration(config.push_at_most_every_ms)),
+            },
+            fetch: RawFetch { poll_every: unplaced(Duration(config.poll_every_ms)) },
+            git: RawGit {
+                program: unplaced(program.unwrap_or_default()),
+                deadline: unplaced(Duration(config.git_deadline_ms)),
+            },
+            log: RawLog { level: config.log_level },
+        }
+    }
+}
+
+/// Wraps a value that stands in no file.
+fn unplaced<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
+}
+
+fn unplaced_list(values: &[String]) -> Spanned<Vec<Spanned<String>>> {
+    unplaced(values.iter().cloned().map(unplaced).collect())
+}
+
+/// A section or key that is not in the file has its default.
+macro_rules! default_from_config {
+    ($($section:ty => $field:ident),*) => {$(
+        impl Default for $section {
+            fn default() -> Self {
+                RawConfig::default().$field
+            }
+        }
+    )*};
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self::from(&Config::default())
+    }
+}
+
+default_from_config!(
+    RawClaude => claude, RawSave => save, RawWatch => watch, RawStore => store,
+    RawFetch => fetch, RawGit => git, RawLog => log
+);
+
+/// Reads the text of a configuration file.
+pub(super) fn parse(text: &str) -> Result<RawConfig, Wrong> {
+    let at = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    if let Err(error) = text.parse::<toml::Table>() {
+        return Err(Wrong { at: at(&error), what: What::Syntax(error.message().to_owned()) });
+    }
+    toml::from_str(text).map_err(|error| Wrong {
+        at: at(&error),
+        what: describe(error.message(), line_at(text, at(&error))),
+    })
+}
+
+fn line_at(text: &str, at: usize) -> &str {
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    text[start..].lines().next().unwrap_or_default()
+}
+
+/// Turns serde's message into ours: it names the key or word in backticks, then what was expected.
+fn describe(message: &str, line: &str) -> What {
+    let mut words = message.split('`').skip(1).step_by(2);
+    let typed = words.next().unwrap_or_default();
+    let meant = nearest(typed, words).map(|word| format!("did you mean `{word}`?"));
+    if message.starts_with("unknown field") {
+        let suggestion = meant.or_else(|| home_section(typed));
+        return What::Key { key: typed.to_owned(), suggestion };
+    }
+    let key = line.split_once('=').map(|(key, _)| key.trim().to_owned());
+    let message = match message.strip_prefix("unknown variant") {
+        Some(rest) => format!(
+            "{} is not possible{}",
+            rest.split(',').next().unwrap_or(rest).trim(),
+            expected(rest)
+        ),
+        None => message.to_owned(),
+    };
+    What::Value { key, message, suggestion: meant }
+}
+
+fn expected(rest: &str) -> String {
+    rest.split_once(',').map(|(_, expected)| format!(",{expected}")).unwrap_or_default()
+}
+
+/// Says where a key belongs that was put into the wrong section.
+fn home_section(key: &str) -> Option<String> {
+    let known: toml::Table = Config::default().to_toml().parse().ok()?;
+    known
+        .iter()
+        .find(|(_, section)| section.get(key).is_some())
+        .map(|(section, _)| format!("`{key}` belongs to the section `[{section}]`"))
+}
+
+impl RawConfig {
+    /// Decides what the file means.
+    pub(super) fn check(self) -> Result<Config, Wrong> {
+        Ok(Config {
+            claude_roots: rooted_paths("claude.roots", self.claude.roots)?,
+            idle_after_ms: within("save.idle_after", &self.save.idle_after, IDLE_AFTER)?,
+            save_at_least_every_ms: within(
+                "save.save_at_least_every",
+                &self.save.save_at_least_every,
+                SAVE_AT_LEAST_EVERY,
+            )?,
+            codec: self.save.codec,
+            exclude: patterns("save.exclude", self.save.exclude)?,
+            events: self.watch.events,
+            rescan_every_ms: within("watch.rescan_every", &self.watch.rescan_every, RESCAN_EVERY)?,
+            code_check_every_ms: within(
+                "watch.code_check_every",
+                &self.watch.code_check_every,
+                CODE_CHECK_EVERY,
+            )?,
+            recent_ms: within("watch.recent", &self.watch.recent, RECENT)?,
+            store_remote: remote("store.remote", self.store.remote)?,
+            push_at_most_every_ms: within(
+                "store.push_at_most_every",
+                &self.store.push_at_most_every,
+                PUSH_AT_MOST_EVERY,
+            )?,
+            poll_every_ms: within("fetch.poll_every", &self.fetch.poll_every, POLL_EVERY)?,
+            git_program: program("git.program", self.git.program)?,
+            git_deadline_ms: within("git.deadline", &self.git.deadline, GIT_DEADLINE)?,
+            log_level: self.log.level,
+        })
+    }
+}
+
+fn within(key: &str, value: &Spanned<Duration>, bounds: RangeInclusive<i64>) -> Result<i64, Wrong> {
+    let Duration(ms) = *value.get_ref();
+    if bounds.contains(&ms) {
+        return Ok(ms);
+    }
+    let (min, max) = (Duration(*bounds.start()), Duration(*bounds.end()));
+    let message =
+        format!("`{}` is not between `{}` and `{}`", Duration(ms).text(), min.text(), max.text());
+    Err(bad_value(key, &value.span(), message))
+}
+
+fn limited(
+    key: &str,
+    list: Spanned<Vec<Spanned<String>>>,
+    max: usize,
+) -> Result<Vec<Spanned<String>>, Wrong> {
+    let (count, span) = (list.get_ref().len(), list.span());
+    if count > max {
+        return Err(bad_value(key, &span, format!("{count} entries are more than {max}")));
+    }
+    Ok(list.into_inner())
+}
+
+/// Whether a path means the same wherever the daemon was started.
+fn is_rooted(path: &str) -> bool {
+    path.starts_with('/') || path == "~" || path.starts_with("~/")
+}
+
+fn rooted_paths(key: &str, list: Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Wrong> {
+    let check = |path: Spanned<String>| {
+        let span = path.span();
+        let path = path.into_inner();
+        if is_rooted(&path) {
+            Ok(path)
+        } else {
+            Err(bad_value(key, &span, format!("`{path}` begins neither with `/` nor with `~/`")))
+        }
+    };
+    limited(key, list, ROOTS_MAX)?.into_iter().map(check).collect()
+}
+
+fn patterns(key: &str, list: Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Wrong> {
+    let check = |pattern: Spanned<String>| {
+        if pattern.get_ref().chars().all(|c| c == '/') {
+            let message = "an empty pattern would leave out everything".to_owned();
+            return Err(bad_value(key, &pattern.span(), message));
+        }
+        Ok(pattern.into_inner())
+    };
+    limited(key, list, EXCLUDE_MAX)?.into_iter().map(check).collect()
+}
+
+fn remote(key: &str, value: Spanned<String>) -> Result<Option<String>, Wrong> {
+    let text = value.get_ref();
+    if text.starts_with('-') || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        let message = "this is not the address of a git repository".to_owned();
+        return Err(bad_value(key, &value.span(), message));
+    }
+    Ok(Some(value.into_inner()).filter(|text| !text.is_empty()))
+}
+
+fn program(key: &str, value: Spanned<String>) -> Result<Option<PathBuf>, Wrong> {
+    let text = value.get_ref();
+    if !text.is_empty() && !text.starts_with('/') {
+        let message = format!("`{text}` is not an absolute path");
+        return Err(bad_value(key, &value.span(), message));
+    }
+    Ok(Some(value.into_inner()).filter(|text| !text.is_empty()).map(PathBuf::from))
+}
+
+/// A length of time in milliseconds, typed like "30s", "5m" or "1h 30m".
+#[derive(Debug, Clone, Copy)]
+struct Duration(i64);
+
+impl Duration {
+    fn text(self) -> String {
+        format!("{:#}", SignedDuration::from_millis(self.0))
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DurationVisitor)
+    }
+}
+
+struct DurationVisitor;
+
+impl Visitor<'_> for DurationVisitor {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a duration like \"30s\" or \"5m\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+        let refuse = || E::custom(format!("`{text}` is not a duration like \"30s\" or \"5m\""));
+        let duration: SignedDuration = text.parse().map_err(|_| refuse())?;
+        i64::try_from(duration.as_millis()).map(Duration).map_err(|_| refuse())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Duration, E> {
+        Err(E::custom(format!("{number} has no unit: write \"{number}s\" for seconds")))
+    }
+}

@@ -1,0 +1,406 @@
+//! What the daemon answers.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DeviceId, SessionId, VaultId};
+
+/// Answer of `hello`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HelloReply {
+    /// The daemon's protocol.
+    pub protocol: u32,
+    /// The daemon's version.
+    pub version: String,
+    /// The daemon's process.
+    pub pid: u32,
+    /// Whether this device has keys.
+    pub initialised: bool,
+}
+
+/// Answer of `init` and `recover`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InitReply {
+    /// The vault this device now belongs to.
+    pub vault: VaultId,
+    /// This device.
+    pub device: DeviceId,
+    /// Where the keys lie.
+    pub keys: PathBuf,
+}
+
+/// Answer of `key-export`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct KeyExportReply {
+    /// The text of the export: keys in the clear.
+    pub text: String,
+}
+
+/// Answer of `enable` and `disable`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EnableReply {
+    /// What changed, one entry a project.
+    pub projects: Vec<EnabledProject>,
+}
+
+/// One project that was enabled or disabled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EnabledProject {
+    /// Its folder on this device.
+    pub root: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// The remote's address, without credentials.
+    pub remote: Option<String>,
+    /// Sessions found there.
+    pub sessions: u32,
+    /// What the probe found out: "custom refs", "branches only", or why not.
+    pub probe: Option<ProbeResult>,
+}
+
+/// Answer of `probe`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProbeReply {
+    /// One entry a remote.
+    pub results: Vec<ProbeResult>,
+}
+
+/// Whether a remote can be pushed to from the daemon's own environment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProbeResult {
+    /// The remote's address, without credentials.
+    pub remote: String,
+    /// Whether a ref was pushed, read back and deleted.
+    pub works: bool,
+    /// Whether only branches are accepted, so that ours shows among them.
+    pub branches_only: bool,
+    /// Why it does not work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Answer of `status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// The daemon's version.
+    pub version: String,
+    /// Whether this device has keys.
+    pub initialised: bool,
+    /// This device's name.
+    pub device: Option<String>,
+    /// The vault.
+    pub vault: Option<VaultId>,
+    /// The project of the directory asked about, if it is enabled.
+    pub here: Option<PathBuf>,
+    /// Every enabled project.
+    pub projects: Vec<ProjectStatus>,
+    /// Other devices as last seen.
+    pub devices: Vec<DeviceStatus>,
+    /// How transcripts are noticed: "watching" or why by rescan.
+    pub watching: Vec<RootStatus>,
+    /// What is wrong, newest first.
+    pub problems: Vec<Problem>,
+    /// When this answer was put together, in Unix milliseconds.
+    pub at_ms: i64,
+}
+
+/// How one Claude root is looked after.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RootStatus {
+    /// The folder.
+    pub root: PathBuf,
+    /// "events", or "rescan only".
+    pub mode: String,
+    /// Why not by events, or why not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Transcripts found.
+    pub sessions: u32,
+    /// Files that are left out, with the reason.
+    pub skipped: Vec<SkippedFile>,
+}
+
+/// A file that is not saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedFile {
+    /// Which.
+    pub path: PathBuf,
+    /// Why not.
+    pub reason: String,
+}
+
+/// How one project stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProjectStatus {
+    /// Its folder.
+    pub root: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// The remote's address, without credentials.
+    pub remote: Option<String>,
+    /// Sessions known here.
+    pub sessions: u32,
+    /// Sessions with unsaved lines or unsaved repository changes.
+    pub unsaved: u32,
+    /// Where the last save stands.
+    pub sync: SyncState,
+    /// When the remote last proved to hold everything, in Unix milliseconds.
+    pub on_remote_ms: Option<i64>,
+    /// When a save was last made, in Unix milliseconds.
+    pub saved_ms: Option<i64>,
+    /// When the remote was last asked for news.
+    pub listed_ms: Option<i64>,
+    /// Bytes sent to the remote since the daemon started.
+    pub sent: u64,
+    /// Bytes received from it.
+    pub received: u64,
+    /// Why it does not get through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// Where what was saved has got to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyncState {
+    /// Nothing was saved yet.
+    Empty,
+    /// The remote was read back and holds everything that is saved here.
+    OnRemote,
+    /// Saved here; on its way or waiting for the next try.
+    SavedLocally,
+    /// The remote refuses until somebody acts.
+    Stuck,
+}
+
+/// Something wrong, with the way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What, and where.
+    pub message: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Since when, in Unix milliseconds.
+    pub since_ms: i64,
+}
+
+/// A device of the vault as last seen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceStatus {
+    /// Which.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// desktop, laptop, phone, tablet or server.
+    pub kind: String,
+    /// Whether it is this one.
+    pub this: bool,
+    /// When it last saved, in Unix milliseconds.
+    pub at_ms: i64,
+    /// How many sessions it holds.
+    pub sessions: u32,
+}
+
+/// Answer of `save`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SaveReply {
+    /// The session as it now stands.
+    pub session: SessionInfo,
+    /// Whether anything new had to be saved.
+    pub changed: bool,
+    /// New messages in this save.
+    pub new_messages: u32,
+    /// Sealed bytes of this save.
+    pub sealed_bytes: u64,
+    /// Where it has got to.
+    pub sync: SyncState,
+    /// Why it is not on the remote yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// Answer of `list`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListReply {
+    /// Newest first.
+    pub sessions: Vec<SessionInfo>,
+    /// When the remotes were last asked, in Unix milliseconds; the oldest of several.
+    pub listed_ms: Option<i64>,
+    /// Remotes that could not be asked, or refs that were refused.
+    pub problems: Vec<Problem>,
+}
+
+/// One session as people see it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionInfo {
+    /// Its id.
+    pub session: SessionId,
+    /// The first eight characters.
+    pub short: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// The message of its last save.
+    pub message: Option<String>,
+    /// The name of the project.
+    pub project: String,
+    /// The project's folder on this device, if there is one.
+    pub root: Option<PathBuf>,
+    /// Who saved it last.
+    pub device: DeviceId,
+    /// That device's name.
+    pub device_name: String,
+    /// That device's kind.
+    pub device_kind: String,
+    /// Whether that is this device.
+    pub this_device: bool,
+    /// The number of its last save.
+    pub save: u32,
+    /// When that was, in Unix milliseconds.
+    pub at_ms: i64,
+    /// Messages so far.
+    pub messages: u32,
+    /// Bytes of all its files, to the last newline.
+    pub total_bytes: u64,
+    /// Lines that do not parse; they are saved all the same.
+    pub malformed: u32,
+    /// Branch at the last save.
+    pub branch: Option<String>,
+    /// Commit at the last save.
+    pub commit: Option<String>,
+    /// Whether the work tree had uncommitted changes.
+    pub dirty: bool,
+    /// Working directory, relative to the project's folder.
+    pub subdirectory: String,
+    /// Whether it runs here now.
+    pub live: bool,
+    /// Whether the remote holds this state; `None` for other devices' sessions.
+    pub on_remote: Option<bool>,
+    /// Claude Code's version.
+    pub client: Option<String>,
+    /// The model last used.
+    pub model: Option<String>,
+}
+
+/// Answer of `show`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShowReply {
+    /// The session.
+    pub session: SessionInfo,
+    /// Its saves, newest first.
+    pub saves: Vec<SaveInfo>,
+    /// Its files.
+    pub files: Vec<FileInfo>,
+}
+
+/// One save of a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SaveInfo {
+    /// Its number.
+    pub save: u32,
+    /// When, in Unix milliseconds.
+    pub at_ms: i64,
+    /// Who made it.
+    pub device: DeviceId,
+    /// What the user said about it.
+    pub message: Option<String>,
+    /// Messages so far.
+    pub messages: u32,
+    /// Branch then.
+    pub branch: Option<String>,
+    /// Commit then.
+    pub commit: Option<String>,
+    /// Whether there were uncommitted changes.
+    pub dirty: bool,
+}
+
+/// One file of a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileInfo {
+    /// Path relative to the project's folder among the transcripts.
+    pub path: String,
+    /// Saved bytes.
+    pub length: u64,
+    /// SHA-256 of them, in hex.
+    pub sha256: String,
+}
+
+/// Answer of `read`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReadReply {
+    /// Messages of this page.
+    pub messages: Vec<ShownMessage>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// One message as text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShownMessage {
+    /// "user", "assistant" or "tool".
+    pub role: String,
+    /// The time in the transcript, as it stands there.
+    pub at: Option<String>,
+    /// The text; data from a transcript, to be cleaned before printing.
+    pub text: String,
+}
+
+/// Answer of `resume`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResumeReply {
+    /// What was resumed.
+    pub session: SessionInfo,
+    /// What was done, or would be done in a dry run.
+    pub action: ResumeAction,
+    /// The main transcript on this device.
+    pub transcript: PathBuf,
+    /// Where `claude --resume` has to be started.
+    pub directory: PathBuf,
+    /// Messages that are new on this device.
+    pub new_messages: u32,
+    /// Bytes received for it.
+    pub received: u64,
+    /// Files of the session, restored or already there.
+    pub files: u32,
+    /// Findings about code and folder; loud ones first.
+    pub warnings: Vec<Warning>,
+}
+
+/// What resuming did to the local transcript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResumeAction {
+    /// It was not here; now it is.
+    Created,
+    /// New lines were appended.
+    Extended,
+    /// Nothing was missing.
+    Nothing,
+    /// The local transcript is ahead of every save.
+    LocalAhead,
+}
+
+/// A finding of a resume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// Whether the conversation may refer to code that is not here.
+    pub loud: bool,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Answer of `sync`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SyncReply {
+    /// The projects as they stand afterwards.
+    pub projects: Vec<ProjectStatus>,
+    /// New saves of other devices.
+    pub arrived: u32,
+}

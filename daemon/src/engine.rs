@@ -1,0 +1,415 @@
+//! Decides what the daemon does next. Does no I/O and reads no clock.
+//!
+//! [`Engine::handle`] takes in one [`Event`] and returns the [`Effect`]s that follow from it; the
+//! shell carries them out and reports back with further events. Times are milliseconds of a clock
+//! that never goes back. Losing any event costs delay, never data: whatever was missed is noticed by
+//! the next scan, because a session is compared with what its last save covered.
+
+mod session;
+mod upstream;
+
+use std::collections::BTreeMap;
+
+use convosync_core::id::SessionId;
+
+pub use session::{Sighting, Stamp};
+use session::{Track, Why};
+pub use upstream::PushEnd;
+use upstream::Upstream;
+
+/// At most so many sessions enter one save: the import of an old project is many small saves, so
+/// that a new line elsewhere never waits for all of it.
+pub const SESSIONS_PER_SAVE_MAX: usize = 8;
+
+/// How long a stopping daemon goes on saving and pushing. Five seconds are allowed in all (systemd
+/// and launchd would wait longer, a closing laptop would not).
+pub const STOP_WITHIN_MS: i64 = 4_000;
+
+/// A project as the engine knows it: a number the shell hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectKey(pub u32);
+
+/// A store (one remote) as the engine knows it: a number the shell hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreKey(pub u32);
+
+/// What the engine is told about timing; from the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    /// Quiet for so long means idle.
+    pub idle_after_ms: i64,
+    /// Uninterrupted work is saved at least so often.
+    pub save_at_least_every_ms: i64,
+    /// The repository of a recent session is looked at so often.
+    pub code_check_every_ms: i64,
+    /// A session is recent for so long after its last growth.
+    pub recent_ms: i64,
+    /// Pushes to one remote are so far apart on average.
+    pub push_at_most_every_ms: i64,
+    /// Other devices' news are asked for so often.
+    pub poll_every_ms: i64,
+    /// All transcripts are looked at so often, whatever the watcher says.
+    pub rescan_every_ms: i64,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A project was enabled, or found enabled at start.
+    Enabled {
+        /// Which.
+        project: ProjectKey,
+        /// Where it is saved.
+        store: StoreKey,
+        /// Whether something saved earlier is not on the remote yet.
+        unsent: bool,
+    },
+    /// A project is no longer saved.
+    Disabled(ProjectKey),
+    /// A scan saw these sessions' files.
+    Seen(Vec<Sighting>),
+    /// A scan of everything has ended.
+    Rescanned,
+    /// Claude Code's live registry was read: these sessions run here, busy or not.
+    Live(BTreeMap<SessionId, bool>),
+    /// A watcher's hint about a repository.
+    RepositoryTouched(ProjectKey),
+    /// The repository was compared with the last save; the session named has to be saved for it.
+    CodeChecked(ProjectKey, Option<SessionId>),
+    /// A save has ended.
+    Saved(StoreKey, SaveEnd),
+    /// A push has ended.
+    Pushed(StoreKey, PushEnd),
+    /// Other devices' refs were listed, or could not be.
+    Listed(StoreKey),
+    /// The user or a hook wants everything of this project saved and sent now.
+    Hurry {
+        /// Which project; all when absent.
+        project: Option<ProjectKey>,
+        /// Also what a remote refused.
+        retry: bool,
+    },
+    /// Time has passed.
+    Tick,
+    /// The daemon has to leave.
+    Stop,
+}
+
+/// How a save ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaveEnd {
+    /// What each session's save covered.
+    pub covered: Vec<(SessionId, Stamp)>,
+    /// Sessions that could not be saved now; they are tried again.
+    pub failed: Vec<SessionId>,
+    /// Whether our ref moved, so that there is something to send.
+    pub moved: bool,
+}
+
+/// What must be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Save these sessions, as one move of our ref.
+    Save {
+        /// Where.
+        store: StoreKey,
+        /// Which, newest first.
+        sessions: Vec<SessionId>,
+    },
+    /// Push our ref.
+    Push(StoreKey),
+    /// List other devices' refs.
+    List(StoreKey),
+    /// Compare a repository with the last save of its newest session.
+    CheckCode(ProjectKey),
+    /// Look at every transcript.
+    Rescan,
+    /// Leave.
+    Exit,
+}
+
+/// The daemon's whole memory of what is due.
+#[derive(Debug)]
+pub struct Engine {
+    timing: Timing,
+    projects: BTreeMap<ProjectKey, Watched>,
+    sessions: BTreeMap<(StoreKey, SessionId), Track>,
+    stores: BTreeMap<StoreKey, Upstream>,
+    rescan_at_ms: i64,
+    rescanning: bool,
+    stopping_since_ms: Option<i64>,
+    jitter: u64,
+}
+
+#[derive(Debug)]
+struct Watched {
+    store: StoreKey,
+    check_at_ms: i64,
+    checking: bool,
+}
+
+/// A repository is compared so long after the last hint about it: one `git commit` is many events.
+const REPOSITORY_SETTLES_MS: i64 = 2_000;
+
+impl Engine {
+    /// Starts with nothing known. `seed` spreads retries and polls of several devices.
+    pub fn new(timing: Timing, seed: u64, now_ms: i64) -> Self {
+        Self {
+            timing,
+            projects: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            stores: BTreeMap::new(),
+            rescan_at_ms: now_ms,
+            rescanning: false,
+            stopping_since_ms: None,
+            jitter: seed | 1,
+        }
+    }
+
+    /// Takes in one event and returns what must be done about it, in order.
+    pub fn handle(&mut self, event: Event, now_ms: i64) -> Vec<Effect> {
+        self.take_in(event, now_ms);
+        if self.stopping_since_ms.is_some() {
+            self.due_while_stopping(now_ms)
+        } else {
+            self.due(now_ms)
+        }
+    }
+
+    /// Changes the timing; what is running goes on.
+    pub fn retime(&mut self, timing: Timing) {
+        self.timing = timing;
+    }
+
+    /// Returns when [`Event::Tick`] is wanted at the latest.
+    pub fn wake_at_ms(&self) -> i64 {
+        let saves = self.sessions.values().filter_map(|track| track.due_at_ms(&self.timing));
+        let stores = self.stores.values().filter_map(Upstream::due_at_ms);
+        let checks = self.projects.iter().filter(|(_, p)| !p.checking).map(|(_, p)| p.check_at_ms);
+        let stop = self.stopping_since_ms.map(|since| since + STOP_WITHIN_MS);
+        let rescan = (!self.rescanning).then_some(self.rescan_at_ms);
+        saves
+            .chain(stores)
+            .chain(checks)
+            .chain(stop)
+            .chain(rescan)
+            .min()
+            .unwrap_or(self.rescan_at_ms)
+    }
+
+    /// Returns how many sessions of a project wait to be saved.
+    pub fn unsaved(&self, project: ProjectKey) -> usize {
+        self.sessions.values().filter(|track| track.project == project && track.is_dirty()).count()
+    }
+
+    fn take_in(&mut self, event: Event, now_ms: i64) {
+        match event {
+            Event::Enabled { project, store, unsent } => {
+                self.enable(project, store, unsent, now_ms)
+            }
+            Event::Disabled(project) => self.disable(project),
+            Event::Seen(sightings) => {
+                sightings.iter().for_each(|sighting| self.see(sighting, now_ms))
+            }
+            Event::Rescanned => self.rescanning = false,
+            Event::Live(live) => self.note_live(&live),
+            Event::RepositoryTouched(project) => self.check_soon(project, now_ms),
+            Event::CodeChecked(project, session) => self.note_code(project, session, now_ms),
+            Event::Saved(store, end) => self.note_saved(store, &end, now_ms),
+            Event::Pushed(store, end) => self.note_pushed(store, end, now_ms),
+            Event::Listed(store) => self.note_listed(store, now_ms),
+            Event::Hurry { project, retry } => self.hurry(project, retry, now_ms),
+            Event::Stop => self.stopping_since_ms = self.stopping_since_ms.or(Some(now_ms)),
+            Event::Tick => {}
+        }
+    }
+
+    fn enable(&mut self, project: ProjectKey, store: StoreKey, unsent: bool, now_ms: i64) {
+        let check_at_ms = now_ms + self.timing.code_check_every_ms;
+        self.projects.insert(project, Watched { store, check_at_ms, checking: false });
+        let upstream = self.stores.entry(store).or_insert_with(|| Upstream::new(now_ms));
+        upstream.unsent |= unsent;
+        self.rescan_at_ms = now_ms;
+    }
+
+    fn disable(&mut self, project: ProjectKey) {
+        self.sessions.retain(|_, track| track.project != project);
+        if let Some(watched) = self.projects.remove(&project)
+            && !self.projects.values().any(|other| other.store == watched.store)
+        {
+            self.stores.remove(&watched.store);
+        }
+    }
+
+    fn see(&mut self, sighting: &Sighting, now_ms: i64) {
+        let Some(watched) = self.projects.get(&sighting.project) else { return };
+        let key = (watched.store, sighting.session.clone());
+        match self.sessions.get_mut(&key) {
+            Some(track) => track.see(sighting, now_ms),
+            None => {
+                self.sessions.insert(key, Track::first(sighting, now_ms));
+            }
+        }
+    }
+
+    fn note_live(&mut self, live: &BTreeMap<SessionId, bool>) {
+        for ((_, session), track) in &mut self.sessions {
+            track.busy = live.get(session).copied().unwrap_or(false);
+        }
+    }
+
+    fn check_soon(&mut self, project: ProjectKey, now_ms: i64) {
+        if let Some(watched) = self.projects.get_mut(&project) {
+            watched.check_at_ms = watched.check_at_ms.min(now_ms + REPOSITORY_SETTLES_MS);
+        }
+    }
+
+    fn note_code(&mut self, project: ProjectKey, session: Option<SessionId>, now_ms: i64) {
+        let Some(watched) = self.projects.get_mut(&project) else { return };
+        watched.checking = false;
+        watched.check_at_ms = now_ms + self.timing.code_check_every_ms;
+        if let Some(session) = session
+            && let Some(track) = self.sessions.get_mut(&(watched.store, session))
+        {
+            track.code_changed(now_ms);
+        }
+    }
+
+    fn note_saved(&mut self, store: StoreKey, end: &SaveEnd, now_ms: i64) {
+        let Some(upstream) = self.stores.get_mut(&store) else { return };
+        upstream.saving = false;
+        upstream.unsent |= end.moved;
+        for (session, stamp) in &end.covered {
+            if let Some(track) = self.sessions.get_mut(&(store, session.clone())) {
+                track.covered(*stamp);
+            }
+        }
+        for session in &end.failed {
+            if let Some(track) = self.sessions.get_mut(&(store, session.clone())) {
+                track.failed(now_ms);
+            }
+        }
+    }
+
+    fn note_pushed(&mut self, store: StoreKey, end: PushEnd, now_ms: i64) {
+        let spread = self.spread();
+        if let Some(upstream) = self.stores.get_mut(&store) {
+            upstream.pushed(end, spread, now_ms);
+        }
+    }
+
+    fn note_listed(&mut self, store: StoreKey, now_ms: i64) {
+        let spread = self.spread();
+        let every_ms = self.timing.poll_every_ms;
+        if let Some(upstream) = self.stores.get_mut(&store) {
+            upstream.listed(every_ms, spread, now_ms);
+        }
+    }
+
+    fn hurry(&mut self, project: Option<ProjectKey>, retry: bool, now_ms: i64) {
+        for track in self.sessions.values_mut().filter(|t| project.is_none_or(|p| p == t.project)) {
+            track.hurry();
+        }
+        for (key, watched) in &self.projects {
+            if project.is_none_or(|wanted| wanted == *key)
+                && let Some(upstream) = self.stores.get_mut(&watched.store)
+            {
+                upstream.hurry(retry, now_ms);
+            }
+        }
+    }
+
+    fn due(&mut self, now_ms: i64) -> Vec<Effect> {
+        let mut effects = self.saves(now_ms, Why::Due);
+        effects.extend(self.pushes(now_ms));
+        effects.extend(self.lists(now_ms));
+        effects.extend(self.code_checks(now_ms));
+        if !self.rescanning && now_ms >= self.rescan_at_ms {
+            self.rescanning = true;
+            self.rescan_at_ms = now_ms + self.timing.rescan_every_ms;
+            effects.push(Effect::Rescan);
+        }
+        effects
+    }
+
+    /// A leaving daemon saves whatever is dirty, sends it if there is time, and goes.
+    fn due_while_stopping(&mut self, now_ms: i64) -> Vec<Effect> {
+        let since_ms = self.stopping_since_ms.unwrap_or(now_ms);
+        let out_of_time = now_ms >= since_ms + STOP_WITHIN_MS;
+        let mut effects = if out_of_time { Vec::new() } else { self.saves(now_ms, Why::Stopping) };
+        if effects.is_empty() && !out_of_time && !self.stores.values().any(|store| store.saving) {
+            effects.extend(self.pushes(now_ms));
+        }
+        let running = self.stores.values().any(|store| store.saving || store.pushing);
+        if out_of_time || (effects.is_empty() && !running) {
+            effects.push(Effect::Exit);
+        }
+        effects
+    }
+
+    /// Collects the sessions to save, newest growth first, one save at a time for each store.
+    fn saves(&mut self, now_ms: i64, why: Why) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (store, upstream) in self.stores.iter_mut().filter(|(_, upstream)| !upstream.saving) {
+            let mut due: Vec<_> = self
+                .sessions
+                .iter()
+                .filter(|((of, _), track)| of == store && track.is_due(&self.timing, why, now_ms))
+                .map(|((_, session), track)| (std::cmp::Reverse(track.grown_ms), session.clone()))
+                .collect();
+            due.sort();
+            due.truncate(SESSIONS_PER_SAVE_MAX);
+            if !due.is_empty() {
+                upstream.saving = true;
+                let sessions = due.into_iter().map(|(_, session)| session).collect();
+                effects.push(Effect::Save { store: *store, sessions });
+            }
+        }
+        effects
+    }
+
+    fn pushes(&mut self, now_ms: i64) -> Vec<Effect> {
+        let every_ms = self.timing.push_at_most_every_ms;
+        let push = |(store, upstream): (&StoreKey, &mut Upstream)| {
+            upstream.may_push(every_ms, now_ms).then_some(Effect::Push(*store))
+        };
+        self.stores.iter_mut().filter_map(push).collect()
+    }
+
+    fn lists(&mut self, now_ms: i64) -> Vec<Effect> {
+        let list = |(store, upstream): (&StoreKey, &mut Upstream)| {
+            upstream.may_list(now_ms).then_some(Effect::List(*store))
+        };
+        self.stores.iter_mut().filter_map(list).collect()
+    }
+
+    /// Only repositories with a recent session are looked at: the rest costs nothing.
+    fn code_checks(&mut self, now_ms: i64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (key, watched) in &mut self.projects {
+            if watched.checking || now_ms < watched.check_at_ms {
+                continue;
+            }
+            watched.check_at_ms = now_ms + self.timing.code_check_every_ms;
+            let recent_since_ms = now_ms - self.timing.recent_ms;
+            let is_recent =
+                |track: &Track| track.project == *key && track.grown_ms >= recent_since_ms;
+            if self.sessions.values().any(is_recent) {
+                watched.checking = true;
+                effects.push(Effect::CheckCode(*key));
+            }
+        }
+        effects
+    }
+
+    /// Returns the next number of a simple generator (xorshift64), to spread retries.
+    fn spread(&mut self) -> u64 {
+        self.jitter ^= self.jitter << 13;
+        self.jitter ^= self.jitter >> 7;
+        self.jitter ^= self.jitter << 17;
+        self.jitter
+    }
+}
+
+#[cfg(test)]
+mod tests;

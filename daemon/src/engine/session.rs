@@ -1,0 +1,139 @@
+//! When one session has to be saved.
+
+use convosync_core::id::SessionId;
+
+use super::{ProjectKey, Timing};
+
+/// What a session's files looked like: all their lengths and times in one number each. Two equal
+/// stamps mean that nothing has to be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// The newest modification time, in Unix milliseconds.
+    pub modified_ms: i64,
+    /// How many files.
+    pub files: u32,
+}
+
+/// One look at a session's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// Which session.
+    pub session: SessionId,
+    /// The project it belongs to.
+    pub project: ProjectKey,
+    /// What its files look like.
+    pub stamp: Stamp,
+    /// How long ago they were written, in milliseconds of wall-clock time, never negative.
+    pub age_ms: i64,
+    /// Whether the last save covers exactly this many bytes; only asked at the first sighting.
+    pub saved_before: bool,
+}
+
+/// Why saves are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// In the ordinary course.
+    Due,
+    /// Because the daemon has to leave: whatever is dirty.
+    Stopping,
+}
+
+/// After a save failed here (a full disk, a file that moved), the session is tried again so much
+/// later.
+const SAVE_RETRY_MS: i64 = 10_000;
+
+/// Sessions that are older than this when they are first seen unsaved are left alone until they grow:
+/// enabling a project imports a month, not its whole past (DESIGN 11).
+const IMPORT_AGE_MAX_MS: i64 = 30 * 24 * 3_600 * 1_000;
+
+/// What is known of one session.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) project: ProjectKey,
+    pub(super) busy: bool,
+    /// When it last grew, as far as was seen.
+    pub(super) grown_ms: i64,
+    stamp: Stamp,
+    covered: Option<Stamp>,
+    dirty_since_ms: Option<i64>,
+    not_before_ms: i64,
+    hurried: bool,
+}
+
+impl Track {
+    pub(super) fn first(sighting: &Sighting, now_ms: i64) -> Self {
+        let grown_ms = now_ms - sighting.age_ms.max(0);
+        let leave = sighting.saved_before || sighting.age_ms > IMPORT_AGE_MAX_MS;
+        Self {
+            project: sighting.project,
+            busy: false,
+            grown_ms,
+            stamp: sighting.stamp,
+            covered: leave.then_some(sighting.stamp),
+            dirty_since_ms: (!leave).then_some(now_ms),
+            not_before_ms: now_ms,
+            hurried: false,
+        }
+    }
+
+    pub(super) fn see(&mut self, sighting: &Sighting, now_ms: i64) {
+        self.project = sighting.project;
+        if self.stamp == sighting.stamp {
+            return;
+        }
+        self.stamp = sighting.stamp;
+        self.touched(now_ms);
+    }
+
+    /// A repository change counts as growth: it is saved when it has settled.
+    pub(super) fn code_changed(&mut self, now_ms: i64) {
+        self.covered = None;
+        self.touched(now_ms);
+    }
+
+    pub(super) fn covered(&mut self, stamp: Stamp) {
+        self.covered = Some(stamp);
+        self.hurried = false;
+        // Lines written while the save ran start a new wait of their own.
+        self.dirty_since_ms = if self.stamp == stamp { None } else { Some(self.grown_ms) };
+    }
+
+    pub(super) fn failed(&mut self, now_ms: i64) {
+        self.not_before_ms = now_ms + SAVE_RETRY_MS;
+    }
+
+    pub(super) fn hurry(&mut self) {
+        self.hurried = true;
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.covered != Some(self.stamp)
+    }
+
+    pub(super) fn is_due(&self, timing: &Timing, why: Why, now_ms: i64) -> bool {
+        match why {
+            Why::Stopping => self.is_dirty() && now_ms >= self.not_before_ms,
+            Why::Due => self.due_at_ms(timing).is_some_and(|at_ms| now_ms >= at_ms),
+        }
+    }
+
+    /// Idle and quiet, or too long without a save, whichever comes first.
+    pub(super) fn due_at_ms(&self, timing: &Timing) -> Option<i64> {
+        let since_ms = self.dirty_since_ms.filter(|_| self.is_dirty())?;
+        let idle_ms = self.grown_ms + timing.idle_after_ms;
+        let late_ms = since_ms + timing.save_at_least_every_ms;
+        let due_ms = match (self.hurried, self.busy) {
+            (true, _) => self.not_before_ms,
+            (false, true) => late_ms,
+            (false, false) => idle_ms.min(late_ms),
+        };
+        Some(due_ms.max(self.not_before_ms))
+    }
+
+    fn touched(&mut self, now_ms: i64) {
+        self.grown_ms = now_ms;
+        self.dirty_since_ms.get_or_insert(now_ms);
+    }
+}

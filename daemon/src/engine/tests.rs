@@ -1,0 +1,269 @@
+use super::*;
+
+const PROJECT: ProjectKey = ProjectKey(1);
+const STORE: StoreKey = StoreKey(1);
+
+fn timing() -> Timing {
+    Timing {
+        idle_after_ms: 30_000,
+        save_at_least_every_ms: 300_000,
+        code_check_every_ms: 60_000,
+        recent_ms: 3_600_000,
+        push_at_most_every_ms: 60_000,
+        poll_every_ms: 300_000,
+        rescan_every_ms: 60_000,
+    }
+}
+
+fn session(name: &str) -> SessionId {
+    name.parse().unwrap()
+}
+
+fn stamp(bytes: u64) -> Stamp {
+    Stamp { bytes, modified_ms: 0, files: 1 }
+}
+
+fn seen(name: &str, bytes: u64) -> Event {
+    Event::Seen(vec![Sighting { stamp: stamp(bytes), ..sighting_of(name) }])
+}
+
+/// An engine with one enabled project whose first scan and list are over.
+fn engine() -> Engine {
+    let mut engine = Engine::new(timing(), 1, 0);
+    engine.handle(Event::Enabled { project: PROJECT, store: STORE, unsent: false }, 0);
+    engine.handle(Event::Rescanned, 0);
+    engine.handle(Event::Listed(STORE), 0);
+    engine
+}
+
+fn save(names: &[&str]) -> Effect {
+    Effect::Save { store: STORE, sessions: names.iter().map(|name| session(name)).collect() }
+}
+
+fn saved(covered: &[(&str, u64)], moved: bool) -> Event {
+    let covered = covered.iter().map(|(name, bytes)| (session(name), stamp(*bytes))).collect();
+    Event::Saved(STORE, SaveEnd { covered, failed: vec![], moved })
+}
+
+/// Ticks until the next effect that is not housekeeping, and returns it with its time.
+fn next(engine: &mut Engine, mut now_ms: i64) -> (i64, Effect) {
+    for _ in 0..10_000 {
+        now_ms = now_ms.max(engine.wake_at_ms());
+        for effect in engine.handle(Event::Tick, now_ms) {
+            match effect {
+                Effect::Rescan => drop(engine.handle(Event::Rescanned, now_ms)),
+                Effect::List(store) => drop(engine.handle(Event::Listed(store), now_ms)),
+                Effect::CheckCode(project) => {
+                    drop(engine.handle(Event::CodeChecked(project, None), now_ms))
+                }
+                other => return (now_ms, other),
+            }
+        }
+    }
+    panic!("nothing happens any more");
+}
+
+#[test]
+fn a_session_is_saved_once_it_was_quiet_for_the_idle_time() {
+    let mut engine = engine();
+    assert_eq!(engine.handle(seen("a", 10), 1_000), []);
+    assert_eq!(engine.handle(seen("a", 20), 20_000), []);
+    assert_eq!(next(&mut engine, 20_000), (50_000, save(&["a"])));
+}
+
+#[test]
+fn a_busy_session_waits_for_its_turn_to_end_but_not_for_ever() {
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 0);
+    engine.handle(Event::Live([(session("a"), true)].into()), 0);
+    assert_eq!(next(&mut engine, 0), (300_000, save(&["a"])));
+
+    engine.handle(saved(&[("a", 10)], false), 300_000);
+    engine.handle(seen("a", 20), 310_000);
+    engine.handle(Event::Live([(session("a"), false)].into()), 320_000);
+    assert_eq!(next(&mut engine, 320_000), (340_000, save(&["a"])));
+}
+
+#[test]
+fn uninterrupted_work_is_saved_every_five_minutes() {
+    let mut engine = engine();
+    let mut saves = vec![];
+    for second in 0..900_i64 {
+        let now_ms = second * 1_000;
+        let effects = engine.handle(seen("a", second.unsigned_abs()), now_ms);
+        if effects.contains(&save(&["a"])) {
+            saves.push(second);
+            engine.handle(saved(&[("a", second.unsigned_abs())], false), now_ms);
+        }
+    }
+    assert_eq!(saves, [300, 601]);
+}
+
+#[test]
+fn lines_written_while_a_save_runs_are_saved_by_the_next() {
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 0);
+    assert_eq!(next(&mut engine, 0).1, save(&["a"]));
+    engine.handle(seen("a", 15), 31_000);
+    assert_eq!(engine.handle(saved(&[("a", 10)], true), 32_000), [Effect::Push(STORE)]);
+    assert_eq!(next(&mut engine, 32_000), (61_000, save(&["a"])));
+}
+
+#[test]
+fn one_save_at_a_time_takes_the_newest_sessions_first() {
+    let mut engine = engine();
+    let name = |number: i64| format!("s{number:02}");
+    let sightings =
+        (0..12).map(|n| Sighting { age_ms: 1_000_000 - n * 1_000, ..sighting_of(&name(n)) });
+    let effects = engine.handle(Event::Seen(sightings.collect()), 0);
+    let newest: Vec<_> = (4..12).rev().map(name).collect();
+    assert_eq!(effects, [save(&newest.iter().map(String::as_str).collect::<Vec<_>>())]);
+    assert_eq!(engine.handle(Event::Tick, 5), [], "one save is running");
+
+    let covered: Vec<_> = newest.iter().map(|name| (name.as_str(), 1)).collect();
+    assert_eq!(engine.handle(saved(&covered, false), 10), [save(&["s03", "s02", "s01", "s00"])]);
+}
+
+fn sighting_of(name: &str) -> Sighting {
+    Sighting {
+        session: session(name),
+        project: PROJECT,
+        stamp: stamp(1),
+        age_ms: 0,
+        saved_before: false,
+    }
+}
+
+#[test]
+fn what_a_save_already_covers_is_left_alone_after_a_restart() {
+    let mut engine = engine();
+    engine.handle(Event::Seen(vec![Sighting { saved_before: true, ..sighting_of("a") }]), 0);
+    engine.handle(Event::Seen(vec![Sighting { age_ms: 40 * 86_400_000, ..sighting_of("old") }]), 0);
+    assert_eq!(engine.unsaved(PROJECT), 0);
+    engine.handle(seen("old", 2), 5);
+    assert_eq!(engine.unsaved(PROJECT), 1, "an old session that grows is a session again");
+}
+
+#[test]
+fn a_repository_change_after_the_last_message_is_saved_too() {
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 0);
+    engine.handle(saved(&[("a", 10)], false), 31_000);
+    assert_eq!(engine.handle(Event::RepositoryTouched(PROJECT), 40_000), []);
+    assert_eq!(engine.handle(Event::Tick, 42_000), [Effect::CheckCode(PROJECT)]);
+    engine.handle(Event::CodeChecked(PROJECT, Some(session("a"))), 42_500);
+    assert_eq!(next(&mut engine, 42_500), (72_500, save(&["a"])));
+}
+
+#[test]
+fn repositories_without_a_recent_session_are_not_looked_at() {
+    let mut engine = engine();
+    engine.handle(Event::RepositoryTouched(PROJECT), 10_000);
+    assert!(!engine.handle(Event::Tick, 20_000).contains(&Effect::CheckCode(PROJECT)));
+}
+
+#[test]
+fn pushes_are_a_minute_apart_on_average() {
+    let mut engine = engine();
+    let mut pushes = vec![];
+    for second in 0..1_800_i64 {
+        let now_ms = second * 1_000;
+        if engine.handle(saved(&[], true), now_ms).contains(&Effect::Push(STORE)) {
+            pushes.push(second);
+            engine.handle(Event::Pushed(STORE, PushEnd::Sent { more: false }), now_ms);
+        }
+    }
+    assert!((30..=33).contains(&pushes.len()), "{pushes:?}");
+}
+
+#[test]
+fn a_running_push_is_followed_by_at_most_one_more() {
+    let mut engine = engine();
+    assert_eq!(engine.handle(saved(&[], true), 0), [Effect::Push(STORE)]);
+    assert_eq!(engine.handle(saved(&[], true), 1), []);
+    assert_eq!(engine.handle(saved(&[], true), 2), []);
+    assert_eq!(
+        engine.handle(Event::Pushed(STORE, PushEnd::Sent { more: true }), 3),
+        [Effect::Push(STORE)]
+    );
+    assert_eq!(engine.handle(Event::Pushed(STORE, PushEnd::Sent { more: false }), 4), []);
+}
+
+#[test]
+fn a_transient_failure_is_retried_later_and_later_and_never_given_up() {
+    let mut engine = engine();
+    let mut now_ms = 0;
+    let mut waits = vec![];
+    assert_eq!(engine.handle(saved(&[], true), now_ms), [Effect::Push(STORE)]);
+    for _ in 0..12 {
+        engine.handle(Event::Pushed(STORE, PushEnd::Transient), now_ms);
+        let (at_ms, effect) = next(&mut engine, now_ms);
+        assert_eq!(effect, Effect::Push(STORE));
+        waits.push(at_ms - now_ms);
+        now_ms = at_ms;
+    }
+    assert!(waits[0] < 10_000 && waits[11] > 600_000 && waits[11] < 1_200_000, "{waits:?}");
+}
+
+#[test]
+fn a_refusal_stands_until_a_retry_is_asked_for() {
+    let mut engine = engine();
+    engine.handle(saved(&[], true), 0);
+    engine.handle(Event::Pushed(STORE, PushEnd::Permanent), 0);
+    let plain = engine.handle(Event::Hurry { project: None, retry: false }, 1_000);
+    assert!(!plain.contains(&Effect::Push(STORE)));
+    let retry = engine.handle(Event::Hurry { project: None, retry: true }, 2_000);
+    assert!(retry.contains(&Effect::Push(STORE)));
+}
+
+#[test]
+fn hurry_saves_sends_and_lists_at_once() {
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 1_000);
+    let effects = engine.handle(Event::Hurry { project: Some(PROJECT), retry: false }, 2_000);
+    assert_eq!(effects, [save(&["a"]), Effect::List(STORE)]);
+}
+
+#[test]
+fn stop_saves_what_is_dirty_sends_it_and_leaves() {
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 1_000);
+    assert_eq!(engine.handle(Event::Stop, 2_000), [save(&["a"])]);
+    assert_eq!(engine.handle(saved(&[("a", 10)], true), 2_500), [Effect::Push(STORE)]);
+    assert_eq!(
+        engine.handle(Event::Pushed(STORE, PushEnd::Sent { more: false }), 3_000),
+        [Effect::Exit]
+    );
+}
+
+#[test]
+fn stop_does_not_wait_for_a_hanging_push() {
+    let mut engine = engine();
+    engine.handle(saved(&[], true), 1_000);
+    assert_eq!(engine.handle(Event::Stop, 2_000), []);
+    assert_eq!(engine.wake_at_ms(), 2_000 + STOP_WITHIN_MS);
+    assert_eq!(engine.handle(Event::Tick, 6_000), [Effect::Exit]);
+}
+
+#[test]
+fn a_failed_save_is_tried_again_and_holds_up_nobody() {
+    let mut engine = engine();
+    engine.handle(seen("bad", 10), 0);
+    assert_eq!(next(&mut engine, 0), (30_000, save(&["bad"])));
+    engine.handle(seen("good", 10), 0);
+    let end = SaveEnd { covered: vec![], failed: vec![session("bad")], moved: false };
+    let effects = engine.handle(Event::Saved(STORE, end), 30_100);
+    assert_eq!(effects, [save(&["good"])]);
+    engine.handle(saved(&[("good", 10)], false), 30_200);
+    assert_eq!(next(&mut engine, 30_200), (40_100, save(&["bad"])));
+}
+
+#[test]
+fn a_disabled_project_is_forgotten() {
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 0);
+    engine.handle(Event::Disabled(PROJECT), 1_000);
+    engine.handle(seen("a", 20), 2_000);
+    assert_eq!(engine.unsaved(PROJECT), 0);
+    assert!(engine.handle(Event::Stop, 3_000).contains(&Effect::Exit));
+}
