@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -131,18 +131,28 @@ impl Device {
     /// Makes this the first device of a vault with the current project enabled; returns the recovery phrase.
     #[track_caller]
     pub fn init(&self) -> String {
-        let said = self.ctl(&["init", "--yes", "--name", self.name(), "--json"]).ok();
-        phrase_in(&said.json()).unwrap_or_else(|| panic!("no phrase file is named\n{said}"))
+        let file = self.home.root().join("phrase.txt");
+        let file_name = file.to_str().expect("the tests' paths are text");
+        self.ctl(&[
+            "init",
+            "--yes",
+            "--name",
+            self.name(),
+            "--kind",
+            "laptop",
+            "--phrase-file",
+            file_name,
+            "--json",
+        ])
+        .ok();
+        String::from_utf8(files::read(&file)).expect("the phrase is words").trim().to_owned()
     }
 
     /// Joins the vault of `phrase` and enables the current project.
     #[track_caller]
     pub fn join(&self, phrase: &str) {
-        self.ctl_with(
-            &["join", "--recover", "-", "--name", self.name(), "--yes", "--json"],
-            format!("{phrase}\n").as_bytes(),
-        )
-        .ok();
+        let join = ["join", "--recover", "-", "--name", self.name(), "--kind", "desktop", "--json"];
+        self.ctl_with(&join, format!("{phrase}\n").as_bytes()).ok();
         self.ctl(&["enable", "--json"]).ok();
     }
 
@@ -256,16 +266,4 @@ impl Drop for Events {
         program::kill_group(Pid::from_child(&self.child));
         self.child.wait().map(drop).unwrap_or_default();
     }
-}
-
-/// Reads the phrase from the file that `init --yes` names in its answer.
-fn phrase_in(answer: &Value) -> Option<String> {
-    let file = ["phrase_file", "phrase"].iter().find_map(|key| answer[*key].as_str())?;
-    let text = String::from_utf8(files::read(Path::new(file))).ok()?;
-    let words: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .flat_map(str::split_whitespace)
-        .collect();
-    Some(words.join(" "))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a directory and those above it, readable by nobody else.
 #[track_caller]
@@ -58,6 +58,17 @@ pub fn read(path: &Path) -> Vec<u8> {
 pub fn remove_tree(path: &Path) {
     fs::remove_dir_all(path)
         .unwrap_or_else(|error| panic!("cannot remove {}: {error}", path.display()));
+}
+
+/// Returns every file below `dir`, sorted; nothing when there is no such directory.
+pub fn under(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .flat_map(|path| if path.is_dir() { under(&path) } else { vec![path] })
+        .collect()
 }
 
 /// Returns `bytes` up to and including the last newline: what a save holds of a file.

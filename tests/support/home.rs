@@ -151,7 +151,9 @@ impl Home {
 
 /// Returns the configuration of every test device; `more` is TOML that follows it.
 pub fn test_config(more: &str) -> String {
-    format!("[save]\nidle_after = \"{IDLE_AFTER}\"\n\n{more}")
+    format!(
+        "[save]\nidle_after = \"{IDLE_AFTER}\"\n\n[store]\npush_at_most_every = \"0s\"\n\n{more}"
+    )
 }
 
 /// Returns the folder name Claude Code gives `cwd`: each UTF-16 unit that is no ASCII letter or digit becomes `-`.

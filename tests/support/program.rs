@@ -19,10 +19,18 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How long output may stay open after its program has ended: longer, and a child has kept it.
 const OUTPUT_CLOSES_WITHIN: Duration = Duration::from_secs(10);
 
+/// Begins a command with the caller's whole environment: for building, never for what is tested.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests and automation start real programs, and only here"
+)]
+pub fn inheriting(program: impl AsRef<OsStr>) -> Command {
+    Command::new(program)
+}
+
 /// Begins a command that sees nothing of the caller's environment but `PATH`.
-#[expect(clippy::disallowed_methods, reason = "tests start real programs, and only here")]
 pub fn command(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(program);
+    let mut command = inheriting(program);
     command.env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);

@@ -28,11 +28,21 @@ pub fn unless_on_path(name: &str) -> Option<PathBuf> {
 /// When `CONVOSYNC_REQUIRE_ALL` is set.
 #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
 pub fn report(why: &str) {
-    let thread = std::thread::current();
-    let line = format!("skipped: {}: {why}", thread.name().unwrap_or("unnamed"));
+    let line = format!("skipped: {}: {why}", running_test());
     eprintln!("{line}");
     if let Some(file) = std::env::var_os(SKIPPED_FILE) {
         files::append(Path::new(&file), format!("{line}\n").as_bytes());
     }
     assert!(std::env::var_os(REQUIRE_ALL).is_none(), "{line}");
+}
+
+/// Returns the name of the running test: its thread's, or, where a runner starts one process a test and
+/// the test has the main thread, what the runner asked for.
+fn running_test() -> String {
+    let thread = std::thread::current();
+    let asked = || std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    match thread.name() {
+        Some(name) if name != "main" => name.to_owned(),
+        _ => asked().unwrap_or_else(|| "unnamed".to_owned()),
+    }
 }
