@@ -9,3 +9,5 @@
 //! it (a tidy test reads this list). Nothing here is asynchronous, and nothing here watches.
 
 pub mod id;
+pub mod disk;
+pub mod git;
