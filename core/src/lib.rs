@@ -11,3 +11,4 @@
 pub mod id;
 pub mod disk;
 pub mod git;
+pub mod project;
