@@ -12,3 +12,4 @@ pub mod id;
 pub mod disk;
 pub mod git;
 pub mod project;
+pub mod store;
