@@ -13,3 +13,4 @@ pub mod disk;
 pub mod git;
 pub mod project;
 pub mod store;
+pub mod remote;
