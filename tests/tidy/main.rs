@@ -10,3 +10,5 @@ mod rooms;
 mod sources;
 #[cfg(test)]
 mod tree;
+#[cfg(test)]
+mod usage;

@@ -70,16 +70,23 @@ fn missing(skipped: &Path, what: &str, why: &str) -> Result<(), Failure> {
 }
 
 fn conclude(summary: &[String], skipped: &Path) -> Result<(), Failure> {
-    let skipped = fs::read_to_string(skipped).unwrap_or_default();
+    let named = fs::read_to_string(skipped).unwrap_or_default();
     print::heading("result");
     summary.iter().for_each(|line| print::line(line.trim()));
-    skipped.lines().for_each(print::line);
-    let count = skipped.lines().count();
+    named.lines().for_each(print::line);
+    let count = named.lines().count() + summary.iter().map(|line| passed_over(line)).sum::<usize>();
     if count > 0 && std::env::var_os(skip::REQUIRE_ALL).is_some() {
         return Err(Failure::Skipped(count));
     }
     print::line(&format!("every check passed; {count} skipped"));
     Ok(())
+}
+
+/// Returns how many tests the runner itself passed over, as its closing line says.
+fn passed_over(line: &str) -> usize {
+    let words: Vec<&str> = line.split([' ', ',', ';']).filter(|word| !word.is_empty()).collect();
+    let passed_over = words.windows(2).filter(|pair| ["skipped", "ignored"].contains(&pair[1]));
+    passed_over.filter_map(|pair| pair[0].parse::<usize>().ok()).sum()
 }
 
 fn skipped_file() -> PathBuf {
@@ -92,5 +99,21 @@ fn forget(path: &Path) -> Result<(), Failure> {
             Err(Failure::File { deed: "remove", path: path.to_owned(), source })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_runner_passed_over_counts() {
+        for (line, count) in [
+            ("     Summary [   0.712s] 8 tests run: 8 passed, 58 skipped", 58),
+            ("     Summary [   0.712s] 8 tests run: 8 passed (1 slow), 0 skipped", 0),
+            ("test result: ok. 2 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out", 3),
+        ] {
+            assert_eq!(passed_over(line), count, "{line}");
+        }
     }
 }
