@@ -120,6 +120,19 @@ fn an_owner_is_read_once_and_again_only_while_it_is_unknown() {
 }
 
 #[test]
+fn owners_of_files_that_are_gone_are_forgotten() {
+    let home = Home::new();
+    let agent = home.put("agent-1.jsonl", "{\"sessionId\":\"s1\"}\n");
+    let (mut scanner, root) = (Scanner::default(), ClaudeRoot::new(home.dir.path()));
+    scanner.discover(&root).unwrap();
+    scanner.discover(&root).unwrap();
+    assert_eq!(scanner.owners.len(), 1);
+    disk::remove_file(&agent).unwrap();
+    scanner.discover(&root).unwrap();
+    assert!(scanner.owners.is_empty());
+}
+
+#[test]
 fn what_is_the_projects_or_the_devices_is_no_session() {
     let home = Home::new();
     home.put("s1.jsonl", "");
