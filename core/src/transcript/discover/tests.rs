@@ -1,6 +1,6 @@
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
+#[cfg(target_os = "linux")]
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 use super::*;
 
@@ -160,15 +160,11 @@ fn odd_things_are_listed_and_stop_nothing() {
     symlink("/etc/passwd", project.join("link.jsonl")).unwrap();
     symlink("/", project.join("s1/outside")).unwrap();
     symlink("/", project.parent().unwrap().join("linked-project")).unwrap();
-    disk::write_atomic(&project.join(OsStr::from_bytes(b"\xff.jsonl")), b"").unwrap();
-    let (mode, fifo) = (rustix::fs::Mode::from_raw_mode(0o600), rustix::fs::FileType::Fifo);
-    rustix::fs::mknodat(rustix::fs::CWD, project.join("fifo.jsonl"), fifo, mode, 0).unwrap();
     drop(std::os::unix::net::UnixListener::bind(project.join("s1/socket")).unwrap());
 
     assert_eq!(home.logs(), ["s1: Main  0"]);
     let expected = [
         ("-a/..jsonl", Why::NotASession),
-        ("-a/fifo.jsonl", Why::Special),
         ("-a/gone", Why::NoTranscript),
         ("-a/link.jsonl", Why::SymbolicLink),
         ("-a/notes.txt", Why::Unknown),
@@ -176,9 +172,20 @@ fn odd_things_are_listed_and_stop_nothing() {
         ("-a/s1/back\\slash", Why::Name(BadPath::Character)),
         ("-a/s1/outside", Why::SymbolicLink),
         ("-a/s1/socket", Why::Special),
-        ("-a/\u{fffd}.jsonl", Why::NotASession),
         ("linked-project", Why::SymbolicLink),
     ];
+    assert_eq!(home.skipped(), expected.map(|(path, why)| (path.to_owned(), why)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn pipes_and_names_that_are_no_text_are_listed() {
+    let home = Home::new();
+    let project = home.project();
+    disk::write_atomic(&project.join(OsStr::from_bytes(b"\xff.jsonl")), b"").unwrap();
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, project.join("pipe.jsonl"), kind, mode, 0).unwrap();
+    let expected = [("-a/pipe.jsonl", Why::Special), ("-a/\u{fffd}.jsonl", Why::NotASession)];
     assert_eq!(home.skipped(), expected.map(|(path, why)| (path.to_owned(), why)));
 }
 
