@@ -1,3 +1,5 @@
+//! Files that appear whole, appends that land where they should, and what is refused.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! A file in memory that changes in every way between and during looks.
+
 use std::io::{self, Cursor as Bytes, Read, Seek, SeekFrom};
 
 use proptest::prelude::*;

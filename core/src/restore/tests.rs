@@ -1,3 +1,5 @@
+//! Sessions restored onto a device that has nothing, a part, more, or something else.
+
 use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

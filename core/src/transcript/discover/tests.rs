@@ -1,3 +1,5 @@
+//! A Claude Code directory with sessions and with everything odd in it.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 #[cfg(target_os = "linux")]
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
