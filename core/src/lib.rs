@@ -9,10 +9,13 @@
 //! it (a tidy test reads this list). Nothing here is asynchronous, and nothing here watches.
 
 pub mod id;
+pub mod wire;
 pub mod disk;
 pub mod config;
 pub mod claude;
 pub mod transcript;
+pub mod seal;
+pub mod vault;
 pub mod log;
 pub mod git;
 pub mod project;
