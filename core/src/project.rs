@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use address::{normalise, same};
 pub use settings::{GitSettings, settings};
-pub use status::{CodePoint, code_point};
+pub use status::code_point;
 
 use crate::git::{Git, GitError, Output};
 

@@ -12,6 +12,7 @@
 mod outcome;
 mod probe;
 mod progress;
+mod vaults;
 mod words;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use outcome::{Outcome, PermanentKind};
 pub use probe::Probe;
 pub use progress::Traffic;
+pub use words::without_credentials;
 
 use crate::git::{Git, GitCommand, GitError, Output};
 use crate::id::{Oid, SessionName, VaultId};

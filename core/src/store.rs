@@ -252,6 +252,24 @@ impl Store {
         repository::resolve(&self.lock(Where::Seen), &reference.to_string())
     }
 
+    /// Lists other devices' refs as they were last fetched.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the listings cannot be read.
+    pub fn seen_refs(&self) -> Result<Vec<RefName>, StoreError> {
+        repository::ref_names(&self.lock(Where::Seen))
+            .map_err(object::failed("list what was listed"))
+    }
+
+    /// Lists the session commits that were adopted under a name, with the device each came from.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read.
+    pub fn adopted(&self, name: SessionName) -> Result<Vec<(DeviceId, Oid)>, StoreError> {
+        repository::adopted(&self.lock(Where::Own), name)
+            .map_err(object::failed("list what was adopted"))
+    }
+
     /// Reads a device's tip: everything a listing needs, sizes and counts bounded.
     ///
     /// # Errors

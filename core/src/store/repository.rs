@@ -5,9 +5,9 @@ use std::path::Path;
 use git2::{Config, ConfigLevel, Repository, RepositoryInitOptions};
 
 use super::object::{failed, from_git2, to_git2};
-use super::{StoreError, names};
+use super::{RefName, StoreError, names};
 use crate::disk;
-use crate::id::Oid;
+use crate::id::{DeviceId, Oid, SessionName};
 
 /// The configuration of all our repositories: SHA-1 and plain ref files, no automatic clean-up, nothing
 /// that runs a program. `full.git` gives any commit to `own.git` by its id.
@@ -168,4 +168,29 @@ fn count(
         walk.hide_glob(&format!("{}*", names::ADOPTED))?;
     }
     Ok(walk.count())
+}
+
+/// Lists the refs that are named like a device's.
+pub(super) fn ref_names(repo: &Repository) -> Result<Vec<RefName>, git2::Error> {
+    let mut names = Vec::new();
+    for reference in repo.references()? {
+        names.extend(reference?.name().ok().and_then(|name| name.parse::<RefName>().ok()));
+    }
+    Ok(names)
+}
+
+/// Lists what was adopted of one session, by device.
+pub(super) fn adopted(
+    repo: &Repository,
+    name: SessionName,
+) -> Result<Vec<(DeviceId, Oid)>, git2::Error> {
+    let prefix = format!("{}{name}/", names::ADOPTED);
+    let mut adopted = Vec::new();
+    for reference in repo.references_glob(&format!("{prefix}*"))? {
+        let reference = reference?;
+        let device =
+            reference.name().ok().and_then(|name| name.strip_prefix(&prefix)?.parse().ok());
+        adopted.extend(device.zip(reference.target().map(from_git2)));
+    }
+    Ok(adopted)
 }
