@@ -1,3 +1,4 @@
+use super::sandbox::gone;
 use super::*;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
@@ -132,22 +133,6 @@ fn a_flood_of_messages_keeps_only_its_end() {
     let output = git.command().arg("flood").run().unwrap();
     assert_eq!(output.code, Some(3));
     assert!(output.stderr.ends_with("the reason\n") && output.stderr.len() <= 64 << 10);
-}
-
-/// Waits until no process has the marker in its command line.
-fn gone(marker: &str) -> bool {
-    let is_marked = |entry: std::fs::DirEntry| {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(marker)
-    };
-    let until = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < until {
-        if !std::fs::read_dir("/proc").unwrap().flatten().any(is_marked) {
-            return true;
-        }
-        std::thread::yield_now();
-    }
-    false
 }
 
 #[test]

@@ -220,6 +220,7 @@ const TABLE: &[(&[&str], Option<PermanentKind>)] = &[
             "authentication failed",
             "could not read username",
             "could not read password",
+            "unable to get password",
             "terminal prompts disabled",
             "invalid username or",
             "access denied: invalid",
