@@ -522,3 +522,6 @@ fn unique(ids: impl Iterator<Item = Oid>) -> Vec<Oid> {
     let mut seen = std::collections::HashSet::new();
     ids.filter(|id| seen.insert(*id)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,21 +164,20 @@ fn what_a_child_leaves_running_is_ended_and_not_waited_for() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_child_on_the_network_dies_with_us() {
-    // Stands for our own process: it starts the same shell the builder does, then is killed.
-    let dir = tempfile::tempdir().unwrap();
-    let git = posing(dir.path(), "sleep 98763");
-    let line = git.command().arg("wait").network("https").shell_line();
+    // The parent stands for our own process: it starts a child with the same watcher, then is killed.
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let place = dir.path().display();
+    posing(dir.path(), &format!("touch {place}/started; sleep 98763; exit"));
     let script = format!(
-        "mkfifo {0}/leash; setsid sh -c '{1}' sh 0 {0}/git wait < {0}/leash & exec 9> {0}/leash; kill -KILL $$",
-        dir.path().display(),
-        line
+        "mkfifo {place}/pipe
+        setsid sh -c '(sh -c \"$0\" <{place}/pipe) & exec {place}/git wait' '{}' & exec 9>{place}/pipe
+        until [ -e {place}/started ]; do :; done; kill -KILL $$",
+        command::WATCH
     );
-    crate::disk::write_atomic(&dir.path().join("parent"), script.as_bytes()).unwrap();
 
-    let parent = posing(dir.path(), &script.replace("$0", "sh"));
-    let output = parent.command().arg("parent").run().unwrap();
+    let output = posing(other.path(), &script).command().arg("parent").run().unwrap();
 
-    assert_eq!(output.signal, Some(9));
+    assert_eq!(output.signal, Some(9), "{output:?}");
     assert!(gone("98763"));
 }
 

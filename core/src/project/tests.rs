@@ -371,6 +371,10 @@ fn no_program_the_repository_names_is_run() {
         "gpg.program",
         "core.alternateRefsCommand",
     ];
+    for name in ["next", "last"] {
+        sandbox.write(&format!("work/{name}"), "one\n");
+    }
+    sandbox.run("work", &["add", "."]);
     for key in keys {
         sandbox.run("work", &["config", key, &canary]);
     }
@@ -380,8 +384,10 @@ fn no_program_the_repository_names_is_run() {
         "work/.gitattributes",
         "file filter=evil diff=evil\nnext filter=process\nlast filter=with.dot\n",
     );
-    for name in ["file", "next", "last"] {
-        sandbox.write(&format!("work/{name}"), "changed\n");
+    // Of the same length as before, so that only reading the files tells, which is what filters are for.
+    for (name, text) in [("next", "two\n"), ("last", "two\n"), ("file", "new\n"), ("next", "new\n")]
+    {
+        sandbox.write(&format!("work/{name}"), text);
     }
     fs::remove_file(&ran).ok();
 
