@@ -36,9 +36,18 @@ const CONFIG: &str = "[core]
 \tallowAnySHA1InWant = true
 ";
 
-/// Sealed bytes do not resemble each other: looking for deltas between them wastes time. Trees, which
-/// attributes do not reach, do resemble each other.
-const ATTRIBUTES: &str = "* -delta\n";
+/// Sealed bytes do not resemble each other: looking for deltas between them wastes time. Trees do, and
+/// attributes reach them too, so every line names files only.
+const ATTRIBUTES: &str = "card -delta
+head -delta
+roster -delta
+grants/* -delta
+sessions/*/* -delta
+log/*/* -delta
+saves/* -delta
+code/* -delta
+handoff/* -delta
+";
 
 /// Makes libgit2 sync a ref's file before it takes its name. Git would warn of this old key in every
 /// answer, so it stands in a file that only libgit2 is shown.
@@ -106,6 +115,15 @@ fn sweep_locks(dir: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Returns how large the largest half pack is that a killed fetch left.
+pub(super) fn largest_half_pack(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path.join("objects/pack")) else { return 0 };
+    let half = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp_pack"));
+    half.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).max().unwrap_or(0)
 }
 
 /// Removes what a killed fetch leaves: half a pack may be large, and a lock stops the next one.
