@@ -133,12 +133,6 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Prints a text of ours as it is, for files that are shown.
-    pub(crate) fn verbatim(&mut self, text: &str) -> io::Result<()> {
-        self.out.write_all(text.as_bytes())?;
-        self.out.flush()
-    }
-
     /// Tells something beside the answer.
     pub(crate) fn note(&mut self, message: &str, hint: Option<&str>) -> io::Result<()> {
         let mark = Text::new().warn(self.look.attention()).plain(" ").plain(message);
