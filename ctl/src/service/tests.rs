@@ -135,6 +135,7 @@ fn installing_and_removing_are_these_steps() {
         [
             format!("write {folder}/down (mode 0600):"),
             format!("write {folder}/log/run (mode 0700):"),
+            format!("write {folder}/finish (mode 0700):"),
             format!("write {folder}/run (mode 0700):"),
             format!("remove {folder}/down"),
             format!("wait for {folder}/supervise/ok"),
@@ -345,7 +346,7 @@ fn check_round_trip(facts: &Facts, said: &Path) {
 fn a_script_is_readable_only_by_its_owner() {
     let dir = tempfile::tempdir().unwrap();
     let facts = Facts { prefix: dir.path().to_owned(), ..awkward_facts(ServiceKind::Termux) };
-    for step in &facts.install().unwrap()[..3] {
+    for step in &facts.install().unwrap()[..4] {
         step.perform(&process_env()).unwrap();
     }
     let mode = facts.file().unwrap().metadata().unwrap().permissions().mode();
