@@ -140,6 +140,16 @@ impl<'a> Printer<'a> {
         self.hint(hint)
     }
 
+    /// Prints what is wrong as a part of the answer.
+    pub(crate) fn finding(&mut self, message: &str, hint: Option<&str>) -> io::Result<()> {
+        let mark = self.look.attention();
+        self.line(Text::new().plain("  ").warn(mark).plain(" ").plain(message))?;
+        match hint {
+            Some(hint) => self.line(Text::new().strong("    hint:").plain(" ").plain(hint)),
+            None => Ok(()),
+        }
+    }
+
     /// Draws a frame beside the answer, for what nobody may overlook.
     pub(crate) fn frame(&mut self, frame: &Frame) -> io::Result<()> {
         for line in frame.lines(self.look) {

@@ -25,6 +25,7 @@ fn program(env: &mut Env, name: &str, text: &str) -> PathBuf {
 
 #[test]
 fn a_dry_run_shows_files_and_commands_and_does_neither() {
+    let _alone = crate::fake::alone();
     let dir = tempfile::tempdir().unwrap();
     let mut env = env_at(dir.path());
     program(&mut env, "convosyncd", "#!/bin/sh\n");
@@ -64,6 +65,7 @@ fn asked(home: &Path) -> String {
 
 #[test]
 fn status_tells_file_manager_and_process() {
+    let _alone = crate::fake::alone();
     let fake = Fake::start(Vec::new());
     let mut env = fake.env();
     systemctl(&mut env, 4242);
@@ -107,6 +109,7 @@ fn install(probe: Say, pid: u32) -> (Fake, crate::fake::Ran) {
 
 #[test]
 fn the_service_proves_that_it_can_push_without_this_terminals_agent() {
+    let _alone = crate::fake::alone();
     let answer = json!({ "results": [samples::good_probe()] });
     let (fake, ran) = install(Say::Result(answer), 4242);
     check_text("service-install", &ran, fake.home());
@@ -122,6 +125,7 @@ fn the_service_proves_that_it_can_push_without_this_terminals_agent() {
 
 #[test]
 fn what_the_service_lacks_is_said() {
+    let _alone = crate::fake::alone();
     let answer = json!({ "results": [samples::bad_probe()] });
     let (fake, ran) = install(Say::Result(answer), 4242);
     check_text("service-install-bad", &ran, fake.home());
@@ -130,6 +134,7 @@ fn what_the_service_lacks_is_said() {
 
 #[test]
 fn before_init_there_is_nothing_to_prove() {
+    let _alone = crate::fake::alone();
     let failure = Failure::new(ErrorKind::NotInitialised, "no keys yet");
     let (fake, ran) = install(Say::Failure(failure), 4242);
     check_text("service-install-fresh", &ran, fake.home());
@@ -137,6 +142,7 @@ fn before_init_there_is_nothing_to_prove() {
 
 #[test]
 fn a_proof_by_another_daemon_counts_for_nothing() {
+    let _alone = crate::fake::alone();
     let answer = json!({ "results": [samples::good_probe()] });
     let (fake, ran) = install(Say::Result(answer), 17);
     assert_eq!(ran.code, ExitCode::Failed);
@@ -146,6 +152,7 @@ fn a_proof_by_another_daemon_counts_for_nothing() {
 
 #[test]
 fn stopping_waits_until_the_daemon_has_left() {
+    let _alone = crate::fake::alone();
     let fake = Fake::start(vec![("stop", vec![Say::Result(json!({}))])]);
     let mut env = fake.env();
     program(&mut env, "convosyncd", "#!/bin/sh\n");
@@ -160,6 +167,7 @@ fn stopping_waits_until_the_daemon_has_left() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "tests write logs")]
 fn logs_are_shown_from_the_end_and_cleaned() {
+    let _alone = crate::fake::alone();
     let dir = tempfile::tempdir().unwrap();
     let mut env = env_at(dir.path());
     program(&mut env, "convosyncd", "#!/bin/sh\n");
@@ -171,6 +179,7 @@ fn logs_are_shown_from_the_end_and_cleaned() {
 
 #[test]
 fn a_daemon_that_leaves_at_once_is_quoted() {
+    let _alone = crate::fake::alone();
     let dir = tempfile::tempdir().unwrap();
     let mut env = env_at(dir.path());
     let text = "#!/bin/sh\necho 'convosyncd: the configuration is wrong' >&2\necho 'hint: mend it' >&2\nexit 78\n";

@@ -4,12 +4,19 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use convosync_core::protocol::{AnswerLine, Event, Failure, PROTOCOL, Progress};
 use convosyncctl::{Env, ExitCode};
 use serde_json::{Value, json};
+
+/// Keeps other tests of this program from starting processes meanwhile: a child that is just being
+/// started holds every file that is just being written, and then a script cannot be run ("text file busy").
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What every clock of these tests says.
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
