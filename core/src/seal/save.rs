@@ -40,6 +40,7 @@ mod tag {
         pub(in super::super) const UPSTREAM: u8 = 3;
         pub(in super::super) const DIRTY: u8 = 4;
         pub(in super::super) const FINGERPRINT: u8 = 5;
+        pub(in super::super) const REMOTE: u8 = 6;
     }
 
     /// The first four are a log's and a parent's alike.
@@ -240,29 +241,41 @@ fn read(number: u32, bytes: &[u8]) -> Result<SaveRecord, WireError> {
     })
 }
 
+/// An upstream is nearly always a remote's branch of the same name: then only the remote is written.
 fn write_code(code: &CodePoint) -> Vec<u8> {
-    let name = |text: &Option<String>| {
-        text.as_deref().map(|text| cut(text, REF_MAX).to_owned().into_bytes())
-    };
+    let branch = code.branch.as_deref().map(|name| cut(name, REF_MAX));
+    let upstream = code.upstream.as_deref().map(|name| cut(name, REF_MAX));
+    let remote = upstream.zip(branch).and_then(|(upstream, branch)| remote_of(upstream, branch));
     let mut record = Writer::new();
     record
-        .optional(tag::code::BRANCH, name(&code.branch).as_deref())
+        .optional(tag::code::BRANCH, branch.map(str::as_bytes))
         .optional(tag::code::COMMIT, code.commit.as_ref().map(|commit| &commit.0[..]))
-        .optional(tag::code::UPSTREAM, name(&code.upstream).as_deref())
+        .optional(tag::code::UPSTREAM, upstream.filter(|_| remote.is_none()).map(str::as_bytes))
         .flag(tag::code::DIRTY, code.dirty)
-        .bytes(tag::code::FINGERPRINT, &code.fingerprint.0);
+        .bytes(tag::code::FINGERPRINT, &code.fingerprint.0)
+        .optional(tag::code::REMOTE, remote.map(str::as_bytes));
     record.finish()
 }
 
 fn read_code(bytes: &[u8]) -> Result<CodePoint, WireError> {
     let fields = Fields::parse(bytes)?;
+    let branch = fields.text(tag::code::BRANCH, REF_MAX)?;
+    let upstream = match (fields.text(tag::code::REMOTE, REF_MAX)?, &branch) {
+        (Some(remote), Some(branch)) => Some(format!("{remote}/{branch}")),
+        (Some(_), None) => return Err(WireError::Missing(tag::code::BRANCH)),
+        (None, _) => fields.text(tag::code::UPSTREAM, REF_MAX)?,
+    };
     Ok(CodePoint {
-        branch: fields.text(tag::code::BRANCH, REF_MAX)?,
+        branch,
         commit: fields.array(tag::code::COMMIT)?.map(Oid),
-        upstream: fields.text(tag::code::UPSTREAM, REF_MAX)?,
+        upstream,
         dirty: fields.flag(tag::code::DIRTY)?,
         fingerprint: Digest(fields.required(tag::code::FINGERPRINT)?),
     })
+}
+
+fn remote_of<'a>(upstream: &'a str, branch: &str) -> Option<&'a str> {
+    upstream.strip_suffix(branch)?.strip_suffix('/')
 }
 
 fn write_log(state: &LogState) -> Vec<u8> {
