@@ -63,6 +63,7 @@ pub(super) fn log_state(log: LogId) -> LogState {
         length: 1_234_567,
         sequence: 41,
         snapshot: 3,
+        earlier: Vec::new(),
         snapshot_length: 300_000,
         snapshot_messages: 1042,
         sealed: 123_456,

@@ -91,7 +91,7 @@ fn make(path: &Path) -> Result<(), StoreError> {
     disk::remove_tree(&half.join("hooks"))?;
     disk::write_atomic(&half.join("config"), CONFIG.as_bytes())?;
     disk::write_atomic(&half.join(DURABLE_FILE), DURABLE.as_bytes())?;
-    disk::private_dir(&half.join("info"))?;
+    disk::make_dir(&half.join("info"))?;
     disk::write_atomic(&half.join("info/attributes"), ATTRIBUTES.as_bytes())?;
     disk::fsync_dir(&half)?;
     std::fs::rename(&half, path).map_err(|source| StoreError::Io {
