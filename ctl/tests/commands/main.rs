@@ -1,9 +1,11 @@
 //! Every command against a daemon of canned answers: what it asks, prints, and ends with.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 #[path = "../support/fake.rs"]
 mod fake;
 mod samples;
 
+mod documents;
 mod hostile;
 mod keys;
 mod reading;

@@ -51,11 +51,11 @@ pub(crate) struct Fake {
 impl Fake {
     /// Starts a daemon that has keys.
     pub(crate) fn start(script: Script) -> Self {
-        Self::start_with(json!({ "initialised": true }), script)
+        Self::start_with(&json!({ "initialised": true }), script)
     }
 
     /// Starts a daemon whose `hello` says `hello` besides the usual.
-    pub(crate) fn start_with(hello: Value, mut script: Script) -> Self {
+    pub(crate) fn start_with(hello: &Value, mut script: Script) -> Self {
         let mut greeting = json!({
             "protocol": PROTOCOL, "version": "0.1.0", "pid": 4242, "initialised": false
         });
