@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use crate::id::{Digest, Generation, LogId, Role};
+use crate::id::{LogId, Role};
 
 mod cursor;
 mod read;
@@ -18,45 +18,7 @@ mod read;
 pub use cursor::{Break, Cursor, Growth, Piece, TAIL_MAX};
 pub use read::{Look, Stat, Survey, digest_of, last_newline, stream, survey};
 
-// To be replaced, with the module, by `pub use crate::seal::{CHUNK_RAW_MAX, LogState, PREFIX_MAX};`.
-pub use stand_in::{CHUNK_RAW_MAX, LogState, PREFIX_MAX};
-mod stand_in {
-    use super::{Digest, Generation, LogId};
-
-    /// The most raw bytes of one chunk.
-    pub const CHUNK_RAW_MAX: usize = 8 << 20;
-    /// The most raw bytes before a chunk that help to compress it.
-    pub const PREFIX_MAX: usize = 1 << 20;
-
-    /// What a save says about one log.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct LogState {
-        /// Which file.
-        pub log: LogId,
-        /// Which append history of it.
-        pub generation: Generation,
-        /// How many raw bytes the log holds.
-        pub length: u64,
-        /// The number of its last chunk.
-        pub sequence: u32,
-        /// The number of the chunk that starts at byte 0.
-        pub snapshot: u32,
-        /// How many raw bytes the log held after that snapshot.
-        pub snapshot_length: u64,
-        /// How many messages the session had at that snapshot.
-        pub snapshot_messages: u32,
-        /// How many sealed bytes that snapshot and the chunks since have.
-        pub sealed: u64,
-        /// The digest of its last chunk.
-        pub last: Digest,
-        /// The digest of all its raw bytes.
-        pub content: Digest,
-        /// The digest of its last 64 KiB of raw bytes, or of all if it has fewer.
-        pub window: Digest,
-        /// The digest of the sealed torn tail, if there is one.
-        pub tail: Option<Digest>,
-    }
-}
+pub use crate::seal::{CHUNK_RAW_MAX, LogState, PREFIX_MAX};
 
 /// How many bytes before the cursor are checked on every look.
 pub const WINDOW: u64 = 64 << 10;

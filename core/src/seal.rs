@@ -206,3 +206,8 @@ impl SealError {
 fn malformed(what: &'static str) -> impl Fn(WireError) -> SealError {
     move |source| SealError::Malformed { what, source }
 }
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod vectors;

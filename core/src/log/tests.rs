@@ -5,7 +5,7 @@ use std::io::{self, Cursor as Bytes, Read, Seek, SeekFrom};
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::{Random, SeededRandom};
+use crate::id::{Digest, Generation, Random, SeededRandom};
 
 /// A file in memory that can change between two reads.
 struct Fake {

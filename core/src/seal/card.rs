@@ -222,4 +222,26 @@ mod tests {
             Err(SealError::OtherDevice { .. })
         ));
     }
+
+    #[test]
+    fn every_mutation_of_a_card_is_refused() {
+        let random = &mut SeededRandom::new(3);
+        let (old, new) = (Identity::create(random), Identity::create(random));
+        crate::seal::fixture::check_mutations(&Card::sign(&new, VAULT), Card::open);
+        crate::seal::fixture::check_mutations(&Card::succeed(&new, &old, VAULT), Card::open);
+    }
+
+    #[test]
+    fn what_is_no_card_is_refused_by_name() {
+        let check = |bytes: &[u8], expected: &str| {
+            assert_eq!(crate::seal::fixture::variant(&Card::open(bytes).unwrap_err()), expected);
+        };
+        check(b"", "NotSealed");
+        check(b"cvsc", "Cut");
+        check(b"cvsc\0", "NotSealed");
+        check(b"cvsc\x02", "NewerFormat");
+        check(&[b"cvsc\x01", &[0; 63][..]].concat(), "Cut");
+        check(&[b"cvsc\x01", &[0; 64][..]].concat(), "Malformed");
+        check(&vec![b'c'; CARD_MAX + 1], "TooLarge");
+    }
 }

@@ -17,6 +17,9 @@ const REF_MAX: usize = 4 << 10;
 /// The longest path of a log in bytes: Linux's limit for a path.
 const PATH_MAX: usize = 4 << 10;
 
+/// How many earlier snapshots of one generation may stand beside the newest.
+const EARLIER_MAX: usize = 16;
+
 const WHAT: &str = "save record";
 
 mod tag {
@@ -37,6 +40,7 @@ mod tag {
         pub(in super::super) const UPSTREAM: u8 = 3;
         pub(in super::super) const DIRTY: u8 = 4;
         pub(in super::super) const FINGERPRINT: u8 = 5;
+        pub(in super::super) const REMOTE: u8 = 6;
     }
 
     /// The first four are a log's and a parent's alike.
@@ -54,6 +58,7 @@ mod tag {
         pub(in super::super) const CONTENT: u8 = 11;
         pub(in super::super) const WINDOW: u8 = 12;
         pub(in super::super) const TAIL: u8 = 13;
+        pub(in super::super) const EARLIER: u8 = 14;
     }
 }
 
@@ -70,6 +75,9 @@ pub struct LogState {
     pub sequence: u32,
     /// The number of the chunk that starts at byte 0.
     pub snapshot: u32,
+    /// The numbers of earlier snapshots of this generation that are still in the session's newest tree,
+    /// oldest first.
+    pub earlier: Vec<u32>,
     /// How many raw bytes the log held after that snapshot.
     pub snapshot_length: u64,
     /// How many messages the session had at that snapshot.
@@ -233,29 +241,41 @@ fn read(number: u32, bytes: &[u8]) -> Result<SaveRecord, WireError> {
     })
 }
 
+/// An upstream is nearly always a remote's branch of the same name: then only the remote is written.
 fn write_code(code: &CodePoint) -> Vec<u8> {
-    let name = |text: &Option<String>| {
-        text.as_deref().map(|text| cut(text, REF_MAX).to_owned().into_bytes())
-    };
+    let branch = code.branch.as_deref().map(|name| cut(name, REF_MAX));
+    let upstream = code.upstream.as_deref().map(|name| cut(name, REF_MAX));
+    let remote = upstream.zip(branch).and_then(|(upstream, branch)| remote_of(upstream, branch));
     let mut record = Writer::new();
     record
-        .optional(tag::code::BRANCH, name(&code.branch).as_deref())
+        .optional(tag::code::BRANCH, branch.map(str::as_bytes))
         .optional(tag::code::COMMIT, code.commit.as_ref().map(|commit| &commit.0[..]))
-        .optional(tag::code::UPSTREAM, name(&code.upstream).as_deref())
+        .optional(tag::code::UPSTREAM, upstream.filter(|_| remote.is_none()).map(str::as_bytes))
         .flag(tag::code::DIRTY, code.dirty)
-        .bytes(tag::code::FINGERPRINT, &code.fingerprint.0);
+        .bytes(tag::code::FINGERPRINT, &code.fingerprint.0)
+        .optional(tag::code::REMOTE, remote.map(str::as_bytes));
     record.finish()
 }
 
 fn read_code(bytes: &[u8]) -> Result<CodePoint, WireError> {
     let fields = Fields::parse(bytes)?;
+    let branch = fields.text(tag::code::BRANCH, REF_MAX)?;
+    let upstream = match (fields.text(tag::code::REMOTE, REF_MAX)?, &branch) {
+        (Some(remote), Some(branch)) => Some(format!("{remote}/{branch}")),
+        (Some(_), None) => return Err(WireError::Missing(tag::code::BRANCH)),
+        (None, _) => fields.text(tag::code::UPSTREAM, REF_MAX)?,
+    };
     Ok(CodePoint {
-        branch: fields.text(tag::code::BRANCH, REF_MAX)?,
+        branch,
         commit: fields.array(tag::code::COMMIT)?.map(Oid),
-        upstream: fields.text(tag::code::UPSTREAM, REF_MAX)?,
+        upstream,
         dirty: fields.flag(tag::code::DIRTY)?,
         fingerprint: Digest(fields.required(tag::code::FINGERPRINT)?),
     })
+}
+
+fn remote_of<'a>(upstream: &'a str, branch: &str) -> Option<&'a str> {
+    upstream.strip_suffix(branch)?.strip_suffix('/')
 }
 
 fn write_log(state: &LogState) -> Vec<u8> {
@@ -274,7 +294,21 @@ fn write_log(state: &LogState) -> Vec<u8> {
         // A log shorter than its window is the window.
         .optional(tag::log::WINDOW, (state.window != state.content).then_some(&state.window.0))
         .optional(tag::log::TAIL, state.tail.as_ref().map(|tail| &tail.0[..]));
+    let earlier: Vec<u8> =
+        state.earlier.iter().flat_map(|sequence| sequence.to_le_bytes()).collect();
+    record.optional(tag::log::EARLIER, (!earlier.is_empty()).then_some(&earlier));
     record.finish()
+}
+
+fn read_earlier(fields: &Fields<'_>) -> Result<Vec<u32>, WireError> {
+    let tag = tag::log::EARLIER;
+    let bytes = fields.bytes(tag)?.unwrap_or_default();
+    let (numbers, rest) = bytes.as_chunks();
+    let is_ascending = numbers.is_sorted_by_key(|number| u32::from_le_bytes(*number));
+    if !rest.is_empty() || numbers.len() > EARLIER_MAX || !is_ascending {
+        return Err(WireError::Length { tag, len: bytes.len() });
+    }
+    Ok(numbers.iter().map(|number| u32::from_le_bytes(*number)).collect())
 }
 
 fn read_log(bytes: &[u8]) -> Result<LogState, WireError> {
@@ -293,6 +327,7 @@ fn read_log(bytes: &[u8]) -> Result<LogState, WireError> {
         content,
         window: fields.array(tag::log::WINDOW)?.map_or(content, Digest),
         tail: fields.array(tag::log::TAIL)?.map(Digest),
+        earlier: read_earlier(&fields)?,
     })
 }
 
