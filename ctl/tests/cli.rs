@@ -13,8 +13,10 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use convosync_core::protocol::Progress;
 use expectrl::session::OsSession;
 use expectrl::{Expect as _, Regex};
 use fake::{Fake, Say};
@@ -330,4 +332,22 @@ fn the_phrase_is_typed_unseen() {
     assert!(!shown.contains("aband"), "{shown}");
     assert_eq!(terminal.ends(), 0);
     assert_eq!(fake.asked("recover")[0]["phrase"], phrase);
+}
+
+#[test]
+fn progress_is_shown_while_somebody_waits_at_a_terminal() {
+    let _alone = fake::alone();
+    let barrier = Arc::new(Barrier::new(2));
+    let progress = Progress { step: "sending \u{1b}shop".into(), done: Some(1), total: Some(3) };
+    let says = vec![
+        Say::Progress(progress),
+        Say::Wait(Arc::clone(&barrier)),
+        Say::Result(json!({ "projects": [samples::project()], "arrived": 0 })),
+    ];
+    let fake = Fake::start(vec![("sync", says)]);
+    let mut terminal = Terminal::open(fake.home(), &["sync"]);
+    terminal.sees(r"sending \\u\{1b\}shop .*1/3");
+    barrier.wait();
+    terminal.sees("no news from other devices");
+    assert_eq!(terminal.ends(), 0);
 }
