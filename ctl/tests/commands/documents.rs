@@ -30,12 +30,12 @@ const METHODS: [&str; 17] = [
     "stop",
 ];
 
-fn check<T: DeserializeOwned>(value: Value) {
+fn check<T: DeserializeOwned>(value: &Value) {
     serde_json::from_value::<T>(value.clone()).unwrap_or_else(|error| panic!("{error}: {value}"));
 }
 
 /// Reads an answer with the type that belongs to its request.
-fn check_answer(method: &str, result: Value) {
+fn check_answer(method: &str, result: &Value) {
     match method {
         "hello" => check::<HelloReply>(result),
         "init" | "recover" => check::<InitReply>(result),
@@ -57,18 +57,18 @@ fn every_example_of_the_protocol_is_one() {
     let mut asked = Vec::new();
     for line in TEXT.lines() {
         if let Some(text) = line.strip_prefix("> ") {
-            check::<RequestLine>(serde_json::from_str(text).unwrap());
+            check::<RequestLine>(&serde_json::from_str(text).unwrap());
             let request: Value = serde_json::from_str(text).unwrap();
             asked.push(request["method"].as_str().unwrap().to_owned());
         } else if let Some(text) = line.strip_prefix("< ") {
             let answer: AnswerLine = serde_json::from_str(text).unwrap();
             match (answer.result, answer.error, answer.method.as_deref(), answer.params) {
-                (Some(result), None, None, None) => check_answer(asked.last().unwrap(), result),
+                (Some(result), None, None, None) => check_answer(asked.last().unwrap(), &result),
                 (None, Some(failure), None, None) => {
                     assert_eq!(failure.code, failure.data.kind.code(), "{text}");
                 }
-                (None, None, Some("progress"), Some(params)) => check::<Progress>(params),
-                (None, None, Some("event"), Some(params)) => check::<Event>(params),
+                (None, None, Some("progress"), Some(params)) => check::<Progress>(&params),
+                (None, None, Some("event"), Some(params)) => check::<Event>(&params),
                 other => panic!("{other:?}"),
             }
         }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 #[path = "../support/fake.rs"]
+#[expect(dead_code, reason = "shared with the tests of the real program")]
 mod fake;
 mod samples;
 
