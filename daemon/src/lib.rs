@@ -11,6 +11,7 @@ pub mod log;
 pub mod signals;
 pub mod socket;
 pub mod supervisor;
+pub mod watch;
 
 use std::ffi::OsString;
 
