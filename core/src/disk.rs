@@ -123,14 +123,7 @@ fn failed<'a>(deed: &'static str, path: &'a Path) -> impl Fn(io::Error) -> DiskE
 /// # Errors
 /// When it is a link, a file, another user's or open to others, or cannot be made.
 pub fn private_dir(path: &Path) -> Result<(), DiskError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(DIR_MODE)
-        .create(path)
-        .or_else(
-            |error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) },
-        )
-        .map_err(failed("make directory", path))?;
+    make_dirs(path)?;
     let found = real_dir(path)?;
     let mode = found.mode() & 0o777;
     if found.uid() != rustix::process::geteuid().as_raw() {
@@ -138,6 +131,20 @@ pub fn private_dir(path: &Path) -> Result<(), DiskError> {
     }
     if mode & OTHERS != 0 {
         return Err(DiskError::OpenToOthers { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+/// Makes the directory `path` and its parents where they are missing, durably, and leaves what is
+/// there as it is.
+///
+/// # Errors
+/// What the operating system says; that something else than a directory is there already is none.
+pub fn make_dirs(path: &Path) -> Result<(), DiskError> {
+    let is_there = |dir: &&Path| dir.as_os_str().is_empty() || fs::symlink_metadata(dir).is_ok();
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !is_there(dir)).collect();
+    for dir in missing.iter().rev() {
+        make_dir(dir)?;
     }
     Ok(())
 }
@@ -303,10 +310,7 @@ pub fn append_verified(path: &Path, expected_len: u64, bytes: &[u8]) -> Result<(
     file.sync_all().map_err(failed("write", path))
 }
 
-#[expect(
-    clippy::unused_io_amount,
-    reason = "one write and no second: the caller checks where and how much"
-)]
+/// Writes once and never a second time: the caller checks where it went and how much of it.
 fn write_once(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match file.write(bytes) {

@@ -24,6 +24,13 @@ pub trait Random {
     }
 }
 
+/// Draws `N` bytes from a source that is known only by its trait.
+pub fn draw<const N: usize>(random: &mut dyn Random) -> [u8; N] {
+    let mut bytes = [0; N];
+    random.fill(&mut bytes);
+    bytes
+}
+
 /// The operating system's randomness.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemRandom;

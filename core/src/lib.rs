@@ -9,7 +9,21 @@
 //! it (a tidy test reads this list). Nothing here is asynchronous, and nothing here watches.
 
 pub mod id;
+pub mod wire;
 pub mod disk;
 pub mod config;
 pub mod claude;
+pub mod transcript;
+pub mod seal;
+pub mod vault;
+pub mod log;
+pub mod git;
+pub mod project;
+pub mod store;
+pub mod remote;
+pub mod history;
+pub mod merge;
+pub mod restore;
 pub mod protocol;
+pub mod outbound;
+pub mod inbound;

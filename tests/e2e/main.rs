@@ -1,1 +1,22 @@
-//! stub
+//! End to end: real programs, a real remote, the real client.
+
+#[cfg(test)]
+mod counting;
+#[cfg(test)]
+mod pizza;
+#[cfg(test)]
+mod privacy;
+#[cfg(test)]
+mod real_client;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod round_trip;
+#[cfg(test)]
+mod stops;
+#[cfg(test)]
+mod watching;
+
+/// A save, from the last byte to "on remote", may take this long on a busy machine.
+#[cfg(test)]
+const SAVED_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);

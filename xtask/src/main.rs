@@ -1,2 +1,100 @@
-//! stub
-fn main() {}
+//! The project's automation: `cargo xtask demo | install | uninstall | test | bench`.
+
+mod bench;
+mod corpus;
+mod demo;
+mod failure;
+mod gate;
+mod install;
+mod pair;
+mod print;
+mod shell;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Builds, shows, installs, tests and measures ConvoSync")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays two devices with a remote between them and compares every file
+    Demo {
+        /// Plays these transcripts: `.jsonl` files with their sidecars; a folder of 1.jsonl, 2.jsonl, … that
+        /// extend each other is played as one that grows
+        #[arg(long, value_name = "DIR")]
+        transcripts: Option<PathBuf>,
+        /// Keeps both devices and the remote in this folder, to look at
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
+    /// Builds both programs and puts them into ~/.local/bin
+    Install {
+        /// Puts them into DIR/bin instead
+        #[arg(long, value_name = "DIR")]
+        prefix: Option<PathBuf>,
+    },
+    /// Removes what `install` put there
+    Uninstall {
+        /// Where they were put
+        #[arg(long, value_name = "DIR")]
+        prefix: Option<PathBuf>,
+    },
+    /// Runs every check of the project; stops at the first that fails
+    Test,
+    /// Measures
+    Bench {
+        #[command(subcommand)]
+        what: Measure,
+    },
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+enum Measure {
+    /// Bytes over the wire beside gzip, zstd and plain git
+    Upload {
+        /// Measures the growing series below this folder, instead of synthetic ones
+        #[arg(long, value_name = "DIR")]
+        transcripts: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Demo { transcripts, keep } => demo::run(transcripts.as_deref(), keep.as_deref()),
+        Command::Install { prefix } => install::install(prefix),
+        Command::Uninstall { prefix } => install::uninstall(prefix),
+        Command::Test => gate::run(),
+        Command::Bench { what: Measure::Upload { transcripts } } => {
+            bench::upload(transcripts.as_deref())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            print::failure(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

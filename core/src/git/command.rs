@@ -1,0 +1,313 @@
+//! One git child as it is asked for: arguments, configuration, limits.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::child::{self, Limits};
+use super::{Git, GitError};
+
+/// How long a child may run when nothing else is said.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How much a child may print when nothing else is said.
+const STDOUT_MAX: usize = 4 << 20;
+/// The unit of `ulimit -f` in a POSIX shell.
+const FILE_BLOCK_BYTES: u64 = 512;
+
+/// What holds for every child, whatever the user's or the repository's configuration says.
+const HARDENED: &[(&str, &str)] = &[
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.safecrlf", "false"),
+    ("core.editor", "false"),
+    ("core.fsync", "all"),
+    ("color.ui", "false"),
+    ("credential.interactive", "false"),
+    ("fetch.fsckObjects", "true"),
+    ("fetch.prune", "false"),
+    ("fetch.pruneTags", "false"),
+    ("fetch.recurseSubmodules", "false"),
+    ("fetch.unpackLimit", "1"),
+    ("fetch.writeCommitGraph", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("push.followTags", "false"),
+    ("push.gpgSign", "false"),
+    ("submodule.recurse", "false"),
+];
+
+/// What holds for a child on the network, unless the user set it otherwise: an answer that stays
+/// away must become an error, not a wait.
+const NETWORK_DEFAULTS: &[(&str, &str)] =
+    &[("http.lowSpeedLimit", "1000"), ("http.lowSpeedTime", "30")];
+
+/// How ssh is told not to ask and not to wait for ever.
+const SSH_OPTIONS: &str =
+    "-oBatchMode=yes -oConnectTimeout=15 -oServerAliveInterval=15 -oServerAliveCountMax=4";
+
+/// Cuts every file the child writes at `$1` blocks.
+const LIMITED: &str = "ulimit -f \"$1\" || exit 126; shift; exec \"$@\"";
+/// Waits for the end of standard input, which is when we are gone, and kills its whole process group:
+/// git's helpers (`git-remote-https`, `ssh`) would outlive us otherwise.
+pub(super) const WATCH: &str = "read -r _; kill -KILL 0";
+
+/// What a child left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// All it printed.
+    pub stdout: Vec<u8>,
+    /// The last of what it said, unreadable bytes replaced.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Whether it ended with exit code 0.
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+/// A git command in the making.
+#[derive(Debug, Clone)]
+#[must_use = "a command does nothing until it is run"]
+pub struct GitCommand {
+    git: Git,
+    dir: Option<PathBuf>,
+    git_dir: Option<PathBuf>,
+    args: Vec<OsString>,
+    config: Vec<(String, String)>,
+    stdin: Option<Vec<u8>>,
+    deadline: Duration,
+    stdout_max: usize,
+    file_size_max: Option<u64>,
+    protocols: Option<String>,
+    own_config_only: bool,
+}
+
+impl GitCommand {
+    pub(super) fn new(git: Git) -> Self {
+        Self {
+            git,
+            dir: None,
+            git_dir: None,
+            args: Vec::new(),
+            config: Vec::new(),
+            stdin: None,
+            deadline: DEADLINE,
+            stdout_max: STDOUT_MAX,
+            file_size_max: None,
+            protocols: None,
+            own_config_only: false,
+        }
+    }
+
+    /// Runs in `path`.
+    pub fn dir(mut self, path: &Path) -> Self {
+        self.dir = Some(path.to_owned());
+        self
+    }
+
+    /// Works on the repository whose git directory is `path`, and looks for no other.
+    pub fn git_dir(mut self, path: &Path) -> Self {
+        self.git_dir = Some(path.to_owned());
+        self
+    }
+
+    /// Adds one argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds several arguments.
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets one configuration value, by environment: hooks and helpers started by git see it too, which
+    /// `git -c` does not promise. A key may be set several times. Our hardening is not overridden.
+    pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.push((key.into(), value.into()));
+        self
+    }
+
+    /// Gives the child these bytes as standard input; without, it reads nothing.
+    pub fn stdin(mut self, bytes: Vec<u8>) -> Self {
+        self.stdin = Some(bytes);
+        self
+    }
+
+    /// Kills the child and its group after this long.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Kills the child when it prints more than this many bytes.
+    pub fn stdout_limit(mut self, bytes: usize) -> Self {
+        self.stdout_max = bytes;
+        self
+    }
+
+    /// Lets no file the child writes grow beyond this many bytes: a pack that would is cut, and the
+    /// child dies of the signal or fails.
+    pub fn file_size_limit(mut self, bytes: u64) -> Self {
+        self.file_size_max = Some(bytes);
+        self
+    }
+
+    /// Lets the child use these protocols (`https:ssh`), and ends it should we die.
+    pub fn network(mut self, protocols: impl Into<String>) -> Self {
+        self.protocols = Some(protocols.into());
+        self
+    }
+
+    /// Hides the user's and the system's configuration: only the repository's own and what
+    /// [`GitCommand::config`] hands over counts.
+    pub fn own_config_only(mut self) -> Self {
+        self.own_config_only = true;
+        self
+    }
+
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    /// [`GitError`] when it did not start, ran too long, or printed too much. An exit code other than 0
+    /// is not an error here.
+    pub fn run(self) -> Result<Output, GitError> {
+        let what = self.what();
+        let limits = Limits { deadline: self.deadline, stdout_max: self.stdout_max };
+        tracing::debug!(what, "git");
+        child::run(self.process(), self.stdin.clone(), self.watcher(), &what, &limits)
+    }
+
+    /// The subcommand, for messages: never an argument, which may be a path or an address.
+    fn what(&self) -> String {
+        self.args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The process that ends the child's group when we are gone: a child without network ends by itself.
+    #[expect(clippy::disallowed_methods, reason = "this is the builder every git child is made by")]
+    fn watcher(&self) -> Option<Command> {
+        self.protocols.as_ref()?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", WATCH]).env_clear().envs(self.inherited());
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Some(shell)
+    }
+
+    fn inherited(&self) -> impl Iterator<Item = (&'static str, &OsString)> {
+        self.git.inner.variables.iter().map(|(name, value)| (*name, value))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the builder every git child is made by")]
+    fn process(&self) -> Command {
+        let program = self.git.program();
+        let mut command = match self.file_size_max {
+            None => Command::new(program),
+            Some(bytes) => {
+                let blocks = bytes.div_ceil(FILE_BLOCK_BYTES).to_string();
+                let mut shell = Command::new("sh");
+                shell.args(["-c", LIMITED, "sh", &blocks]).arg(program);
+                shell
+            }
+        };
+        command.args(&self.args).env_clear().envs(self.inherited());
+        command.envs(self.environment());
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
+        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The environment beyond what is inherited.
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        let mut variables: Vec<(OsString, OsString)> = Vec::new();
+        let mut set = |name: &str, value: &str| variables.push((name.into(), value.into()));
+        set("LC_ALL", "C");
+        set("GIT_TERMINAL_PROMPT", "0");
+        // Empty means "there is none": git then asks nobody, not even the program core.askPass names.
+        set("GIT_ASKPASS", "");
+        set("SSH_ASKPASS_REQUIRE", "never");
+        set("GCM_INTERACTIVE", "never");
+        set("GIT_OPTIONAL_LOCKS", "0");
+        set("GIT_NO_LAZY_FETCH", "1");
+        set("GIT_PAGER", "cat");
+        set("GIT_ALLOW_PROTOCOL", self.protocols.as_deref().unwrap_or("none"));
+        if self.own_config_only {
+            set("GIT_CONFIG_NOSYSTEM", "1");
+            set("GIT_CONFIG_SYSTEM", "/dev/null");
+            set("GIT_CONFIG_GLOBAL", "/dev/null");
+            set("GIT_ATTR_NOSYSTEM", "1");
+        }
+        if self.protocols.is_some() && !self.has("core.sshcommand") {
+            set("GIT_SSH_COMMAND", &format!("ssh {SSH_OPTIONS}"));
+        }
+        let config = self.all_config();
+        set("GIT_CONFIG_COUNT", &config.len().to_string());
+        for (index, (key, value)) in config.iter().enumerate() {
+            set(&format!("GIT_CONFIG_KEY_{index}"), key);
+            set(&format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        if let Some(dir) = &self.git_dir {
+            variables.push(("GIT_DIR".into(), dir.into()));
+        }
+        variables
+    }
+
+    /// Defaults first and hardening last: git takes the last value of a key.
+    fn all_config(&self) -> Vec<(String, String)> {
+        let owned = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect::<Vec<_>>()
+        };
+        let mut config =
+            if self.protocols.is_some() { owned(NETWORK_DEFAULTS) } else { Vec::new() };
+        config.extend(self.config.iter().map(
+            |(key, value)| match key.to_ascii_lowercase().as_str() {
+                "core.sshcommand" => (key.clone(), quiet_ssh(value)),
+                _ => (key.clone(), value.clone()),
+            },
+        ));
+        config.extend(owned(HARDENED));
+        config
+    }
+
+    fn has(&self, wanted: &str) -> bool {
+        self.config.iter().any(|(key, value)| key.eq_ignore_ascii_case(wanted) && !value.is_empty())
+    }
+}
+
+/// The user's own ssh command, told not to ask: ssh takes the first value of an option, so ours come
+/// first. Any other program is left as it is, for we do not know its options.
+fn quiet_ssh(command: &str) -> String {
+    match command.trim_start().strip_prefix("ssh") {
+        Some(rest) if rest.is_empty() || rest.starts_with(' ') => {
+            format!("ssh {SSH_OPTIONS}{rest}")
+        }
+        _ => command.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_ssh_keeps_its_options_and_asks_nothing() {
+        assert_eq!(quiet_ssh("ssh -i ~/.ssh/work"), format!("ssh {SSH_OPTIONS} -i ~/.ssh/work"));
+        assert_eq!(quiet_ssh("ssh"), format!("ssh {SSH_OPTIONS}"));
+        assert_eq!(quiet_ssh("/opt/bin/tunnel --to"), "/opt/bin/tunnel --to");
+        assert_eq!(quiet_ssh("sshpass x ssh"), "sshpass x ssh");
+    }
+}

@@ -1,0 +1,476 @@
+//! One remote: pushes to it with a lease, lists it, fetches from it, and says how that went.
+//!
+//! All traffic goes through the `git` program, which knows the user's credential helpers, ssh
+//! configuration and proxies. The room knows sealed bytes only by their commits' ids; it decides nothing
+//! about when to push or what a moved ref means.
+//!
+//! What is counted as [`Traffic`]: packs in both directions, as git itself measures them on the wire
+//! (before compression by ssh, without the framing of ssh, TLS and HTTP), to a hundredth of the unit git
+//! prints, and the lists of refs that are printed. What is not: the list of *all* refs that a host sends
+//! at the beginning of each push.
+
+mod outcome;
+mod probe;
+mod progress;
+mod vaults;
+mod words;
+
+use std::path::Path;
+use std::time::Duration;
+
+pub use outcome::{Outcome, PermanentKind};
+pub use probe::Probe;
+pub use progress::Traffic;
+pub use words::without_credentials;
+
+use crate::git::{Git, GitCommand, GitError, Output};
+use crate::id::{Oid, SessionName, VaultId};
+use crate::project::{GitSettings, normalise};
+use crate::store::{RefKind, RefName, Store, StoreError};
+use outcome::Failure;
+
+/// How long a list of refs may take.
+const LIST_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a push or a fetch may take: 20 MB at 40 KB/s. A stalled one ends earlier, by the low-speed
+/// limits of http and ssh.
+const PACK_DEADLINE: Duration = Duration::from_secs(10 * 60);
+/// How much of a list is read: 10 000 refs of 100 bytes.
+const LIST_MAX_BYTES: usize = 1 << 20;
+/// How many refs of one vault are looked at: nobody has a thousand devices.
+const LIST_MAX_REFS: usize = 1000;
+
+/// The most that is downloaded of an enrolled device's tip: 10 000 summaries of 1 KiB, with room.
+pub const TIP_DOWNLOAD_MAX: u64 = 16 << 20;
+/// The most that is downloaded of a device nobody enrolled: a card and the objects around it.
+pub const CARD_DOWNLOAD_MAX: u64 = 64 << 10;
+/// The most that is downloaded for one session: what the larger hosts take in one push.
+pub const SESSION_DOWNLOAD_MAX: u64 = 2 << 30;
+
+/// Why a remote could not be listed or fetched from.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The address names nothing we would reach.
+    #[error("use the remote `{url}`: not an address for https, ssh or a directory")]
+    BadUrl {
+        /// The address, without credentials.
+        url: String,
+    },
+    /// Trying again later may work.
+    #[error("reach the remote: {why}")]
+    Transient {
+        /// What was said, made printable.
+        why: String,
+    },
+    /// Trying again is of no use before the user has done something.
+    #[error("use the remote: {why}")]
+    Permanent {
+        /// The cause.
+        kind: PermanentKind,
+        /// What was said, made printable.
+        why: String,
+    },
+    /// There is more than we are ready to download.
+    #[error("fetch: more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The remote does not have the commit any more.
+    #[error("fetch commit {commit}: the remote does not have it")]
+    Gone {
+        /// The commit.
+        commit: Oid,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Git could not be run.
+    #[error(transparent)]
+    Git(GitError),
+}
+
+impl RemoteError {
+    /// Whether trying again later, without the user, may work.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Transient { .. })
+    }
+
+    /// Returns what the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::BadUrl { .. } => {
+                Some("name another repository under `store.remote` in the configuration".to_owned())
+            }
+            Self::Permanent { kind, .. } => Some(kind.hint().to_owned()),
+            Self::Store(source) => source.hint(),
+            Self::Git(source) => source.hint(),
+            Self::Transient { .. } | Self::TooLarge { .. } | Self::Gone { .. } => None,
+        }
+    }
+}
+
+impl From<GitError> for RemoteError {
+    fn from(error: GitError) -> Self {
+        match error {
+            GitError::Deadline { after, .. } => {
+                Self::Transient { why: format!("no answer within {} s", after.as_secs()) }
+            }
+            other => Self::Git(other),
+        }
+    }
+}
+
+impl From<Failure> for RemoteError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Transient(why) => Self::Transient { why },
+            Failure::Permanent(kind, why) => Self::Permanent { kind, why },
+        }
+    }
+}
+
+/// What a remote holds of a vault.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Devices' refs and where they stand.
+    pub tips: Vec<(RefName, Oid)>,
+    /// Refs that are nobody's and keep ours from existing: above or below our names.
+    pub blocking: Vec<(String, Oid)>,
+    /// What the list cost.
+    pub traffic: Traffic,
+}
+
+/// What came of fetching several tips.
+#[derive(Debug, Default)]
+pub struct TipsFetched {
+    /// What it cost, refused ones included as far as git tells.
+    pub traffic: Traffic,
+    /// The refs that could not be fetched, and why; the others are in the store.
+    pub refused: Vec<(RefName, RemoteError)>,
+}
+
+/// One remote, seen by one vault.
+#[derive(Debug, Clone, Copy)]
+pub struct Remote<'a> {
+    git: &'a Git,
+    store: &'a Store,
+    settings: &'a GitSettings,
+    url: &'a str,
+    vault: VaultId,
+    list_deadline: Duration,
+    pack_deadline: Duration,
+}
+
+impl<'a> Remote<'a> {
+    /// Names the remote at `url`, reached with the user's `settings`, mirrored by `store`.
+    ///
+    /// # Errors
+    /// [`RemoteError::BadUrl`] for what is no address, or one that starts a program.
+    pub fn new(
+        git: &'a Git,
+        store: &'a Store,
+        settings: &'a GitSettings,
+        url: &'a str,
+        vault: VaultId,
+    ) -> Result<Self, RemoteError> {
+        if normalise(url).is_none() {
+            return Err(RemoteError::BadUrl { url: words::printable(url) });
+        }
+        let (list_deadline, pack_deadline) = (LIST_DEADLINE, PACK_DEADLINE);
+        Ok(Self { git, store, settings, url, vault, list_deadline, pack_deadline })
+    }
+
+    /// Waits at most this long for a list of refs, and for a push or fetch.
+    #[must_use]
+    pub fn with_deadlines(self, list: Duration, pack: Duration) -> Self {
+        Self { list_deadline: list, pack_deadline: pack, ..self }
+    }
+
+    /// Lists the refs of our vault.
+    ///
+    /// # Errors
+    /// [`RemoteError`] when the remote is not reached or refuses.
+    pub fn list(&self) -> Result<Listing, RemoteError> {
+        let kinds = [RefKind::Custom, RefKind::Branch];
+        let patterns = kinds.iter().flat_map(|kind| {
+            let above = kind.prefix().trim_end_matches('/');
+            [
+                above.to_owned(),
+                format!("{above}/{}", self.vault),
+                format!("{above}/{}/*", self.vault),
+            ]
+        });
+        let found = self.ls_remote(patterns.collect())?;
+        let mut listing = Listing { traffic: found.traffic, ..Listing::default() };
+        for (name, id) in found.refs.into_iter().take(LIST_MAX_REFS) {
+            match name.parse::<RefName>() {
+                Ok(reference) if reference.vault == self.vault => {
+                    listing.tips.push((reference, id))
+                }
+                _ => listing.blocking.push((name, id)),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Asks the remote where one ref stands: only this says that a push has arrived.
+    ///
+    /// # Errors
+    /// [`RemoteError`] when the remote is not reached or refuses.
+    pub fn read_back(&self, reference: &RefName) -> Result<Option<Oid>, RemoteError> {
+        self.find(&reference.to_string())
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Oid>, RemoteError> {
+        let found = self.ls_remote(vec![name.to_owned()])?;
+        Ok(found.refs.into_iter().find(|(other, _)| other == name).map(|(_, id)| id))
+    }
+
+    fn ls_remote(&self, patterns: Vec<String>) -> Result<Refs, RemoteError> {
+        let command = self
+            .command(&self.store.own_dir())
+            .args(["ls-remote", "--refs", "--", self.url])
+            .args(patterns);
+        let output = command.deadline(self.list_deadline).stdout_limit(LIST_MAX_BYTES).run()?;
+        if !output.success() {
+            return Err(outcome::failure(&output.stderr).into());
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let refs = text
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .filter_map(|(id, name)| Some((name.to_owned(), id.parse().ok()?)));
+        let traffic = Traffic { sent: 0, received: output.stdout.len() as u64 };
+        Ok(Refs { refs: refs.collect(), traffic })
+    }
+
+    /// Fetches the tips of other devices, without their past, into the store; `limit` bytes at most for
+    /// each. One that cannot be fetched does not stop the others.
+    ///
+    /// # Errors
+    /// [`RemoteError`] when the remote is not reached or refuses all of them.
+    pub fn fetch_tips(&self, wanted: &[RefName], limit: u64) -> Result<TipsFetched, RemoteError> {
+        let mut fetched = TipsFetched::default();
+        if wanted.is_empty() {
+            return Ok(fetched);
+        }
+        let _turn = self.store.fetching()?;
+        let together =
+            self.fetch(&self.store.seen_dir(), &["--depth=1"], &tip_refspecs(wanted), limit);
+        match together {
+            Ok(traffic) => fetched.traffic = traffic,
+            Err(error) if !error.is_of_the_ref() => return Err(error),
+            Err(_) => self.fetch_one_by_one(wanted, limit, &mut fetched)?,
+        }
+        Ok(fetched)
+    }
+
+    fn fetch_one_by_one(
+        &self,
+        wanted: &[RefName],
+        limit: u64,
+        fetched: &mut TipsFetched,
+    ) -> Result<(), RemoteError> {
+        for reference in wanted {
+            match self.fetch(
+                &self.store.seen_dir(),
+                &["--depth=1"],
+                &tip_refspecs(&[*reference]),
+                limit,
+            ) {
+                Ok(traffic) => fetched.traffic += traffic,
+                Err(error) if error.is_of_the_ref() => {
+                    fetched.refused.push((*reference, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches a session's commit with all its past into the store and keeps it there as adopted from the
+    /// device that wrote `from`. A host that gives no commit by its id is fetched whole instead.
+    ///
+    /// # Errors
+    /// [`RemoteError::Gone`] when the remote has no such commit; else why it was not reached.
+    pub fn fetch_session(
+        &self,
+        name: SessionName,
+        commit: Oid,
+        from: &RefName,
+    ) -> Result<Traffic, RemoteError> {
+        if self.store.has_commit(commit) {
+            return Ok(Traffic::default());
+        }
+        let _turn = self.store.fetching()?;
+        let own = self.store.own_dir();
+        let traffic = match self.fetch(&own, &[], &[commit.to_string()], SESSION_DOWNLOAD_MAX) {
+            Err(RemoteError::Permanent { kind: PermanentKind::IdsRefused, .. }) => {
+                self.fetch_through_full(commit, from)?
+            }
+            Err(RemoteError::Permanent { kind: PermanentKind::NotThere, .. }) => {
+                return Err(RemoteError::Gone { commit });
+            }
+            other => other?,
+        };
+        self.store.adopt(name, from.device, commit)?;
+        Ok(traffic)
+    }
+
+    fn fetch_through_full(&self, commit: Oid, from: &RefName) -> Result<Traffic, RemoteError> {
+        let full = self.store.full_dir()?;
+        let traffic = self.fetch(&full, &[], &[format!("+{from}:{from}")], SESSION_DOWNLOAD_MAX)?;
+        let Some(path) = full.to_str() else {
+            return Err(RemoteError::BadUrl { url: full.display().to_string() });
+        };
+        let none = GitSettings::default();
+        let local = Remote { url: path, settings: &none, ..*self };
+        match local.fetch(&self.store.own_dir(), &[], &[commit.to_string()], SESSION_DOWNLOAD_MAX) {
+            Err(RemoteError::Permanent { kind: PermanentKind::NotThere, .. }) => {
+                Err(RemoteError::Gone { commit })
+            }
+            other => other.map(|_| traffic),
+        }
+    }
+
+    fn fetch(
+        &self,
+        into: &Path,
+        options: &[&str],
+        refspecs: &[String],
+        limit: u64,
+    ) -> Result<Traffic, RemoteError> {
+        let fixed = [
+            "--progress",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--no-auto-maintenance",
+            "--no-prune",
+            "--refmap=",
+        ];
+        let command = self
+            .command(into)
+            .arg("fetch")
+            .args(fixed)
+            .args(options.iter().copied())
+            .args(["--", self.url])
+            .args(refspecs.iter().cloned());
+        let output = command.deadline(self.pack_deadline).file_size_limit(limit).run()?;
+        let traffic = progress::traffic(&output.stderr);
+        if output.success() {
+            return Ok(traffic);
+        }
+        // Git does not always say that its child died of a file too large: the file tells.
+        let half = self.store.clear_half_packs(into)?;
+        if was_cut(&output) || half >= limit {
+            return Err(RemoteError::TooLarge { limit });
+        }
+        Err(outcome::failure(&output.stderr).into())
+    }
+
+    /// Moves our ref on the remote from `lease` (`None`: it must not exist) to `new`, with all that `new`
+    /// reaches. [`Outcome::Sent`] means the remote said so; [`Remote::read_back`] makes sure.
+    pub fn push(&self, reference: &RefName, new: Oid, lease: Option<Oid>) -> Outcome {
+        let negotiate = self.store.brings_adopted(lease, new).unwrap_or(true);
+        self.push_one(&reference.to_string(), Some(new), lease, negotiate)
+    }
+
+    /// Removes a ref that stands at `lease` and blocks ours (see [`Listing::blocking`]).
+    pub fn remove(&self, name: &str, lease: Oid) -> Outcome {
+        let is_ours = [RefKind::Custom, RefKind::Branch]
+            .iter()
+            .any(|kind| format!("{name}/").starts_with(kind.prefix()));
+        if !is_ours {
+            return Outcome::Permanent {
+                kind: PermanentKind::RefRefused,
+                why: format!("`{}` is none of our refs", words::printable(name)),
+            };
+        }
+        self.push_one(name, None, Some(lease), false)
+    }
+
+    fn push_one(
+        &self,
+        name: &str,
+        new: Option<Oid>,
+        lease: Option<Oid>,
+        negotiate: bool,
+    ) -> Outcome {
+        let show = |id: Option<Oid>| id.map(|id| id.to_string()).unwrap_or_default();
+        let fixed = [
+            "push",
+            "--porcelain",
+            "--progress",
+            "--no-verify",
+            "--no-follow-tags",
+            "--no-signed",
+            "--recurse-submodules=no",
+        ];
+        let command = self
+            .command(&self.store.own_dir())
+            .args(fixed)
+            .arg(format!("--force-with-lease={name}:{}", show(lease)));
+        let command = command
+            .args(["--", self.url])
+            .arg(format!("{}:{name}", show(new)))
+            .config("push.negotiate", negotiate.to_string());
+        match command.deadline(self.pack_deadline).run() {
+            Ok(output) => outcome::of_push(
+                output.code,
+                &String::from_utf8_lossy(&output.stdout),
+                &output.stderr,
+                name,
+            ),
+            Err(error) => match RemoteError::from(error) {
+                RemoteError::Transient { why } => Outcome::Transient { why },
+                other => Outcome::Transient { why: words::printable(&other.to_string()) },
+            },
+        }
+    }
+
+    /// A child on the network, working on one of our repositories.
+    fn command(&self, git_dir: &Path) -> GitCommand {
+        let command = self.git.command().git_dir(git_dir).network(protocols(self.url));
+        // The far end of a directory is a child too, and needs the user's `safe.directory`.
+        let is_directory = self.url.starts_with('/') || self.url.starts_with("file:");
+        let command = if is_directory { command } else { command.own_config_only() };
+        self.settings.0.iter().fold(command, |command, (key, value)| command.config(key, value))
+    }
+}
+
+struct Refs {
+    refs: Vec<(String, Oid)>,
+    traffic: Traffic,
+}
+
+impl RemoteError {
+    /// Whether the fault lies in what was asked for, so that other refs may still be fetched.
+    fn is_of_the_ref(&self) -> bool {
+        let kinds = [PermanentKind::NotThere, PermanentKind::Damaged];
+        matches!(self, Self::TooLarge { .. })
+            || matches!(self, Self::Permanent { kind, .. } if kinds.contains(kind))
+    }
+}
+
+/// What may be used to reach `url`; rewriting by the user's settings may choose among them. The bare git
+/// protocol has neither encryption nor authentication and is used only when asked for.
+fn protocols(url: &str) -> &'static str {
+    if url.starts_with("git://") { "file:https:http:ssh:git" } else { "file:https:http:ssh" }
+}
+
+fn tip_refspecs(wanted: &[RefName]) -> Vec<String> {
+    wanted.iter().map(|reference| format!("+{reference}:{reference}")).collect()
+}
+
+/// Whether a file reached its limit: the signal is 25 wherever we run.
+fn was_cut(output: &Output) -> bool {
+    const FILE_SIZE_SIGNAL: i32 = 25;
+    output.signal == Some(FILE_SIZE_SIGNAL)
+        || ["died of signal 25", "File too large", "File size limit exceeded"]
+            .iter()
+            .any(|words| output.stderr.contains(words))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,545 @@
+//! Our own bare repositories: what is pushed from, and what is listed into.
+//!
+//! `own.git` holds the tips and session commits of this device and whole session commits adopted from
+//! others; it is pushed from. `seen.git` is shallow and disposable and receives other devices' tips:
+//! listing into `own.git` would make our own tip shallow there, and then packing would drop our chunks.
+//! `full.git` exists only where a host gives no commit by its id.
+//!
+//! The room knows sealed bytes and no keys, and it never reaches the network ([`crate::remote`] does).
+//! Everything is written first and made durable with its directories; the ref moves last, so a crash
+//! leaves the old state or the new one ([`Store::move_ref`]).
+
+mod durable;
+mod names;
+mod object;
+mod repository;
+mod tip;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use git2::Repository;
+
+pub use names::{RefKind, RefName};
+pub use tip::{CARD_MAX, GRANTS_MAX, HEAD_MAX, ROSTER_MAX, SESSIONS_MAX, SUMMARY_MAX, Tip};
+
+use crate::disk::{self, DiskError};
+use crate::git::{Git, GitError};
+use crate::id::{DeviceId, Oid, SessionName};
+
+/// After how many saves the chain of tips is squashed, so that history does not grow for ever.
+pub const SQUASH_EVERY: u32 = 200;
+/// The largest sealed object that is read: 1 MiB of payload with header and padding fits easily.
+pub const BLOB_MAX: usize = 2 << 20;
+/// The largest list of names that is read: 100 000 entries of 50 bytes fit.
+const TREE_MAX: usize = 8 << 20;
+/// From how many packs on they are put together: lookups slow down with each.
+const PACKS_MAX: usize = 30;
+/// How long packing may take.
+const MAINTAIN_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30 * 60);
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file of the store could not be written or read.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A file of the store could not be written or read.
+    #[error("{deed} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        deed: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// libgit2 failed.
+    #[error("{deed}")]
+    Git2 {
+        /// What was tried, on what.
+        deed: String,
+        /// What libgit2 said.
+        source: git2::Error,
+    },
+    /// A git child gave no answer.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A git child failed.
+    #[error("pack the store `{}`: {why}", path.display())]
+    Pack {
+        /// The repository.
+        path: PathBuf,
+        /// What git said.
+        why: String,
+    },
+    /// An object that must be there is not, or is damaged.
+    #[error("read object {id}: missing or damaged")]
+    Missing {
+        /// The object.
+        id: Oid,
+    },
+    /// An object, or a list of them, is larger than anything we write.
+    #[error("read {what}: {found} is more than {limit}")]
+    TooLarge {
+        /// What it is.
+        what: String,
+        /// Its size or count.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A tree holds something we never write, such as a link or a file where a folder belongs.
+    #[error("read `{path}`: not what belongs there")]
+    Strange {
+        /// The path in the tree.
+        path: String,
+    },
+    /// A tip of a format newer than ours.
+    #[error("read tip {tip}: its format is `{format}`")]
+    NewerFormat {
+        /// The tip.
+        tip: Oid,
+        /// What it says.
+        format: String,
+    },
+    /// A path that cannot stand in a tree.
+    #[error("write `{path}`: not a path for a tree")]
+    BadPath {
+        /// The path.
+        path: String,
+    },
+    /// The ref is not where the caller believes it is.
+    #[error("move ref `{reference}`: it is at {}, not at {}", show(*.found), show(*.expected))]
+    Moved {
+        /// The ref.
+        reference: String,
+        /// Where it was believed to be.
+        expected: Option<Oid>,
+        /// Where it is.
+        found: Option<Oid>,
+    },
+}
+
+fn show(id: Option<Oid>) -> String {
+    id.map_or_else(|| "nothing".to_owned(), |id| id.to_string())
+}
+
+impl StoreError {
+    /// Returns what the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NewerFormat { .. } => {
+                Some("another device runs a newer ConvoSync: update this one".to_owned())
+            }
+            Self::Git(source) => source.hint(),
+            Self::Missing { .. } => {
+                Some("run `convosyncctl verify` to see what can be healed".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Which of the two repositories is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Where {
+    /// Ours, and what we adopted.
+    Own,
+    /// Other devices' tips as last listed.
+    Seen,
+}
+
+/// The repositories that mirror one remote's ConvoSync refs. Cheap to clone; safe to share. Only one
+/// process may hold it at a time: the daemon's instance lock sees to that.
+#[derive(Clone)]
+pub struct Store {
+    dir: PathBuf,
+    own: Arc<Mutex<Repository>>,
+    seen: Arc<Mutex<Repository>>,
+    fetching: Arc<Mutex<()>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store below `dir` and makes what is missing of it. Locks left behind by a crash are
+    /// removed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a repository can be neither opened nor made.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        disk::private_dir(dir)?;
+        let own = repository::open(&dir.join("own.git"))?;
+        let seen = repository::open(&dir.join("seen.git"))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            own: Arc::new(Mutex::new(own)),
+            seen: Arc::new(Mutex::new(seen)),
+            fetching: Arc::default(),
+        })
+    }
+
+    /// Returns the repository that is pushed from.
+    pub fn own_dir(&self) -> PathBuf {
+        self.dir.join("own.git")
+    }
+
+    /// Returns the repository that is listed into.
+    pub fn seen_dir(&self) -> PathBuf {
+        self.dir.join("seen.git")
+    }
+
+    /// Whether the host once refused to give a commit by its id, so that everything is kept twice.
+    pub fn keeps_full_copy(&self) -> bool {
+        self.dir.join("full.git").is_dir()
+    }
+
+    /// Returns the repository for hosts that give no commit by its id, making it when missing.
+    pub(crate) fn full_dir(&self) -> Result<PathBuf, StoreError> {
+        let path = self.dir.join("full.git");
+        repository::open(&path)?;
+        Ok(path)
+    }
+
+    /// Lets one fetch at a time in, and clears away what a killed one left behind.
+    pub(crate) fn fetching(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
+        let turn = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in ["own.git", "seen.git", "full.git"] {
+            repository::sweep_fetches(&self.dir.join(name))?;
+        }
+        Ok(turn)
+    }
+
+    /// Throws away what was listed, so that the next listing starts anew: for a damaged `seen.git`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be removed or made.
+    pub fn forget_seen(&self) -> Result<(), StoreError> {
+        let mut seen = self.lock(Where::Seen);
+        disk::remove_tree(&self.seen_dir())?;
+        *seen = repository::open(&self.seen_dir())?;
+        Ok(())
+    }
+
+    fn lock(&self, at: Where) -> MutexGuard<'_, Repository> {
+        let repository = match at {
+            Where::Own => &self.own,
+            Where::Seen => &self.seen,
+        };
+        // A panic while holding it leaves no half state in memory: the files are the state.
+        repository.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns where our ref stands in the store: what was last saved locally.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the ref cannot be read; one that is not there is no error.
+    pub fn own_tip(&self, reference: &RefName) -> Result<Option<Oid>, StoreError> {
+        repository::resolve(&self.lock(Where::Own), &reference.to_string())
+    }
+
+    /// Returns where another device's ref stood when it was last fetched.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the ref cannot be read; one that is not there is no error.
+    pub fn seen_tip(&self, reference: &RefName) -> Result<Option<Oid>, StoreError> {
+        repository::resolve(&self.lock(Where::Seen), &reference.to_string())
+    }
+
+    /// Lists other devices' refs as they were last fetched.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the listings cannot be read.
+    pub fn seen_refs(&self) -> Result<Vec<RefName>, StoreError> {
+        repository::ref_names(&self.lock(Where::Seen))
+            .map_err(object::failed("list what was listed"))
+    }
+
+    /// Lists the session commits that were adopted under a name, with the device each came from.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read.
+    pub fn adopted(&self, name: SessionName) -> Result<Vec<(DeviceId, Oid)>, StoreError> {
+        repository::adopted(&self.lock(Where::Own), name)
+            .map_err(object::failed("list what was adopted"))
+    }
+
+    /// Reads a device's tip: everything a listing needs, sizes and counts bounded.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is missing, of a newer format, or beyond a limit.
+    pub fn read_tip(&self, at: Where, tip: Oid) -> Result<Tip, StoreError> {
+        tip::read(&self.lock(at), tip)
+    }
+
+    /// Reads one sealed object of a commit in `own.git`; `None` when the commit has no such path.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the commit or the object is missing, strange or too large.
+    pub fn read_blob(&self, commit: Oid, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let repo = self.lock(Where::Own);
+        let root = object::tree_of(&repo, commit)?;
+        match tree::find(&repo, root, path)? {
+            None => Ok(None),
+            Some(tree::Entry { is_tree: true, .. }) => {
+                Err(StoreError::Strange { path: path.to_owned() })
+            }
+            Some(entry) => object::read_blob(&repo, entry.id, path, BLOB_MAX).map(Some),
+        }
+    }
+
+    /// Lists the names in a folder of a commit in `own.git`, sorted; none when there is no such folder.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the commit is missing or `dir` is not a folder.
+    pub fn list(&self, commit: Oid, dir: &str) -> Result<Vec<String>, StoreError> {
+        let repo = self.lock(Where::Own);
+        let root = object::tree_of(&repo, commit)?;
+        let id = match tree::find(&repo, root, dir)? {
+            None => return Ok(Vec::new()),
+            Some(tree::Entry { is_tree: false, .. }) => {
+                return Err(StoreError::Strange { path: dir.to_owned() });
+            }
+            Some(entry) => entry.id,
+        };
+        let mut names: Vec<_> = tree::read(&repo, id)?.into_keys().collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Returns the parents of a commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when the commit is not there.
+    pub fn parents(&self, at: Where, commit: Oid) -> Result<Vec<Oid>, StoreError> {
+        let repo = self.lock(at);
+        let commit = object::commit(&repo, commit)?;
+        Ok(commit.parent_ids().map(object::from_git2).collect())
+    }
+
+    /// Returns the previous commit of a session; none for its first.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when the commit is not there.
+    pub fn session_parent(&self, commit: Oid) -> Result<Option<Oid>, StoreError> {
+        Ok(self.parents(Where::Own, commit)?.first().copied())
+    }
+
+    /// Whether one of our refs reaches the commit, which means that it is whole: refs move last. An object
+    /// that merely lies there may be what an interrupted fetch left.
+    pub fn has_commit(&self, commit: Oid) -> bool {
+        repository::is_reached(&self.lock(Where::Own), commit).unwrap_or(false)
+    }
+
+    /// Whether `commit` is `ancestor` or comes after it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when one of them is not in `own.git`.
+    pub fn descends_from(&self, commit: Oid, ancestor: Oid) -> Result<bool, StoreError> {
+        let repo = self.lock(Where::Own);
+        let (commit, ancestor) = (object::to_git2(commit), object::to_git2(ancestor));
+        let descends = repo.graph_descendant_of(commit, ancestor);
+        descends
+            .map(|descends| descends || commit == ancestor)
+            .map_err(object::failed("compare commits"))
+    }
+
+    /// Writes a session's next commit: its previous tree with `put` added and `drop` taken out. Nothing
+    /// points to it before a tip does.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a path is bad, or the parent is missing, or the disk is full.
+    pub fn commit_session(
+        &self,
+        parent: Option<Oid>,
+        put: &[(String, Vec<u8>)],
+        drop: &[String],
+    ) -> Result<Oid, StoreError> {
+        let repo = self.lock(Where::Own);
+        let base = parent.map(|parent| object::tree_of(&repo, parent)).transpose()?;
+        let tree = tree::edit(&repo, base, put, drop)?;
+        object::write_commit(&repo, tree, parent.as_slice())
+    }
+
+    /// Writes the next tip: the previous tree with `put` added and `drop` taken out. Its parents are the
+    /// previous tip and then the `sessions` that changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a path is bad, or a commit is missing, or the disk is full.
+    pub fn commit_tip(
+        &self,
+        previous: Option<Oid>,
+        sessions: &[Oid],
+        put: &[(String, Vec<u8>)],
+        drop: &[String],
+    ) -> Result<Oid, StoreError> {
+        let repo = self.lock(Where::Own);
+        let base = previous.map(|previous| object::tree_of(&repo, previous)).transpose()?;
+        let tree = tree::edit(&repo, base, put, drop)?;
+        object::write_commit(
+            &repo,
+            tree,
+            &unique(previous.into_iter().chain(sessions.iter().copied())),
+        )
+    }
+
+    /// Writes a tip without a past: the tree of `tip` with `put` and `drop`, whose parents are all
+    /// `sessions` and no previous tip. What no session needs any more is then unreachable.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a path is bad, or a commit is missing, or the disk is full.
+    pub fn squash_tip(
+        &self,
+        tip: Oid,
+        sessions: &[Oid],
+        put: &[(String, Vec<u8>)],
+        drop: &[String],
+    ) -> Result<Oid, StoreError> {
+        let repo = self.lock(Where::Own);
+        let base = object::tree_of(&repo, tip)?;
+        let tree = tree::edit(&repo, Some(base), put, drop)?;
+        object::write_commit(&repo, tree, &unique(sessions.iter().copied()))
+    }
+
+    /// Counts the tips from `tip` back to the last squash or the beginning, stopping at `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a commit of the chain is missing.
+    pub fn chain_length(&self, tip: Oid, most: u32) -> Result<u32, StoreError> {
+        let repo = self.lock(Where::Own);
+        let mut length = 0;
+        let mut next = Some(tip);
+        while let Some(id) = next.filter(|_| length < most) {
+            if !tip::is_tip(&repo, id)? {
+                break;
+            }
+            length += 1;
+            next = object::commit(&repo, id)?.parent_id(0).ok().map(object::from_git2);
+        }
+        Ok(length)
+    }
+
+    /// Moves our ref from `old` to `new`, durably: when this returns, every object `new` reaches is on the
+    /// disk, then the ref, with the directories they lie in.
+    ///
+    /// # Errors
+    /// [`StoreError::Moved`] when the ref is not at `old`, [`StoreError::Missing`] when `new` is not
+    /// whole, or what the disk said. The ref is at `old` then.
+    pub fn move_ref(
+        &self,
+        reference: &RefName,
+        old: Option<Oid>,
+        new: Oid,
+    ) -> Result<(), StoreError> {
+        let repo = self.lock(Where::Own);
+        let found = repository::resolve(&repo, &reference.to_string())?;
+        if found != old {
+            return Err(StoreError::Moved {
+                reference: reference.to_string(),
+                expected: old,
+                found,
+            });
+        }
+        durable::sync_objects(&repo, old, new)?;
+        durable::move_ref(&self.own_dir(), &reference.to_string(), old, new)
+    }
+
+    /// Names an adopted session commit, so that it is kept. `commit` must be in `own.git`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the ref cannot be written.
+    pub(crate) fn adopt(
+        &self,
+        name: SessionName,
+        device: DeviceId,
+        commit: Oid,
+    ) -> Result<(), StoreError> {
+        let repo = self.lock(Where::Own);
+        let reference = names::adopted(name, device);
+        let old = repository::resolve(&repo, &reference)?;
+        object::commit(&repo, commit)?;
+        durable::sync_packs(&self.own_dir())?;
+        durable::move_ref(&self.own_dir(), &reference, old, commit)
+    }
+
+    /// Clears away what a killed fetch left in one of our repositories, and tells how large its half pack
+    /// had become.
+    pub(crate) fn clear_half_packs(&self, path: &Path) -> Result<u64, StoreError> {
+        let largest = repository::largest_half_pack(path);
+        repository::sweep_fetches(path)?;
+        Ok(largest)
+    }
+
+    /// Whether a push from `lease` to `new` brings commits of other devices: the remote has them already,
+    /// but only a negotiation finds out.
+    pub(crate) fn brings_adopted(&self, lease: Option<Oid>, new: Oid) -> Result<bool, StoreError> {
+        let repo = self.lock(Where::Own);
+        repository::brings_adopted(&repo, lease, new)
+            .map_err(object::failed("look for adopted commits"))
+    }
+
+    /// Writes the commit the remote is probed with: an empty tree, no parent.
+    pub(crate) fn probe_commit(&self) -> Result<Oid, StoreError> {
+        let repo = self.lock(Where::Own);
+        let tree = tree::edit(&repo, None, &[], &[])?;
+        object::write_commit(&repo, tree, &[])
+    }
+
+    /// Packs what lies about one by one. Nothing that can be reached is lost, and no bitmap is made: they
+    /// would keep git from sending thin packs.
+    ///
+    /// # Errors
+    /// [`StoreError`] when git fails; the store is as good as before then.
+    pub fn maintain(&self, git: &Git) -> Result<(), StoreError> {
+        // Held, so that no object is written while loose ones are taken away.
+        let repo = self.lock(Where::Own);
+        let path = self.own_dir();
+        pack(git, &path, &["repack", "--no-write-bitmap-index", "-q"])?;
+        durable::sync_packs(&path)?;
+        pack(git, &path, &["prune-packed", "-q"])?;
+        if durable::packs(&path)? > PACKS_MAX {
+            pack(git, &path, &["repack", "--geometric=2", "-d", "--no-write-bitmap-index", "-q"])?;
+            durable::sync_packs(&path)?;
+        }
+        let refresh = repo.odb().and_then(|odb| odb.refresh());
+        refresh.map_err(object::failed("look at the packs again"))
+    }
+}
+
+fn pack(git: &Git, path: &Path, args: &[&str]) -> Result<(), StoreError> {
+    let output = git
+        .command()
+        .git_dir(path)
+        .own_config_only()
+        .args(args.iter().copied())
+        .deadline(MAINTAIN_DEADLINE)
+        .run()?;
+    if output.success() {
+        return Ok(());
+    }
+    let why = output
+        .stderr
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect();
+    Err(StoreError::Pack { path: path.to_owned(), why })
+}
+
+/// Keeps the first of each.
+fn unique(ids: impl Iterator<Item = Oid>) -> Vec<Oid> {
+    let mut seen = std::collections::HashSet::new();
+    ids.filter(|id| seen.insert(*id)).collect()
+}
+
+#[cfg(test)]
+mod tests;

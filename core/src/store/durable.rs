@@ -1,0 +1,160 @@
+//! Makes objects and refs survive a power failure, before anyone is told that they are saved.
+//!
+//! Neither git nor libgit2 syncs the directories in which objects get their names. What a ref will reach
+//! is therefore synced from here, by path, and looked at on the way: a ref never names a commit that is
+//! not whole.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use git2::Repository;
+
+use super::object::{failed, from_git2, loose_path, to_git2};
+use super::tree::{self, Entry};
+use super::{StoreError, names, object, repository};
+use crate::disk;
+use crate::id::Oid;
+
+/// Syncs every object that `new` reaches and `old` and the adopted commits do not.
+pub(super) fn sync_objects(
+    repo: &Repository,
+    old: Option<Oid>,
+    new: Oid,
+) -> Result<(), StoreError> {
+    let mut sync = Sync { repo, done: HashSet::new(), dirs: BTreeSet::new() };
+    for id in new_commits(repo, old, new)? {
+        sync.commit(id, old)?;
+    }
+    for dir in &sync.dirs {
+        disk::fsync_dir(dir)?;
+    }
+    disk::fsync_dir(&repo.path().join("objects"))?;
+    Ok(())
+}
+
+fn new_commits(repo: &Repository, old: Option<Oid>, new: Oid) -> Result<Vec<Oid>, StoreError> {
+    let walk = || -> Result<Vec<Oid>, git2::Error> {
+        let mut walk = repo.revwalk()?;
+        walk.push(to_git2(new))?;
+        if let Some(old) = old {
+            walk.hide(to_git2(old))?;
+        }
+        walk.hide_glob(&format!("{}*", names::ADOPTED))?;
+        walk.map(|id| id.map(from_git2)).collect()
+    };
+    walk().map_err(failed(&format!("follow commit {new}")))
+}
+
+struct Sync<'a> {
+    repo: &'a Repository,
+    done: HashSet<Oid>,
+    dirs: BTreeSet<PathBuf>,
+}
+
+impl Sync<'_> {
+    fn commit(&mut self, id: Oid, old: Option<Oid>) -> Result<(), StoreError> {
+        let commit = object::commit(self.repo, id)?;
+        self.object(id)?;
+        let mut known: Vec<Oid> = Vec::new();
+        for parent in commit.parent_ids().map(from_git2).chain(old) {
+            known.push(object::tree_of(self.repo, parent)?);
+        }
+        self.tree(from_git2(commit.tree_id()), &known)
+    }
+
+    /// Syncs a tree without what stands under the same name in one of the `known` trees.
+    fn tree(&mut self, id: Oid, known: &[Oid]) -> Result<(), StoreError> {
+        if known.contains(&id) || !self.object(id)? {
+            return Ok(());
+        }
+        let known: Vec<_> =
+            known.iter().map(|id| tree::read(self.repo, *id)).collect::<Result<_, _>>()?;
+        for (name, entry) in tree::read(self.repo, id)? {
+            let same: Vec<Entry> =
+                known.iter().filter_map(|entries| entries.get(&name).copied()).collect();
+            if same.contains(&entry) {
+                continue;
+            }
+            if entry.is_tree {
+                let trees: Vec<_> =
+                    same.iter().filter(|entry| entry.is_tree).map(|entry| entry.id).collect();
+                self.tree(entry.id, &trees)?;
+            } else {
+                self.object(entry.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs one object; false when it was done before. What lies in a pack was synced with it.
+    fn object(&mut self, id: Oid) -> Result<bool, StoreError> {
+        if !self.done.insert(id) {
+            return Ok(false);
+        }
+        let path = loose_path(self.repo, id);
+        match File::open(&path) {
+            Ok(file) => {
+                file.sync_all().map_err(|source| StoreError::Io {
+                    deed: "sync",
+                    path: path.clone(),
+                    source,
+                })?;
+                self.dirs.extend(path.parent().map(Path::to_owned));
+            }
+            Err(_) if self.repo.odb().is_ok_and(|odb| odb.exists(to_git2(id))) => {}
+            Err(_) => return Err(StoreError::Missing { id }),
+        }
+        Ok(true)
+    }
+}
+
+/// Syncs all packs and their directory: git does not sync the directory.
+pub(super) fn sync_packs(repo: &Path) -> Result<(), StoreError> {
+    let dir = repo.join("objects/pack");
+    for path in files(&dir)? {
+        let synced = File::open(&path).and_then(|file| file.sync_all());
+        synced.map_err(|source| StoreError::Io { deed: "sync", path, source })?;
+    }
+    disk::fsync_dir(&dir)?;
+    disk::fsync_dir(&repo.join("objects"))?;
+    Ok(())
+}
+
+/// Counts the packs.
+pub(super) fn packs(repo: &Path) -> Result<usize, StoreError> {
+    let files = files(&repo.join("objects/pack"))?;
+    Ok(files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "pack"))
+        .count())
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = std::fs::read_dir(dir).map_err(|source| StoreError::Io {
+        deed: "list",
+        path: dir.to_owned(),
+        source,
+    })?;
+    Ok(entries.flatten().map(|entry| entry.path()).collect())
+}
+
+/// Moves a ref and syncs it with every directory above it.
+pub(super) fn move_ref(
+    dir: &Path,
+    reference: &str,
+    old: Option<Oid>,
+    new: Oid,
+) -> Result<(), StoreError> {
+    let repo = repository::reopen(dir)?;
+    let moved = match old {
+        Some(old) => repo.reference_matching(reference, to_git2(new), true, to_git2(old), ""),
+        None => repo.reference(reference, to_git2(new), false, ""),
+    };
+    moved.map_err(failed(&format!("move ref `{reference}`")))?;
+    let path = dir.join(reference);
+    for above in path.ancestors().skip(1).take_while(|above| above.starts_with(dir)) {
+        disk::fsync_dir(above)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,357 @@
+//! What was typed: the command line as types. `docs/commands.md` explains each with an example.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Continue a Claude Code session on another device: same code, same conversation.
+#[derive(Debug, Parser)]
+#[command(name = "convosyncctl", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no daemon, 4 needs your decision,
+5 not set up yet (init), 6 kept on this device but not on the remote";
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// Answer in JSON; errors come as JSON on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Fail instead of starting the daemon
+    #[arg(long, global = true)]
+    pub(crate) no_start: bool,
+    /// Act as if started in DIR
+    #[arg(short = 'C', long, global = true, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Set up this device as the first one: keys, recovery phrase, this project
+    Init(Init),
+    /// Save this project's sessions from now on
+    Enable(Which),
+    /// Stop saving this project's sessions; what is saved stays
+    Disable(Which),
+    /// Show how things stand
+    Status,
+    /// Save the session of this directory now
+    Save(Save),
+    /// List saved sessions of all devices
+    List(List),
+    /// Show a session with its saves and files
+    Show {
+        /// Id, its first characters, or id@save
+        session: String,
+    },
+    /// Bring a session back on this device
+    Resume(Resume),
+    /// Send what is unsent and look for news, now
+    Sync {
+        /// Also try again what a remote refused
+        #[arg(long)]
+        retry: bool,
+    },
+    /// Print what happens, as it happens
+    Watch,
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Take the keys out
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Join the vault of your other devices
+    Join(Join),
+    /// Run the daemon as a service of this system
+    Service(Service),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) device: Device,
+    /// Enable every project that has transcripts here, not only this one
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Ask nothing; the recovery phrase goes into a file only you can read
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Where --yes puts the phrase [default: convosync-recovery-phrase.txt at home]
+    #[arg(long, value_name = "FILE", requires = "yes")]
+    pub(crate) phrase_file: Option<PathBuf>,
+}
+
+/// What this device is called and what it is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Device {
+    /// Name of this device [default: the host name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// What this device is
+    #[arg(long, value_enum)]
+    pub(crate) kind: Option<Kind>,
+}
+
+/// What a device can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A computer that stays where it is
+    Desktop,
+    /// A computer that travels
+    Laptop,
+    /// A phone
+    Phone,
+    /// A tablet
+    Tablet,
+    /// A machine nobody sits at
+    Server,
+}
+
+impl Kind {
+    /// Every kind, in the order of the question.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Desktop, Self::Laptop, Self::Phone, Self::Tablet, Self::Server];
+
+    /// Returns the protocol's word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Desktop => "desktop",
+            Self::Laptop => "laptop",
+            Self::Phone => "phone",
+            Self::Tablet => "tablet",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// Which projects are meant.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Which {
+    /// Every project that has transcripts here
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Arguments of `save`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Save {
+    /// What this save is about [default: "WIP: sync session"]
+    #[arg(conflicts_with = "message")]
+    pub(crate) text: Option<String>,
+    /// The same as an option
+    #[arg(short, long)]
+    pub(crate) message: Option<String>,
+    /// Save this session [default: the running one of this directory, else the newest]
+    #[arg(long, value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct List {
+    /// Old sessions too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only sessions on this branch
+    #[arg(long)]
+    pub(crate) branch: Option<String>,
+    /// Only sessions last saved by this device, by name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+    /// Only sessions of the project in DIR
+    #[arg(long, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    /// Ask the remote first
+    #[arg(long)]
+    pub(crate) refresh: bool,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Resume {
+    /// Id, its first characters, or id@save [default: choose; without a terminal the newest from another device]
+    pub(crate) session: Option<String>,
+    /// List what can be resumed here
+    #[arg(short, long, conflicts_with_all = ["session", "read_only", "dry_run", "launch", "force"])]
+    pub(crate) list: bool,
+    /// Print the conversation and change nothing
+    #[arg(long, conflicts_with_all = ["dry_run", "launch", "force"])]
+    pub(crate) read_only: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long, conflicts_with = "launch")]
+    pub(crate) dry_run: bool,
+    /// Start `claude --resume` afterwards
+    #[arg(long)]
+    pub(crate) launch: bool,
+    /// Go on although the code here is not the code of the conversation
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Subcommands of `config`.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print where the configuration file is
+    Path,
+    /// Print the settings in force
+    Show,
+    /// Check the file
+    Check,
+    /// Have the daemon read it again
+    Reload,
+}
+
+/// Subcommands of `key`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Write this device's keys into a file only you can read
+    Export {
+        /// Where to [default: convosync-keys.txt at home]
+        file: Option<PathBuf>,
+        /// Print them instead
+        #[arg(long, conflicts_with = "file")]
+        print: bool,
+    },
+}
+
+/// Arguments of `join`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Join {
+    /// Join by the recovery phrase, which is asked for; with `-` it is read from standard input
+    #[arg(long, value_name = "-", num_args = 0..=1, default_missing_value = "ask")]
+    pub(crate) recover: Option<PhraseSource>,
+    #[command(flatten)]
+    pub(crate) device: Device,
+    /// Address of the remote that holds the vault [default: the project's own]
+    #[arg(long, value_name = "URL")]
+    pub(crate) remote: Option<String>,
+}
+
+/// Where the recovery phrase comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PhraseSource {
+    /// From the person at the terminal.
+    #[value(hide = true)]
+    Ask,
+    /// From standard input.
+    #[value(name = "-")]
+    Input,
+}
+
+/// Arguments of `service`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Service {
+    #[command(subcommand)]
+    pub(crate) command: ServiceCommand,
+    /// Use this kind of service [default: what this system has]
+    #[arg(long, value_enum, global = true)]
+    pub(crate) kind: Option<ServiceKind>,
+}
+
+/// Subcommands of `service`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// Install, start, and prove that the service reaches the remotes
+    Install {
+        /// Print what would be written and run
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Stop, and remove exactly what `install` made
+    Uninstall {
+        /// Print what would be removed and run
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Say whether it is installed and runs
+    Status,
+    /// Start it
+    Start,
+    /// Stop it; what is unsaved is saved first
+    Stop,
+    /// Print what the daemon logged
+    Logs {
+        /// How many lines
+        #[arg(short = 'n', long, default_value_t = 100)]
+        lines: u32,
+        /// Go on as more is logged
+        #[arg(short, long)]
+        follow: bool,
+    },
+}
+
+/// How services are run on a system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ServiceKind {
+    /// A user unit of systemd
+    Systemd,
+    /// An agent of launchd (macOS)
+    Launchd,
+    /// A runit service of termux-services (Android)
+    Termux,
+    /// A background process, gone after a restart
+    Plain,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn check_parses(line: &str, good: bool) {
+        let words = std::iter::once("convosyncctl").chain(line.split_whitespace());
+        assert_eq!(Args::try_parse_from(words).is_ok(), good, "{line}");
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_belongs_together_parses_and_what_contradicts_does_not() {
+        for line in [
+            "init --name desk --kind desktop --yes --phrase-file p --all",
+            "save text --session 1a2b",
+            "save -m text --json",
+            "list --all --branch b --device d --project . --refresh",
+            "resume 4d56@7 --dry-run --force --no-start",
+            "resume -l",
+            "join --recover - --remote u",
+            "join --recover",
+            "service logs -n 5 -f --kind plain",
+            "service --kind termux install --dry-run",
+            "key export --print",
+        ] {
+            check_parses(line, true);
+        }
+        for line in [
+            "",
+            "save one -m two",
+            "init --kind toaster",
+            "init --phrase-file p",
+            "resume -l --force",
+            "resume --read-only --launch",
+            "key export f --print",
+            "join --recover words",
+            "nonsense",
+        ] {
+            check_parses(line, false);
+        }
+    }
+}

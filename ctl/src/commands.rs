@@ -1,0 +1,39 @@
+//! One file, one command: asks the daemon and prints the answer.
+
+mod config;
+mod enable;
+mod init;
+mod join;
+mod key;
+mod list;
+mod resume;
+mod save;
+mod service;
+mod show;
+mod status;
+mod sync;
+mod watch;
+
+use crate::args::Command;
+use crate::call::Call;
+use crate::exit::{CtlError, ExitCode};
+
+/// Carries out what was typed.
+pub(crate) fn run(call: &mut Call<'_>, command: Command) -> Result<ExitCode, CtlError> {
+    match command {
+        Command::Init(args) => init::run(call, &args),
+        Command::Enable(which) => enable::run(call, which.all),
+        Command::Disable(which) => enable::run_disable(call, which.all),
+        Command::Status => status::run(call),
+        Command::Save(args) => save::run(call, args),
+        Command::List(args) => list::run(call, args),
+        Command::Show { session } => show::run(call, session),
+        Command::Resume(args) => resume::run(call, &args),
+        Command::Sync { retry } => sync::run(call, retry),
+        Command::Watch => watch::run(call),
+        Command::Config { command } => config::run(call, command),
+        Command::Key { command } => key::run(call, command),
+        Command::Join(args) => join::run(call, &args),
+        Command::Service(args) => service::run(call, &args),
+    }
+}

@@ -1,0 +1,62 @@
+//! `list`: saved sessions of all devices.
+
+use convosync_core::protocol::{List, ListReply, Request};
+
+use crate::args;
+use crate::call::Call;
+use crate::exit::{CtlError, ExitCode};
+use crate::print::{ago, count, describe_session};
+
+/// Lists what was asked for.
+pub(crate) fn run(call: &mut Call<'_>, args: args::List) -> Result<ExitCode, CtlError> {
+    let request = List {
+        directory: args.project.map(|project| call.resolve(&project)),
+        all: args.all,
+        branch: args.branch,
+        device: args.device,
+        refresh: args.refresh,
+    };
+    list(call, request)
+}
+
+/// Asks for sessions and prints them.
+pub(crate) fn list(call: &mut Call<'_>, request: List) -> Result<ExitCode, CtlError> {
+    let reply: ListReply = call.ask(Request::List(request))?;
+    if call.print.json {
+        call.print.answer(&reply)?;
+    } else {
+        print(call, &reply)?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn print(call: &mut Call<'_>, reply: &ListReply) -> Result<(), CtlError> {
+    let now_ms = (call.env.now_ms)();
+    print_problems(call, reply)?;
+    let asked = reply
+        .listed_ms
+        .map_or_else(|| "never asked".to_owned(), |at_ms| format!("asked {}", ago(at_ms, now_ms)));
+    if reply.sessions.is_empty() {
+        call.print.line(format!("No saved sessions here (remotes {asked})."))?;
+        return Ok(call.print.next("convosyncctl list --all --refresh, or convosyncctl status")?);
+    }
+    let number = reply.sessions.len() as u64;
+    call.print.heading(&format!("{}, newest first", count(number, "session")))?;
+    for (index, info) in reply.sessions.iter().enumerate() {
+        for line in describe_session(index + 1, info, now_ms, call.print.look) {
+            call.print.line(line)?;
+        }
+    }
+    call.print.line("")?;
+    call.print.line(format!("Remotes {asked}; --refresh asks them now, --all shows old ones."))?;
+    let first = reply.sessions.iter().find(|info| !info.this_device).unwrap_or(&reply.sessions[0]);
+    Ok(call.print.next(&format!("convosyncctl resume {}", first.short))?)
+}
+
+/// Tells which remotes could not be asked.
+pub(crate) fn print_problems(call: &mut Call<'_>, reply: &ListReply) -> Result<(), CtlError> {
+    for problem in &reply.problems {
+        call.print.note(&problem.message, problem.hint.as_deref())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! `resume`: a session comes back on this device, and Claude Code goes on with it.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use convosync_core::protocol::{
+    List, ListReply, Read, ReadReply, Request, Resume, ResumeAction, ResumeReply, SessionInfo,
+    SessionQuery, Warning,
+};
+
+use super::list;
+use crate::args;
+use crate::ask;
+use crate::call::Call;
+use crate::exit::{CtlError, ExitCode};
+use crate::print::{Frame, Text, ago, bytes, count, headline, place, short_line};
+use crate::start;
+
+/// Claude Code's program.
+const CLAUDE: &str = "claude";
+
+/// Resumes a session, or shows what could be resumed.
+pub(crate) fn run(call: &mut Call<'_>, args: &args::Resume) -> Result<ExitCode, CtlError> {
+    if args.list {
+        let request = here(call);
+        return list::list(call, request);
+    }
+    let session = choose(call, args)?;
+    match session {
+        Some(session) if args.read_only => read(call, &session),
+        session => restore(call, args, session),
+    }
+}
+
+fn here(call: &Call<'_>) -> List {
+    List { directory: Some(call.directory()), all: true, refresh: true, ..List::default() }
+}
+
+/// Settles which session is meant; `None` leaves it to the daemon.
+fn choose(call: &mut Call<'_>, args: &args::Resume) -> Result<Option<SessionQuery>, CtlError> {
+    if let Some(session) = &args.session {
+        return Ok(Some(SessionQuery(session.clone())));
+    }
+    let asks = call.is_interactive();
+    if !asks && !args.read_only {
+        return Ok(None);
+    }
+    let request = here(call);
+    let reply: ListReply = call.ask(Request::List(request))?;
+    list::print_problems(call, &reply)?;
+    let newest = reply.sessions.iter().position(|info| !info.this_device);
+    let start = newest.unwrap_or_default();
+    let chosen = if asks && !reply.sessions.is_empty() {
+        let (now_ms, look) = ((call.env.now_ms)(), call.print.look);
+        let line = |info: &SessionInfo| short_line(info, now_ms, look);
+        ask::choose("Which session?", reply.sessions.iter().map(line).collect(), start)?
+    } else {
+        start
+    };
+    match reply.sessions.get(chosen) {
+        Some(info) => Ok(Some(SessionQuery(info.session.to_string()))),
+        None => Err(CtlError::refused(
+            ExitCode::Failed,
+            "there is no saved session of this project",
+            "`convosyncctl list --all --refresh` shows all projects; on the other device, \
+             `convosyncctl status` says what it has sent",
+        )),
+    }
+}
+
+/// Prints the conversation, page by page.
+fn read(call: &mut Call<'_>, session: &SessionQuery) -> Result<ExitCode, CtlError> {
+    let mut from = 0;
+    let mut all = Vec::new();
+    loop {
+        let request = Read { session: session.clone(), from };
+        let page: ReadReply = call.ask(Request::Read(request))?;
+        if call.print.json {
+            all.extend(page.messages);
+        } else {
+            for message in &page.messages {
+                let at = message.at.as_deref().unwrap_or_default();
+                call.print.line(Text::new().strong(&message.role).faint(&format!("  {at}")))?;
+                call.print.paragraph(message.text.trim_end())?;
+                call.print.line("")?;
+            }
+        }
+        match page.next {
+            // A daemon that does not move on must not keep us here for ever.
+            Some(next) if next > from => from = next,
+            _ => break,
+        }
+    }
+    if call.print.json {
+        call.print.answer(&serde_json::json!({ "messages": all }))?;
+    } else {
+        call.print.next(&format!("convosyncctl resume {}", session.parts().0))?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn restore(
+    call: &mut Call<'_>,
+    args: &args::Resume,
+    session: Option<SessionQuery>,
+) -> Result<ExitCode, CtlError> {
+    let request =
+        Resume { directory: call.directory(), session, dry_run: args.dry_run, force: args.force };
+    let reply: ResumeReply = call.ask(Request::Resume(request))?;
+    if call.print.json {
+        call.print.answer(&reply)?;
+    } else {
+        report(call, args, &reply)?;
+    }
+    if args.launch {
+        agree(call, args, &reply)?;
+        return Err(launch(call, &reply));
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn report(call: &mut Call<'_>, args: &args::Resume, reply: &ResumeReply) -> Result<(), CtlError> {
+    let info = &reply.session;
+    let saved = ago(info.at_ms, (call.env.now_ms)());
+    let device = if info.this_device { "this device" } else { &info.device_name };
+    call.print.done(&format!("found {} from {device}, saved {saved}", headline(info)))?;
+    let code = place(info.branch.as_deref(), info.commit.as_deref(), info.dirty);
+    call.print.line(format!("  {} code then: {code}", call.print.look.arrow()))?;
+    call.print.done(&told(args.dry_run, reply))?;
+    let files = count(reply.files, "file");
+    let size = bytes(reply.received);
+    call.print.line(format!(
+        "  {} {files}, {size} received: {}",
+        call.print.look.arrow(),
+        reply.transcript.display()
+    ))?;
+    for warning in &reply.warnings {
+        warn(call, warning)?;
+    }
+    let step = if args.dry_run {
+        format!("convosyncctl resume {}", info.short)
+    } else {
+        command_line(reply)
+    };
+    if args.launch { Ok(()) } else { Ok(call.print.next(&step)?) }
+}
+
+/// Says what was done to the transcript here, or would be.
+fn told(dry_run: bool, reply: &ResumeReply) -> String {
+    let new = count(reply.new_messages, "message");
+    match (reply.action, dry_run) {
+        (ResumeAction::Created, false) => format!("conversation restored: {new}"),
+        (ResumeAction::Created, true) => format!("would restore the conversation: {new}"),
+        (ResumeAction::Extended, false) => format!("conversation extended: {new} added"),
+        (ResumeAction::Extended, true) => format!("would extend the conversation: {new} to add"),
+        (ResumeAction::Nothing, _) => "the conversation is here already, word for word".to_owned(),
+        (ResumeAction::LocalAhead, _) => {
+            "the conversation here is ahead of every save; nothing to bring back".to_owned()
+        }
+    }
+}
+
+fn warn(call: &mut Call<'_>, warning: &Warning) -> Result<(), CtlError> {
+    if !warning.loud {
+        return Ok(call.print.note(&warning.message, warning.hint.as_deref())?);
+    }
+    let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&warning.message);
+    if let Some(hint) = &warning.hint {
+        frame = frame.line("").line(&format!("hint: {hint}"));
+    }
+    Ok(call.print.frame(&frame)?)
+}
+
+/// Has a launch with the wrong code agreed to.
+fn agree(call: &Call<'_>, args: &args::Resume, reply: &ResumeReply) -> Result<(), CtlError> {
+    let loud = reply.warnings.iter().any(|warning| warning.loud);
+    if !loud || args.force {
+        return Ok(());
+    }
+    if call.is_interactive() && ask::confirm("Start Claude Code with this code all the same?")? {
+        return Ok(());
+    }
+    Err(CtlError::Refused {
+        code: ExitCode::NeedsDecision,
+        message: "Claude Code was not started: the code here is not the code of the conversation"
+            .to_owned(),
+        hint: Some(format!("when it is what you want: {}", command_line(reply))),
+    })
+}
+
+/// Becomes Claude Code; returns only when that fails.
+fn launch(call: &Call<'_>, reply: &ResumeReply) -> CtlError {
+    let Some(program) = call.env.find_program(CLAUDE) else {
+        return CtlError::Refused {
+            code: ExitCode::Failed,
+            message: format!("`{CLAUDE}` is not in PATH"),
+            hint: Some(format!("where it is: {}", command_line(reply))),
+        };
+    };
+    let id = reply.session.session.as_str();
+    let args = [OsStr::new("--resume"), OsStr::new(id)];
+    start::replace(call.env, &program, &args, &reply.directory).into()
+}
+
+/// Returns the shell command that goes on with the conversation.
+fn command_line(reply: &ResumeReply) -> String {
+    let id = reply.session.session.as_str();
+    format!("cd {} && {CLAUDE} --resume {}", quote_path(&reply.directory), quote(id))
+}
+
+fn quote_path(path: &Path) -> String {
+    quote(&path.to_string_lossy())
+}
+
+/// Quotes a word for a POSIX shell where it needs it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !word.is_empty() && !word.starts_with(['-', '=']) && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_the_shell_would_misread_them() {
+        for (word, expected) in [
+            ("/home/a/shop", "/home/a/shop"),
+            ("/home/a b", "'/home/a b'"),
+            ("it's", r"'it'\''s'"),
+            ("$(x)", "'$(x)'"),
+            ("~", "'~'"),
+            ("", "''"),
+            ("-x", "'-x'"),
+            ("日本", "日本"),
+        ] {
+            assert_eq!(quote(word), expected);
+        }
+    }
+}

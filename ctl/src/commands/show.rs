@@ -1,0 +1,108 @@
+//! `show`: one session with its saves and files.
+
+use convosync_core::protocol::{Request, SessionInfo, SessionQuery, Show, ShowReply};
+
+use crate::call::Call;
+use crate::exit::{CtlError, ExitCode};
+use crate::print::{Text, ago, bytes, count, headline, place};
+
+/// How many saves are printed; JSON has all of them.
+const SAVES_MAX: usize = 20;
+
+/// How many digits of a digest are printed.
+const DIGEST_DIGITS: usize = 12;
+
+/// Shows a session.
+pub(crate) fn run(call: &mut Call<'_>, session: String) -> Result<ExitCode, CtlError> {
+    let reply: ShowReply = call.ask(Request::Show(Show { session: SessionQuery(session) }))?;
+    if call.print.json {
+        call.print.answer(&reply)?;
+        return Ok(ExitCode::Ok);
+    }
+    print_facts(call, &reply.session)?;
+    print_saves(call, &reply)?;
+    print_files(call, &reply)?;
+    call.print.next(&format!("convosyncctl resume {}", reply.session.short))?;
+    Ok(ExitCode::Ok)
+}
+
+fn print_facts(call: &mut Call<'_>, info: &SessionInfo) -> Result<(), CtlError> {
+    call.print.heading(&format!("Session {}", info.short))?;
+    let saved = format!(
+        "{} by {} ({}), save {}",
+        ago(info.at_ms, (call.env.now_ms)()),
+        info.device_name,
+        info.device_kind,
+        info.save
+    );
+    let root = info.root.as_ref().map_or_else(
+        || format!("{} (not on this device)", info.project),
+        |root| format!("{} ({})", info.project, root.display()),
+    );
+    let malformed = match info.malformed {
+        0 => String::new(),
+        number => format!(", {} (saved all the same)", count(number, "unreadable line")),
+    };
+    let size =
+        format!("{}, {}{malformed}", count(info.messages, "message"), bytes(info.total_bytes));
+    let remote = match info.on_remote {
+        Some(true) => "yes",
+        Some(false) => "not yet",
+        None => "another device's",
+    };
+    let folder = if info.subdirectory.is_empty() { "." } else { &info.subdirectory };
+    let client = [info.client.as_deref(), info.model.as_deref()];
+    let facts = [
+        ("Title", info.title.clone().unwrap_or_else(|| headline(info))),
+        ("Id", info.session.to_string()),
+        ("Saved", saved),
+        ("Message", info.message.clone().unwrap_or_default()),
+        ("Project", root),
+        ("Folder", folder.to_owned()),
+        ("Code", place(info.branch.as_deref(), info.commit.as_deref(), info.dirty)),
+        ("Size", size),
+        ("On remote", remote.to_owned()),
+        ("Claude Code", client.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+        ("Runs here", if info.live { "yes, now" } else { "no" }.to_owned()),
+    ];
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        call.print.line(Text::new().faint(&format!("{name:<12}")).plain(value))?;
+    }
+    Ok(())
+}
+
+fn print_saves(call: &mut Call<'_>, reply: &ShowReply) -> Result<(), CtlError> {
+    let now_ms = (call.env.now_ms)();
+    call.print.line("")?;
+    call.print.line(Text::new().strong("Saves"))?;
+    for save in reply.saves.iter().take(SAVES_MAX) {
+        let code = place(save.branch.as_deref(), save.commit.as_deref(), save.dirty);
+        let message = save.message.as_deref().unwrap_or_default();
+        let facts = [ago(save.at_ms, now_ms), count(save.messages, "message"), code];
+        let text = Text::new()
+            .strong(&format!("{:>5}", save.save))
+            .plain("  ")
+            .plain(&facts.join(call.print.look.dot()))
+            .faint(&format!("  {message}"));
+        call.print.line(text)?;
+    }
+    match reply.saves.len().saturating_sub(SAVES_MAX) {
+        0 => Ok(()),
+        more => Ok(call.print.line(format!("       and {more} older (--json has all)"))?),
+    }
+}
+
+fn print_files(call: &mut Call<'_>, reply: &ShowReply) -> Result<(), CtlError> {
+    call.print.line("")?;
+    call.print.line(Text::new().strong("Files"))?;
+    for file in &reply.files {
+        let digest: String = file.sha256.chars().take(DIGEST_DIGITS).collect();
+        let text = Text::new()
+            .plain(&format!("{:>12}  ", bytes(file.length)))
+            .faint(&digest)
+            .plain("  ")
+            .plain(&file.path);
+        call.print.line(text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! The acceptance test of the original plugin, with the real client: said on one device, known on the other.
+
+use convosync_tests::api::Api;
+use convosync_tests::claude::Client;
+use convosync_tests::world::Way;
+use convosync_tests::writer::saved_bytes;
+use convosync_tests::{Device, World};
+
+use crate::SAVED_WITHIN;
+
+const SAID: &str = "By the way, my favorite pizza is Margherita";
+const ASKED: &str = "What is my favorite pizza?";
+const LATER: &str = "Then book a table for two at eight";
+const SESSION: &str = "8f14e45f-ceea-467f-9b2d-0c9a1b7d3e55";
+
+/// Waits until the remote holds what lies in the session's transcript on `device`.
+fn wait_until_saved(device: &Device) {
+    let path = device.home.transcripts().join(format!("{SESSION}.jsonl"));
+    device.saved_eventually(SESSION, saved_bytes(&path).len() as u64, SAVED_WITHIN);
+}
+
+/// Asks on `device` and returns the conversation that the client sent.
+fn ask(client: &Client, api: &Api, device: &Device, question: &str) -> (String, String) {
+    api.take_messages();
+    let answer = client.resume(&device.home, api, SESSION, question).ok().text();
+    let asked = api.take_messages();
+    let request = asked
+        .iter()
+        .map(convosync_tests::api::Request::conversation)
+        .find(|sent| sent.contains(question));
+    (request.expect("the question was sent"), answer)
+}
+
+#[test]
+fn what_was_said_on_one_device_is_known_on_the_other_and_the_answer_goes_back() {
+    let Some(client) = Client::find_or_skip() else { return };
+    let api = Api::start();
+    let mut world = World::new(&["ada", "bob"], Way::File);
+    let (ada, bob) = world.pair();
+    ada.start();
+    let phrase = ada.init();
+    client.say(&ada.home, &api, SESSION, SAID).ok();
+    wait_until_saved(ada);
+
+    bob.start();
+    bob.join(&phrase);
+    bob.ctl_json(&["resume", SESSION]);
+    let (sent, answer) = ask(&client, &api, bob, ASKED);
+    assert!(sent.contains(SAID), "{sent}");
+    assert!(answer.contains("Margherita"), "{answer}");
+
+    wait_until_saved(bob);
+    ada.ctl_json(&["resume", SESSION]);
+    let (sent, _) = ask(&client, &api, ada, LATER);
+    assert!(sent.contains(SAID) && sent.contains(ASKED), "{sent}");
+}

@@ -1,0 +1,134 @@
+//! A room of `core` imports only rooms that stand above it in `lib.rs`.
+
+use crate::tree::{assert_none, read, sources, without_comments};
+
+const FOLDER: &str = "core/src/";
+
+/// Returns the rooms in the order of `lib.rs`.
+fn rooms(lib: &str) -> Vec<String> {
+    let room = |line: &str| line.strip_prefix("pub mod ")?.strip_suffix(';').map(str::to_owned);
+    lib.lines().filter_map(room).collect()
+}
+
+/// Returns the first names of every path that begins at the crate, in a file `depth` modules deep.
+fn names_from_the_crate(source: &str, depth: usize) -> Vec<String> {
+    let code = without_comments(source);
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices("crate::").chain(code.match_indices("super::")) {
+        let (before, mut rest) = code.split_at(at);
+        if before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue;
+        }
+        let mut ups = 0;
+        while let Some(above) = rest.strip_prefix("super::") {
+            (rest, ups) = (above, ups + 1);
+        }
+        let from_the_crate = rest.strip_prefix("crate::").or((ups >= depth).then_some(rest));
+        names.extend(from_the_crate.map(first_names).unwrap_or_default());
+    }
+    names
+}
+
+/// Returns `a` of `a::b`, and `a`, `c` of `{a::b, c::{d, e}}`.
+fn first_names(path: &str) -> Vec<String> {
+    let name = |text: &str| {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
+    let Some(group) = path.trim_start().strip_prefix('{') else { return vec![name(path)] };
+    let (mut names, mut depth, mut item) = (Vec::new(), 0, String::new());
+    for c in group.chars() {
+        match c {
+            '}' if depth == 0 => break,
+            ',' if depth == 0 => names.push(name(&std::mem::take(&mut item))),
+            _ => item.push(c),
+        }
+        depth += i32::from(c == '{') - i32::from(c == '}');
+    }
+    names.push(name(&item));
+    names
+}
+
+/// Returns which later rooms the file of `room` reaches for.
+fn later_rooms(rooms: &[String], room: &str, source: &str, depth: usize) -> Vec<String> {
+    let Some(here) = rooms.iter().position(|name| name == room) else { return Vec::new() };
+    let is_later = |name: &String| {
+        rooms.iter().position(|room| room == name).is_some_and(|there| there > here)
+    };
+    names_from_the_crate(source, depth).into_iter().filter(is_later).collect()
+}
+
+#[test]
+fn a_room_imports_only_rooms_above_it() {
+    let rooms = rooms(&read("core/src/lib.rs"));
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let Some(module) = path.strip_prefix(FOLDER).and_then(|path| path.strip_suffix(".rs"))
+        else {
+            continue;
+        };
+        let names: Vec<&str> = module.split('/').collect();
+        wrong.extend(
+            later_rooms(&rooms, names[0], &text, names.len())
+                .iter()
+                .map(|later| format!("{path} uses `{later}`, a later room")),
+        );
+    }
+    assert_none("rooms may use only rooms above them in core/src/lib.rs", &wrong);
+}
+
+#[test]
+fn every_file_of_core_belongs_to_a_room() {
+    let rooms = rooms(&read("core/src/lib.rs"));
+    let room = |path: &str| {
+        path.strip_prefix(FOLDER)
+            .map(|path| path.split(['/', '.']).next().unwrap_or_default().to_owned())
+    };
+    let homeless =
+        |path: &String| room(path).is_some_and(|name| name != "lib" && !rooms.contains(&name));
+    let found: Vec<String> = sources().into_iter().map(|(path, _)| path).filter(homeless).collect();
+    assert_none("no room in core/src/lib.rs holds these", &found);
+}
+
+#[test]
+fn core_has_no_runtime_and_no_watcher() {
+    let manifest = read("core/Cargo.toml");
+    let found: Vec<String> = ["tokio", "notify", "interprocess", "clap"]
+        .iter()
+        .filter(|name| manifest.contains(**name))
+        .map(|name| (*name).to_owned())
+        .collect();
+    assert_none("core stays synchronous and without I/O of the edge", &found);
+}
+
+#[test]
+fn client_and_daemon_do_not_know_each_other() {
+    assert!(
+        !read("ctl/Cargo.toml").contains("convosyncd.workspace"),
+        "the client reaches the daemon only through the socket"
+    );
+    assert!(
+        !read("daemon/Cargo.toml").contains("convosyncctl.workspace"),
+        "the daemon knows no client"
+    );
+}
+
+fn check_later(source: &str, depth: usize, later: &[&str]) {
+    let rooms = ["id", "disk", "seal", "store"].map(str::to_owned);
+    assert_eq!(later_rooms(&rooms, "disk", source, depth), later, "{source}");
+}
+
+#[test]
+fn later_rooms_are_found_however_they_are_imported() {
+    check_later("use crate::id::Digest;", 1, &[]);
+    check_later("use crate::seal::Sealed;", 1, &["seal"]);
+    check_later("use crate::{id, disk, store::{Store, seal}};", 1, &["store"]);
+    check_later("use crate::{\n    id,\n    seal,\n};", 1, &["seal"]);
+    check_later("fn f(x: &crate::store::Store) {}", 1, &["store"]);
+    check_later("use super::seal;", 1, &["seal"]);
+    check_later("use super::seal;", 2, &[]);
+    check_later("use super::super::seal;", 2, &["seal"]);
+    check_later("//! See [`crate::store`].\nuse other_crate::seal;", 1, &[]);
+}

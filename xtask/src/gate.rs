@@ -1,0 +1,119 @@
+//! `cargo xtask test`: every check of the project, in the order in which they are quick to fail.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use convosync_tests::{program, skip};
+
+use crate::failure::Failure;
+use crate::{print, shell};
+
+/// Runs all of it and stops at the first check that fails.
+///
+/// # Errors
+/// The first failure.
+pub(crate) fn run() -> Result<(), Failure> {
+    shell::step("format", &mut shell::cargo(&["fmt", "--all", "--", "--check"]))?;
+    shell::step(
+        "lints",
+        &mut shell::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    )?;
+    shell::step("programs", &mut shell::cargo(&["build", "--workspace", "--bins"]))?;
+    let skipped = skipped_file();
+    forget(&skipped)?;
+    let summary = tests(&skipped)?;
+    shell::step("documentation tests", &mut shell::cargo(&["test", "--workspace", "--doc"]))?;
+    shell::step(
+        "documentation",
+        shell::cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    dependencies(&skipped)?;
+    conclude(&summary, &skipped)
+}
+
+/// Runs the tests and returns the runner's own closing lines.
+fn tests(skipped: &Path) -> Result<Vec<String>, Failure> {
+    let (words, closing): (&[&str], &str) = if program::on_path("cargo-nextest").is_some() {
+        (&["nextest", "run", "--workspace"], "Summary [")
+    } else {
+        (&["test", "--workspace", "--lib", "--bins", "--tests"], "test result:")
+    };
+    let lines =
+        shell::step_with_lines("tests", shell::cargo(words).env(skip::SKIPPED_FILE, skipped))?;
+    Ok(lines.into_iter().filter(|line| line.contains(closing)).collect())
+}
+
+/// Checks licences and sources, and known weaknesses where their database can be had.
+fn dependencies(skipped: &Path) -> Result<(), Failure> {
+    if program::on_path("cargo-deny").is_none() {
+        return missing(skipped, "cargo deny", "`cargo-deny` is not installed");
+    }
+    shell::step(
+        "licences, bans, sources",
+        &mut shell::cargo(&["deny", "check", "licenses", "bans", "sources"]),
+    )?;
+    let has_database =
+        shell::step("database of known weaknesses", &mut shell::cargo(&["deny", "fetch", "db"]));
+    if has_database.is_err() {
+        print::line("not reachable: known weaknesses are not checked here");
+        return Ok(());
+    }
+    shell::step("known weaknesses", &mut shell::cargo(&["deny", "check", "advisories"]))
+}
+
+/// Notes a check that could not be made, like a skipped test.
+fn missing(skipped: &Path, what: &str, why: &str) -> Result<(), Failure> {
+    let text = fs::read_to_string(skipped).unwrap_or_default();
+    convosync_tests::files::write(skipped, format!("{text}skipped: {what}: {why}\n"));
+    if std::env::var_os(skip::REQUIRE_ALL).is_some() { Err(Failure::Skipped(1)) } else { Ok(()) }
+}
+
+fn conclude(summary: &[String], skipped: &Path) -> Result<(), Failure> {
+    let named = fs::read_to_string(skipped).unwrap_or_default();
+    print::heading("result");
+    summary.iter().for_each(|line| print::line(line.trim()));
+    named.lines().for_each(print::line);
+    let count = named.lines().count() + summary.iter().map(|line| passed_over(line)).sum::<usize>();
+    if count > 0 && std::env::var_os(skip::REQUIRE_ALL).is_some() {
+        return Err(Failure::Skipped(count));
+    }
+    print::line(&format!("every check passed; {count} skipped"));
+    Ok(())
+}
+
+/// Returns how many tests the runner itself passed over, as its closing line says.
+fn passed_over(line: &str) -> usize {
+    let words: Vec<&str> = line.split([' ', ',', ';']).filter(|word| !word.is_empty()).collect();
+    let passed_over = words.windows(2).filter(|pair| ["skipped", "ignored"].contains(&pair[1]));
+    passed_over.filter_map(|pair| pair[0].parse::<usize>().ok()).sum()
+}
+
+fn skipped_file() -> PathBuf {
+    shell::root().join("target/skipped.txt")
+}
+
+fn forget(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(Failure::File { deed: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_runner_passed_over_counts() {
+        for (line, count) in [
+            ("     Summary [   0.712s] 8 tests run: 8 passed, 58 skipped", 58),
+            ("     Summary [   0.712s] 8 tests run: 8 passed (1 slow), 0 skipped", 0),
+            ("test result: ok. 2 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out", 3),
+        ] {
+            assert_eq!(passed_over(line), count, "{line}");
+        }
+    }
+}
