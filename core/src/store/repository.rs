@@ -28,6 +28,8 @@ const CONFIG: &str = "[core]
 [pack]
 \twriteBitmapHashCache = false
 \tthreads = 1
+\twindow = 100
+\twindowMemory = 32m
 [transfer]
 \tfsckObjects = true
 [fetch]
