@@ -123,14 +123,7 @@ fn failed<'a>(deed: &'static str, path: &'a Path) -> impl Fn(io::Error) -> DiskE
 /// # Errors
 /// When it is a link, a file, another user's or open to others, or cannot be made.
 pub fn private_dir(path: &Path) -> Result<(), DiskError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(DIR_MODE)
-        .create(path)
-        .or_else(
-            |error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) },
-        )
-        .map_err(failed("make directory", path))?;
+    make_dirs(path)?;
     let found = real_dir(path)?;
     let mode = found.mode() & 0o777;
     if found.uid() != rustix::process::geteuid().as_raw() {
@@ -142,16 +135,18 @@ pub fn private_dir(path: &Path) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// Makes the directory `path` and its parents where they are missing, and leaves what is there as it is.
+/// Makes the directory `path` and its parents where they are missing, durably, and leaves what is
+/// there as it is.
 ///
 /// # Errors
-/// What the operating system says.
+/// What the operating system says; that something else than a directory is there already is none.
 pub fn make_dirs(path: &Path) -> Result<(), DiskError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(DIR_MODE)
-        .create(path)
-        .map_err(failed("make directory", path))
+    let is_there = |dir: &&Path| dir.as_os_str().is_empty() || fs::symlink_metadata(dir).is_ok();
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !is_there(dir)).collect();
+    for dir in missing.iter().rev() {
+        make_dir(dir)?;
+    }
+    Ok(())
 }
 
 /// Makes the directory `path` if it is missing; its parent must be there. Unlike [`private_dir`] it

@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use crate::id::{Digest, Generation, LogId, Role};
+use crate::id::{LogId, Role};
 
 mod cursor;
 mod read;
@@ -18,31 +18,7 @@ mod read;
 pub use cursor::{Break, Cursor, Growth, Piece, TAIL_MAX};
 pub use read::{Look, Stat, Survey, digest_of, last_newline, stream, survey};
 
-// TO BE REPLACED by `seal::LogState`, `seal::CHUNK_RAW_MAX` and `seal::PREFIX_MAX` when that room is merged.
-pub use stand_in::{CHUNK_RAW_MAX, LogState, PREFIX_MAX};
-mod stand_in {
-    #![allow(missing_docs, clippy::allow_attributes)]
-    use super::{Digest, Generation, LogId};
-
-    pub const CHUNK_RAW_MAX: usize = 8 << 20;
-    pub const PREFIX_MAX: usize = 1 << 20;
-
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct LogState {
-        pub log: LogId,
-        pub generation: Generation,
-        pub length: u64,
-        pub sequence: u32,
-        pub snapshot: u32,
-        pub snapshot_length: u64,
-        pub snapshot_messages: u32,
-        pub sealed: u64,
-        pub last: Digest,
-        pub content: Digest,
-        pub window: Digest,
-        pub tail: Option<Digest>,
-    }
-}
+pub use crate::seal::{CHUNK_RAW_MAX, LogState, PREFIX_MAX};
 
 /// How many bytes before the cursor are checked on every look.
 pub const WINDOW: u64 = 64 << 10;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use address::{normalise, same};
 pub use settings::{GitSettings, settings};
-pub use status::{CodePoint, code_point};
+pub use status::code_point;
 
 use crate::git::{Git, GitError, Output};
 
@@ -231,3 +231,6 @@ fn name_of(id: &str, root: &Path) -> String {
         .or_else(|| root.file_name().map(|name| name.to_string_lossy().into_owned()));
     name.unwrap_or_else(|| "/".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

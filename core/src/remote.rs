@@ -12,6 +12,7 @@
 mod outcome;
 mod probe;
 mod progress;
+mod vaults;
 mod words;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use outcome::{Outcome, PermanentKind};
 pub use probe::Probe;
 pub use progress::Traffic;
+pub use words::without_credentials;
 
 use crate::git::{Git, GitCommand, GitError, Output};
 use crate::id::{Oid, SessionName, VaultId};
@@ -155,6 +157,8 @@ pub struct Remote<'a> {
     settings: &'a GitSettings,
     url: &'a str,
     vault: VaultId,
+    list_deadline: Duration,
+    pack_deadline: Duration,
 }
 
 impl<'a> Remote<'a> {
@@ -172,7 +176,14 @@ impl<'a> Remote<'a> {
         if normalise(url).is_none() {
             return Err(RemoteError::BadUrl { url: words::printable(url) });
         }
-        Ok(Self { git, store, settings, url, vault })
+        let (list_deadline, pack_deadline) = (LIST_DEADLINE, PACK_DEADLINE);
+        Ok(Self { git, store, settings, url, vault, list_deadline, pack_deadline })
+    }
+
+    /// Waits at most this long for a list of refs, and for a push or fetch.
+    #[must_use]
+    pub fn with_deadlines(self, list: Duration, pack: Duration) -> Self {
+        Self { list_deadline: list, pack_deadline: pack, ..self }
     }
 
     /// Lists the refs of our vault.
@@ -220,7 +231,7 @@ impl<'a> Remote<'a> {
             .command(&self.store.own_dir())
             .args(["ls-remote", "--refs", "--", self.url])
             .args(patterns);
-        let output = command.deadline(LIST_DEADLINE).stdout_limit(LIST_MAX_BYTES).run()?;
+        let output = command.deadline(self.list_deadline).stdout_limit(LIST_MAX_BYTES).run()?;
         if !output.success() {
             return Err(outcome::failure(&output.stderr).into());
         }
@@ -248,7 +259,6 @@ impl<'a> Remote<'a> {
             self.fetch(&self.store.seen_dir(), &["--depth=1"], &tip_refspecs(wanted), limit);
         match together {
             Ok(traffic) => fetched.traffic = traffic,
-            Err(error) if wanted.len() == 1 && !error.is_of_the_ref() => return Err(error),
             Err(error) if !error.is_of_the_ref() => return Err(error),
             Err(_) => self.fetch_one_by_one(wanted, limit, &mut fetched)?,
         }
@@ -270,7 +280,6 @@ impl<'a> Remote<'a> {
             ) {
                 Ok(traffic) => fetched.traffic += traffic,
                 Err(error) if error.is_of_the_ref() => {
-                    self.store.sweep_seen()?;
                     fetched.refused.push((*reference, error));
                 }
                 Err(error) => return Err(error),
@@ -347,12 +356,14 @@ impl<'a> Remote<'a> {
             .args(options.iter().copied())
             .args(["--", self.url])
             .args(refspecs.iter().cloned());
-        let output = command.deadline(PACK_DEADLINE).file_size_limit(limit).run()?;
+        let output = command.deadline(self.pack_deadline).file_size_limit(limit).run()?;
         let traffic = progress::traffic(&output.stderr);
         if output.success() {
             return Ok(traffic);
         }
-        if was_cut(&output) {
+        // Git does not always say that its child died of a file too large: the file tells.
+        let half = self.store.clear_half_packs(into)?;
+        if was_cut(&output) || half >= limit {
             return Err(RemoteError::TooLarge { limit });
         }
         Err(outcome::failure(&output.stderr).into())
@@ -404,7 +415,7 @@ impl<'a> Remote<'a> {
             .args(["--", self.url])
             .arg(format!("{}:{name}", show(new)))
             .config("push.negotiate", negotiate.to_string());
-        match command.deadline(PACK_DEADLINE).run() {
+        match command.deadline(self.pack_deadline).run() {
             Ok(output) => outcome::of_push(
                 output.code,
                 &String::from_utf8_lossy(&output.stdout),

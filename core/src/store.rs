@@ -252,6 +252,24 @@ impl Store {
         repository::resolve(&self.lock(Where::Seen), &reference.to_string())
     }
 
+    /// Lists other devices' refs as they were last fetched.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the listings cannot be read.
+    pub fn seen_refs(&self) -> Result<Vec<RefName>, StoreError> {
+        repository::ref_names(&self.lock(Where::Seen))
+            .map_err(object::failed("list what was listed"))
+    }
+
+    /// Lists the session commits that were adopted under a name, with the device each came from.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read.
+    pub fn adopted(&self, name: SessionName) -> Result<Vec<(DeviceId, Oid)>, StoreError> {
+        repository::adopted(&self.lock(Where::Own), name)
+            .map_err(object::failed("list what was adopted"))
+    }
+
     /// Reads a device's tip: everything a listing needs, sizes and counts bounded.
     ///
     /// # Errors
@@ -450,9 +468,12 @@ impl Store {
         durable::move_ref(&self.own_dir(), &reference, old, commit)
     }
 
-    /// Clears away what a killed fetch left in `seen.git`.
-    pub(crate) fn sweep_seen(&self) -> Result<(), StoreError> {
-        repository::sweep_fetches(&self.seen_dir())
+    /// Clears away what a killed fetch left in one of our repositories, and tells how large its half pack
+    /// had become.
+    pub(crate) fn clear_half_packs(&self, path: &Path) -> Result<u64, StoreError> {
+        let largest = repository::largest_half_pack(path);
+        repository::sweep_fetches(path)?;
+        Ok(largest)
     }
 
     /// Whether a push from `lease` to `new` brings commits of other devices: the remote has them already,
@@ -519,3 +540,6 @@ fn unique(ids: impl Iterator<Item = Oid>) -> Vec<Oid> {
     let mut seen = std::collections::HashSet::new();
     ids.filter(|id| seen.insert(*id)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,12 +13,14 @@ mod discover;
 mod facts;
 mod path;
 mod prompt;
+mod reading;
 
 pub use discover::{
     DEPTH_MAX, Discovery, FILES_MAX, Scanner, Skipped, Why, discover, discover_dir,
 };
 pub use facts::{Facts, Scan, TEXT_MAX};
 pub use path::{BadPath, PATH_MAX, check_log, check_path};
+pub use reading::{Reading, ShownText};
 
 /// Why transcripts cannot be looked at.
 #[derive(Debug, thiserror::Error)]

@@ -17,13 +17,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::disk;
-use crate::id::{DeviceId, Random, VaultId, draw};
+use crate::id::{DeviceId, Random, VaultId, draw, hex};
 use crate::seal::{
     Card, DeviceKind, Enrolment, Identity, KeyRing, NAME_MAX, Phrase, Roster, RosterAction,
     SealError, Sealed, Seen, VaultKey, open_grant, seal_grant, seal_grant_to_member,
 };
 
 pub use error::VaultError;
+use zeroize::Zeroizing;
 
 /// Where the keys lie inside the data directory.
 const FOLDER: &str = "vault";
@@ -93,8 +94,8 @@ impl Recovered {
 }
 
 impl Vault {
-    /// Makes a new vault with this device as its first and the phrase's paper device as its second.
-    /// The phrase itself is kept nowhere.
+    /// Makes a new vault with this device as its first and the phrase's paper as its second. The phrase is
+    /// kept nowhere: the user must have it before this is called.
     ///
     /// # Errors
     /// [`VaultError::Exists`] when there are keys already, in whatever state.
@@ -148,6 +149,16 @@ impl Vault {
         Ok(vault)
     }
 
+    /// This device.
+    pub fn device(&self) -> DeviceId {
+        self.identity.device()
+    }
+
+    /// The vault.
+    pub fn id(&self) -> VaultId {
+        self.keys.vault()
+    }
+
     /// Reads the keys. `None` means that none were ever made here.
     ///
     /// # Errors
@@ -161,6 +172,25 @@ impl Vault {
         let vault = files::read(&folder)?;
         vault.check().map_err(|source| VaultError::Disagree { path: folder, source })?;
         Ok(Some(vault))
+    }
+
+    /// Writes out this device's keys as text, to be kept off the device: the three files, each as one line
+    /// of hex under its name. Whoever has it has the keys.
+    ///
+    /// # Errors
+    /// As [`Vault::load`]; [`VaultError::Io`] when there are no keys.
+    pub fn export(dir: &Path) -> Result<Zeroizing<String>, VaultError> {
+        let folder = dir.join(FOLDER);
+        files::check_dir(&folder)?;
+        files::read(&folder)?;
+        let mut text = Zeroizing::new(String::from(
+            "# ConvoSync keys of one device: keep them secret. Each line is a file of its `vault` folder in hex.\n",
+        ));
+        for name in files::names() {
+            let bytes = files::read_private(&folder.join(name))?;
+            text.push_str(&format!("{name} {}\n", *Zeroizing::new(hex(&bytes))));
+        }
+        Ok(text)
     }
 
     fn write(&self, dir: &Path) -> Result<(), VaultError> {

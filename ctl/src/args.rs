@@ -211,6 +211,8 @@ pub(crate) enum ConfigCommand {
     Show,
     /// Check the file
     Check,
+    /// Have the daemon read it again
+    Reload,
 }
 
 /// Subcommands of `key`.

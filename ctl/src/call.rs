@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use convosync_core::config::Paths;
 use convosync_core::protocol::{HelloReply, Request};
 use serde::de::DeserializeOwned;
 
 use crate::args::Options;
 use crate::env::Env;
 use crate::exit::{CtlError, ExitCode};
-use crate::places::Paths;
 use crate::print::{Printer, Wait};
 use crate::service;
 use crate::socket::{Agent, Client, Limits, SocketError};

@@ -3,12 +3,12 @@
 use std::error::Error;
 use std::io;
 
+use convosync_core::config::ConfigError;
+use convosync_core::disk::DiskError;
 use convosync_core::protocol::{ErrorKind, Failure};
 
 use crate::ask::AskError;
-use crate::files::FileError;
 use crate::phrase::PhraseError;
-use crate::places::PlacesError;
 use crate::service::ServiceError;
 use crate::socket::SocketError;
 use crate::start::StartError;
@@ -66,13 +66,13 @@ impl From<ErrorKind> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CtlError {
     #[error(transparent)]
-    Places(#[from] PlacesError),
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     #[error(transparent)]
     Socket(#[from] SocketError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error(transparent)]
-    File(#[from] FileError),
     #[error(transparent)]
     Ask(#[from] AskError),
     #[error(transparent)]
@@ -101,8 +101,8 @@ impl CtlError {
             Self::Start(source) => source.exit_code(),
             Self::Ask(_) => ExitCode::NeedsDecision,
             Self::Refused { code, .. } => *code,
-            Self::Places(_)
-            | Self::File(_)
+            Self::Config(_)
+            | Self::Disk(_)
             | Self::Phrase(_)
             | Self::Service(_)
             | Self::Output(_) => ExitCode::Failed,
@@ -112,10 +112,13 @@ impl CtlError {
     /// Returns what the user can do, if anything.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Places(source) => source.hint(),
+            Self::Config(source) => source.hint(),
+            Self::Disk(DiskError::Exists(_)) => {
+                Some("move it to a safe place, or name another file".to_owned())
+            }
+            Self::Disk(source) => source.hint(),
             Self::Socket(source) => source.hint(),
             Self::Start(source) => source.hint(),
-            Self::File(source) => source.hint(),
             Self::Service(source) => source.hint(),
             Self::Ask(source) => source.hint(),
             Self::Refused { hint, .. } => hint.clone(),

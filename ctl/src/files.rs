@@ -1,45 +1,28 @@
-//! The only room of the client that writes files: secrets the user takes away, and service files.
+//! Service files and logs: the only files the client writes besides `core::disk`'s secrets.
+//!
+//! They lie in folders of other programs and have modes of their own, which `core::disk` has not.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+/// A log that is longer when the daemon starts is put aside; one older log is kept.
+const LOG_BYTES_MAX: u64 = 1 << 20;
+
 /// Why a file could not be written or removed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FileError {
-    /// A secret is never written over something.
-    #[error("`{}` exists already", path.display())]
-    Exists { path: PathBuf },
-    /// The operating system refused.
-    #[error("{deed} `{}`", path.display())]
-    Io { deed: &'static str, path: PathBuf, source: io::Error },
+#[error("{deed} `{}`", path.display())]
+pub(crate) struct FileError {
+    deed: &'static str,
+    path: PathBuf,
+    source: io::Error,
 }
 
 impl FileError {
-    /// Returns what the user can do.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            Self::Exists { .. } => Some("move it to a safe place, or name another file".to_owned()),
-            Self::Io { .. } => None,
-        }
+    fn from(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { deed, path: path.to_owned(), source }
     }
-
-    fn io(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { deed, path: path.to_owned(), source }
-    }
-}
-
-/// Writes a secret into a new file that only the user can read; nothing is ever overwritten.
-pub(crate) fn create_private(path: &Path, text: &str) -> Result<(), FileError> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => FileError::Exists { path: path.to_owned() },
-        _ => FileError::io("create", path)(source),
-    })?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(FileError::io("write", path))
 }
 
 /// Writes a file with `mode`, whole or not at all, making missing folders.
@@ -50,7 +33,7 @@ pub(crate) fn put(path: &Path, text: &str, mode: u32, folder_mode: u32) -> Resul
     name.push(".new");
     let fresh = folder.join(name);
     let written = write_fresh(&fresh, text, mode).and_then(|()| fs::rename(&fresh, path));
-    written.map_err(FileError::io("write", path))
+    written.map_err(FileError::from("write", path))
 }
 
 fn write_fresh(path: &Path, text: &str, mode: u32) -> io::Result<()> {
@@ -68,24 +51,24 @@ pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<(), FileError> {
         .recursive(true)
         .mode(mode)
         .create(path)
-        .map_err(FileError::io("make folder", path))
+        .map_err(FileError::from("make folder", path))
 }
 
-/// Opens a log for a child to append to.
-pub(crate) fn append_log(path: &Path) -> Result<fs::File, FileError> {
-    if let Some(folder) = path.parent() {
-        make_folder(folder, 0o700)?;
+/// Opens a log for a child to append to, and returns how long it is already.
+pub(crate) fn append_log(path: &Path) -> Result<(fs::File, u64), FileError> {
+    let length = || path.metadata().map_or(0, |meta| meta.len());
+    if length() > LOG_BYTES_MAX {
+        fs::rename(path, path.with_extension("log.old"))
+            .map_err(FileError::from("put aside", path))?;
     }
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    file.map_err(FileError::io("open", path))
+    Ok((file.map_err(FileError::from("open", path))?, length()))
 }
 
 /// Removes a file; a missing one is fine.
 pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(FileError::io("remove", path)(source))
-        }
+        Err(source) if !is_missing(&source) => Err(FileError::from("remove", path)(source)),
         _ => Ok(()),
     }
 }
@@ -93,23 +76,34 @@ pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
 /// Removes a folder if nothing is left in it.
 pub(crate) fn remove_empty(path: &Path) -> Result<(), FileError> {
     match fs::remove_dir(path) {
-        Err(source)
-            if ![io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty]
-                .contains(&source.kind()) =>
-        {
-            Err(FileError::io("remove", path)(source))
-        }
+        Err(source) if source.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        Err(source) if !is_missing(&source) => Err(FileError::from("remove", path)(source)),
         _ => Ok(()),
     }
 }
 
 /// Reads a text; `None` when there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, FileError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(FileError::io("read", path)(source)),
+    read_from(path, 0)
+}
+
+/// Reads a text from an offset on; `None` when there is no such file.
+pub(crate) fn read_from(path: &Path, offset: u64) -> Result<Option<String>, FileError> {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(source) if is_missing(&source) => Ok(None),
+        Err(source) => Err(FileError::from("read", path)(source)),
     }
+}
+
+/// Whether nothing is there, or something else than the folder that would have to hold it.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]
@@ -118,16 +112,6 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         path.metadata().unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn a_secret_is_private_and_never_overwritten() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("phrase");
-        create_private(&path, "one").unwrap();
-        assert!(matches!(create_private(&path, "two"), Err(FileError::Exists { .. })));
-        assert_eq!(read(&path).unwrap().as_deref(), Some("one"));
-        assert_eq!(mode(&path), 0o600);
     }
 
     #[test]
@@ -152,5 +136,24 @@ mod tests {
         remove_empty(path.parent().unwrap()).unwrap();
         remove_empty(path.parent().unwrap()).unwrap();
         assert!(!path.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn a_long_log_is_put_aside_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("convosyncd.log");
+        let (mut file, start) = append_log(&path).unwrap();
+        assert_eq!(start, 0);
+        file.write_all(b"first\n").unwrap();
+        let (_, start) = append_log(&path).unwrap();
+        assert_eq!(start, 6);
+        file.write_all(&vec![b'x'; LOG_BYTES_MAX as usize]).unwrap();
+        let (_, start) = append_log(&path).unwrap();
+        assert_eq!(start, 0);
+        assert!(dir.path().join("convosyncd.log.old").exists());
+        assert_eq!(
+            read_from(&dir.path().join("convosyncd.log.old"), 6).unwrap().unwrap().len(),
+            1 << 20
+        );
     }
 }

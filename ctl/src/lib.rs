@@ -12,7 +12,6 @@ mod env;
 mod exit;
 mod files;
 mod phrase;
-mod places;
 mod print;
 mod service;
 mod socket;

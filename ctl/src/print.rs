@@ -133,17 +133,21 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Prints a text of ours as it is, for files that are shown.
-    pub(crate) fn verbatim(&mut self, text: &str) -> io::Result<()> {
-        self.out.write_all(text.as_bytes())?;
-        self.out.flush()
-    }
-
     /// Tells something beside the answer.
     pub(crate) fn note(&mut self, message: &str, hint: Option<&str>) -> io::Result<()> {
         let mark = Text::new().warn(self.look.attention()).plain(" ").plain(message);
         writeln!(self.err, "{}", mark.render(self.look.colour))?;
         self.hint(hint)
+    }
+
+    /// Prints what is wrong as a part of the answer.
+    pub(crate) fn finding(&mut self, message: &str, hint: Option<&str>) -> io::Result<()> {
+        let mark = self.look.attention();
+        self.line(Text::new().plain("  ").warn(mark).plain(" ").plain(message))?;
+        match hint {
+            Some(hint) => self.line(Text::new().strong("    hint:").plain(" ").plain(hint)),
+            None => Ok(()),
+        }
     }
 
     /// Draws a frame beside the answer, for what nobody may overlook.

@@ -10,10 +10,11 @@ mod termux;
 
 use std::path::{Path, PathBuf};
 
+use convosync_core::config::Paths;
+
 use crate::args::ServiceKind;
 use crate::env::{DAEMON, Env};
 use crate::files::{self, FileError};
-use crate::places::Paths;
 use crate::start::{self, StartError};
 
 pub(crate) use fill::FillError;
@@ -84,7 +85,7 @@ impl ServiceError {
             Self::Fill(_) => "install both programs in a folder with a plain name",
             Self::Tool { .. } => "without a service: `convosyncctl service start --kind plain`",
             Self::OtherDaemon { .. } | Self::StillRuns => "end that process, then try again",
-            Self::File(source) => return source.hint(),
+            Self::File(_) => return None,
             Self::Start(source) => return source.hint(),
         };
         Some(hint.to_owned())

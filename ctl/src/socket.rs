@@ -325,3 +325,6 @@ fn check_peer(socket: &Path, stream: &Stream) -> Result<(), SocketError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The only room of the client that starts processes: the daemon, Claude Code, service tools.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use convosync_core::config::Paths;
+use convosync_core::disk::{self, DiskError};
+
 use crate::env::{DAEMON, Env};
 use crate::exit::ExitCode;
 use crate::files::{self, FileError};
-use crate::places::Paths;
 use crate::socket::{Client, SocketError};
 
 /// How long the daemon may take until it answers: it may have to finish reading a large store.
@@ -26,8 +29,18 @@ const POLL: Duration = Duration::from_millis(20);
 /// How long a service tool may take: systemd's own limit for a stopping unit is 90 s.
 const TOOL_LIMIT: Duration = Duration::from_secs(100);
 
-/// How much of the log an error shows.
-const LOG_TAIL: usize = 300;
+/// How much of what the daemon said an error repeats, in characters.
+const SAID_MAX: usize = 300;
+
+/// What a service manager told the terminal, and nobody else: the daemon must not take it for its own.
+const OTHERS_SERVICE: [&str; 6] = [
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+];
 
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +57,12 @@ pub(crate) enum StartError {
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] FileError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] DiskError),
     /// The daemon left at once.
     #[error("the daemon left at once ({status}){said}")]
-    Left { status: String, said: String, log: PathBuf },
+    Left { status: String, said: String, hint: String },
     /// The daemon does not answer.
     #[error("the daemon was started but did not answer within {} s", START_LIMIT.as_secs())]
     NoAnswer,
@@ -72,10 +88,10 @@ impl StartError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::NoDaemon => Some(format!("install `{DAEMON}` beside `convosyncctl`")),
-            Self::Left { log, .. } => Some(format!("its whole log is `{}`", log.display())),
+            Self::Left { hint, .. } => Some(hint.clone()),
+            Self::State(source) => source.hint(),
             Self::NoAnswer => Some("its log: `convosyncctl service logs`".to_owned()),
             Self::Socket(source) => source.hint(),
-            Self::Log(source) => source.hint(),
             _ => None,
         }
     }
@@ -92,8 +108,10 @@ pub(crate) fn daemon(
     paths: &Paths,
     open: &dyn Fn() -> Result<Client, SocketError>,
 ) -> Result<Client, StartError> {
+    disk::private_dir(&paths.state_dir)?;
     let log = log_file(paths);
-    let mut child = spawn_daemon(env, &log)?;
+    let (file, log_start) = files::append_log(&log)?;
+    let mut child = spawn_daemon(env, file)?;
     let mut deadline = Instant::now() + START_LIMIT;
     let mut left = None;
     loop {
@@ -109,10 +127,9 @@ pub(crate) fn daemon(
             }
         }
         if Instant::now() >= deadline {
-            return Err(left.map_or(StartError::NoAnswer, |status| StartError::Left {
-                status: status.to_string(),
-                said: last_line(&log),
-                log,
+            return Err(left.map_or(StartError::NoAnswer, |status| {
+                let (said, hint) = last_words(&log, log_start);
+                StartError::Left { status: status.to_string(), said, hint }
             }));
         }
         std::thread::sleep(POLL);
@@ -142,12 +159,15 @@ pub(crate) fn until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
-fn spawn_daemon(env: &Env, log: &Path) -> Result<Child, StartError> {
+fn spawn_daemon(env: &Env, log: File) -> Result<Child, StartError> {
     let program = env.find_daemon().ok_or(StartError::NoDaemon)?;
-    let log = files::append_log(log)?;
     let errors = log.try_clone();
     let errors = errors.map_err(|source| StartError::Spawn { program: program.clone(), source })?;
-    command(&program, env)
+    let mut command = command(&program, env);
+    for name in OTHERS_SERVICE {
+        command.env_remove(name);
+    }
+    command
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(log)
@@ -188,22 +208,26 @@ pub(crate) fn tool(env: &Env, program: &Path, args: &[OsString]) -> Result<Outpu
     }
 }
 
+/// Prepares a process with exactly the given environment.
 #[expect(
     clippy::disallowed_methods,
     reason = "the client's one place that starts processes; core::git is for git only"
 )]
-fn command(program: &Path, env: &Env) -> Command {
+pub(crate) fn command(program: &Path, env: &Env) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs(&env.variables);
     command
 }
 
-fn last_line(log: &Path) -> String {
-    let text = files::read(log).ok().flatten().unwrap_or_default();
-    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    if line.is_empty() {
-        return String::new();
-    }
-    let line: String = line.chars().take(LOG_TAIL).collect();
-    format!("; it said: {line}")
+/// Returns what the daemon said last since `start` in its log, and its hint or where the log is.
+fn last_words(log: &Path, start: u64) -> (String, String) {
+    let text = files::read_from(log, start).ok().flatten().unwrap_or_default();
+    let lines = || text.lines().rev().filter(|line| !line.trim().is_empty());
+    let error = lines().find_map(|line| line.strip_prefix("convosyncd: "));
+    let said = error.or_else(|| lines().next());
+    let said: String = said.unwrap_or_default().chars().take(SAID_MAX).collect();
+    let said = if said.is_empty() { said } else { format!(": {said}") };
+    let hint = lines().find_map(|line| line.strip_prefix("hint: "));
+    let log = || format!("its log is `{}`", log.display());
+    (said, hint.map_or_else(log, str::to_owned))
 }

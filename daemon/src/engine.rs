@@ -128,6 +128,17 @@ pub enum Effect {
     Exit,
 }
 
+/// What a store's work looks like from outside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// How many sessions wait to be saved, by project.
+    pub unsaved: BTreeMap<ProjectKey, u32>,
+    /// Whether a save or a push runs.
+    pub busy: bool,
+    /// Whether something waits to be sent.
+    pub unsent: bool,
+}
+
 /// The daemon's whole memory of what is due.
 #[derive(Debug)]
 pub struct Engine {
@@ -197,9 +208,20 @@ impl Engine {
             .unwrap_or(self.rescan_at_ms)
     }
 
-    /// Returns how many sessions of a project wait to be saved.
-    pub fn unsaved(&self, project: ProjectKey) -> usize {
-        self.sessions.values().filter(|track| track.project == project && track.is_dirty()).count()
+    /// Returns what a store's work looks like from outside.
+    pub fn standing(&self, store: StoreKey) -> Standing {
+        let mut unsaved = BTreeMap::new();
+        for ((_, _), track) in
+            self.sessions.iter().filter(|((of, _), track)| *of == store && track.is_dirty())
+        {
+            *unsaved.entry(track.project).or_default() += 1;
+        }
+        let upstream = self.stores.get(&store);
+        Standing {
+            unsaved,
+            busy: upstream.is_some_and(|upstream| upstream.saving || upstream.pushing),
+            unsent: upstream.is_some_and(|upstream| upstream.unsent),
+        }
     }
 
     fn take_in(&mut self, event: Event, now_ms: i64) {

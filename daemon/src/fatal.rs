@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::io;
 
 use convosync_core::config::ConfigError;
+use convosync_core::git::GitError;
+use convosync_core::vault::VaultError;
 
 use crate::args::ExitCode;
 use crate::instance::InstanceError;
@@ -25,6 +27,12 @@ pub enum Fatal {
     /// No socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// No git, or one that is too old.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The keys are there and cannot be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The operating system gives no threads or signals.
     #[error("start the event loop")]
     Runtime(#[source] io::Error),
@@ -50,6 +58,8 @@ impl Fatal {
             Self::Log(_) => Some("write it like `debug` or `convosyncd=trace,warn`".to_owned()),
             Self::Instance(error) => error.hint(),
             Self::Socket(error) => error.hint(),
+            Self::Git(error) => error.hint(),
+            Self::Vault(error) => error.hint(),
             Self::Runtime(_) => None,
         }
     }
@@ -59,7 +69,11 @@ impl Fatal {
         match self {
             Self::Config(_) | Self::Log(_) => ExitCode::BadConfig,
             Self::Instance(InstanceError::AlreadyRunning { .. }) => ExitCode::AlreadyRunning,
-            Self::Instance(_) | Self::Socket(_) | Self::Runtime(_) => ExitCode::Failed,
+            Self::Instance(_)
+            | Self::Socket(_)
+            | Self::Runtime(_)
+            | Self::Git(_)
+            | Self::Vault(_) => ExitCode::Failed,
         }
     }
 }

@@ -3,36 +3,50 @@
 //! [`start`] is everything between the command line and [`run`]; [`run`] is the daemon.
 
 pub mod args;
-pub mod client;
-pub mod engine;
 pub mod fatal;
-pub mod instance;
 pub mod log;
 pub mod signals;
-pub mod socket;
 pub mod supervisor;
+pub mod instance;
+pub mod clock;
+pub mod watch;
+pub mod enabled;
+pub mod engine;
+pub mod pulse;
+pub mod desk;
+pub mod house;
+pub mod scan;
+pub mod work;
+pub mod answer;
+pub mod client;
+pub mod socket;
+pub mod shell;
 
 use std::ffi::OsString;
 
+use std::sync::Arc;
+
 use convosync_core::config::{Config, Paths};
-use convosync_core::protocol::{ErrorKind, Failure, HelloReply, Nothing, PROTOCOL, Request};
-use tokio::sync::{broadcast, mpsc};
+use convosync_core::git::Git;
+use convosync_core::id::{SystemRandom, draw};
+use convosync_core::vault::Vault;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
-use crate::client::{Asked, Link};
+use crate::client::Link;
 use crate::fatal::Fatal;
+use crate::house::House;
 use crate::instance::Instance;
 use crate::log::Log;
-use crate::signals::{Signal, Signals};
+use crate::shell::{Inlets, Shell};
+use crate::signals::Signals;
 use crate::socket::Listener;
 use crate::supervisor::Supervisor;
+use crate::watch::Watch;
 
 /// Requests that wait for the shell, before clients wait too.
 const ASKED_WAITING_MAX: usize = 64;
-
-/// Events that a watching client may lag behind.
-const EVENTS_WAITING_MAX: usize = 256;
 
 /// The event loop needs few threads: it waits, and work that blocks has threads of its own.
 const LOOP_THREADS: usize = 2;
@@ -80,52 +94,29 @@ pub fn start(args: &Args, env: &dyn Fn(&str) -> Option<OsString>) -> Result<(), 
 /// Runs the daemon until a signal or a client asks it to leave.
 ///
 /// # Errors
-/// When another daemon runs, or no socket can be opened.
-pub async fn run(mut parts: Parts) -> Result<(), Fatal> {
-    let instance = Instance::claim(&parts.paths.state_dir)?;
-    let listener = Listener::bind(&parts.paths.socket, &instance)?;
-    let (asked, mut requests) = mpsc::channel(ASKED_WAITING_MAX);
-    let (events, _) = broadcast::channel(EVENTS_WAITING_MAX);
+/// When another daemon runs, no socket can be opened, git is missing, or the keys are unreadable.
+pub async fn run(parts: Parts) -> Result<(), Fatal> {
+    let Parts { paths, config, log, signals, supervisor } = parts;
+    let instance = Instance::claim(&paths.state_dir)?;
+    let git = Git::find(config.git_program.as_deref(), &|name| std::env::var_os(name))?;
+    let vault = Vault::load(&paths.data_dir)?;
+    let listener = Listener::bind(&paths.socket, &instance)?;
+    let (asked, requests) = mpsc::channel(ASKED_WAITING_MAX);
+    let (reports_in, reports) = mpsc::unbounded_channel();
+    let house = Arc::new(House::new(paths, git, config, vault, reports_in));
     let leave = CancellationToken::new();
-    let clients = tokio::spawn(socket::serve(listener, Link { asked, events }, leave.clone()));
-    parts.supervisor.ready();
+    let link = Link { asked, events: house.news.clone() };
+    let clients = tokio::spawn(socket::serve(listener, link, leave.clone()));
+    let (watch, hints) = Watch::start(house.claude_roots(), house.config().events);
+    let shell = Shell::new(house, watch, log, u64::from_le_bytes(draw(&mut SystemRandom)));
+    supervisor.ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
-    loop {
-        tokio::select! {
-            signal = parts.signals.next() => match signal {
-                Signal::Stop => break,
-                Signal::Reload => match Config::load(&parts.paths.config_file) {
-                    Ok(config) => parts.log.set_level(config.log_level),
-                    Err(error) => tracing::error!(%error, "kept the old configuration"),
-                },
-            },
-            Some(asked) = requests.recv() => if answer(asked) { break },
-        }
-    }
-    parts.supervisor.stopping();
+    shell.run(Inlets { reports, requests, hints, signals }).await;
+    supervisor.stopping();
     leave.cancel();
     if clients.await.is_err() {
         tracing::error!("the socket's task panicked");
     }
     drop(instance);
     Ok(())
-}
-
-/// Stands in for the shell. Returns whether the daemon has to leave.
-fn answer(asked: Asked) -> bool {
-    let Asked { request, reply } = asked;
-    match request {
-        Request::Hello(_) => reply.answer(Ok(HelloReply {
-            protocol: PROTOCOL,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            initialised: false,
-        })),
-        Request::Stop(_) => {
-            reply.answer(Ok(Nothing {}));
-            return true;
-        }
-        _ => reply.finish(Err(Failure::new(ErrorKind::Failed, "not built yet"))),
-    }
-    false
 }

@@ -13,6 +13,10 @@ use serde_json::value::RawValue;
 /// The longest line that is looked into, in bytes; longer ones are data only. Real ones reach 1 MB.
 pub const LINE_MAX: usize = 4 << 20;
 
+/// The most objects that are read from one line. Real damage glues two or three; a line made of
+/// millions must not fill the memory.
+const OBJECTS_MAX: usize = 64;
+
 /// The values of chosen fields of one object, in the order in which they were asked for.
 pub type Values<'a, const N: usize> = [Option<&'a RawValue>; N];
 
@@ -38,6 +42,9 @@ pub fn objects<'a, const N: usize>(line: &'a str, names: &[&str; N]) -> Objects<
     let is_whole = loop {
         if reader.end().is_ok() {
             break true;
+        }
+        if values.len() == OBJECTS_MAX {
+            break false;
         }
         match Fields(names).deserialize(&mut reader) {
             Ok(found) => values.push(found),
@@ -250,6 +257,12 @@ mod tests {
         check_type(b"[1]", &[], false);
         check_type(b"5", &[], false);
         check_type(b"{\"type\":\"a\",\"x\":\"\xff\xfe\"}", &["a"], true);
+    }
+
+    #[test]
+    fn a_line_of_many_objects_is_read_only_so_far() {
+        let line = "{}".repeat(LINE_MAX / 2);
+        assert_eq!(objects(&line, &["type"]).values.len(), OBJECTS_MAX);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Files that appear whole, appends that land where they should, and what is refused.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
@@ -112,19 +114,21 @@ fn a_half_written_append_is_taken_back_unless_somebody_wrote_after_it() {
 #[test]
 fn only_regular_files_are_opened() {
     let dir = dir();
-    let fifo = dir.path().join("fifo");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &fifo,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
-    assert!(matches!(open_regular(&fifo), Err(DiskError::NotAFile(_))));
+    let link = dir.path().join("link");
+    symlink("/dev/null", &link).unwrap();
+    assert!(matches!(open_regular(Path::new("/dev/null")), Err(DiskError::NotAFile(_))));
     assert!(matches!(open_regular(dir.path()), Err(DiskError::NotAFile(_))));
-    symlink(&fifo, dir.path().join("link")).unwrap();
-    assert!(matches!(open_regular(&dir.path().join("link")), Err(DiskError::SymbolicLink(_))));
+    assert!(matches!(open_regular(&link), Err(DiskError::SymbolicLink(_))));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_that_nobody_writes_to_is_not_waited_for() {
+    let dir = dir();
+    let pipe = dir.path().join("pipe");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+    assert!(matches!(open_regular(&pipe), Err(DiskError::NotAFile(_))));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command};
+use std::process::{Child, ChildStdin, Command};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,45 +35,41 @@ enum Event {
     Exited,
 }
 
-/// Runs `command` in a process group of its own until it ends or a limit is reached.
+/// Runs `command` in a process group of its own until it ends or a limit is reached. `watcher` joins the
+/// group and holds the other end of a pipe of ours.
 pub(super) fn run(
     mut command: Command,
     stdin: Option<Vec<u8>>,
-    leash: bool,
+    watcher: Option<Command>,
     what: &str,
     limits: &Limits,
 ) -> Result<Output, GitError> {
     let failed = |source| GitError::Start { what: what.to_owned(), source };
-    let child = command.process_group(0).spawn().map_err(failed)?;
-    let mut group = Group { child, ended: false };
-    let held = group.child.stdin.take();
-    // The leash is the open end of the pipe; it is let go when this function returns.
-    let _leash = if leash { held } else { feed(held, stdin).map_err(failed)? };
-    let events = listen(&mut group).map_err(failed)?;
     let started = Instant::now();
+    let child = command.process_group(0).spawn().map_err(failed)?;
+    let mut group = Group { child, watcher: None, ended: false };
+    if let Some(mut watcher) = watcher {
+        let leader = group.pid().as_raw_nonzero().get();
+        // Without it the child is as good as ever, as long as we live.
+        group.watcher = watcher.process_group(leader).spawn().ok();
+    }
+    feed(group.child.stdin.take(), stdin).map_err(failed)?;
+    let events = listen(&mut group).map_err(failed)?;
     let mut heard = Heard::default();
     heard.until_end(&events, started, what, limits)?;
     let status = group.end().map_err(failed)?;
-    Ok(Output {
-        code: status.code(),
-        signal: status.signal(),
-        stdout: heard.stdout,
-        stderr: String::from_utf8_lossy(tail(&heard.stderr)).into_owned(),
-    })
+    let stderr = String::from_utf8_lossy(tail(&heard.stderr)).into_owned();
+    Ok(Output { code: status.code(), signal: status.signal(), stdout: heard.stdout, stderr })
 }
 
 /// Writes `bytes` from a thread of its own: the child may answer before it has read all.
-fn feed(
-    pipe: Option<std::process::ChildStdin>,
-    bytes: Option<Vec<u8>>,
-) -> std::io::Result<Option<std::process::ChildStdin>> {
-    let (Some(mut pipe), Some(bytes)) = (pipe, bytes) else { return Ok(None) };
+fn feed(pipe: Option<ChildStdin>, bytes: Option<Vec<u8>>) -> std::io::Result<()> {
+    let (Some(mut pipe), Some(bytes)) = (pipe, bytes) else { return Ok(()) };
     let write = move || {
         // A child that reads no further has its reasons; its exit code tells them.
-        drop(pipe.write_all(&bytes));
+        pipe.write_all(&bytes).ok();
     };
-    thread::Builder::new().name("git-stdin".to_owned()).spawn(write)?;
-    Ok(None)
+    thread::Builder::new().name("git-stdin".to_owned()).spawn(write).map(drop)
 }
 
 /// Starts the three threads that turn pipes and the child's end into one stream of events.
@@ -176,9 +172,11 @@ fn tail(bytes: &[u8]) -> &[u8] {
     &bytes[bytes.len().saturating_sub(STDERR_KEPT)..]
 }
 
-/// A child that leads its own process group and never outlives this value, nor does its group.
+/// A child that leads its own process group and never outlives this value, nor does its group. The
+/// watcher's standard input stays open as long as this value lives.
 struct Group {
     child: Child,
+    watcher: Option<Child>,
     ended: bool,
 }
 
@@ -192,6 +190,10 @@ impl Group {
         self.ended = true;
         // Fails only when the whole group is gone already.
         rustix::process::kill_process_group(self.pid(), Signal::KILL).ok();
+        if let Some(mut watcher) = self.watcher.take() {
+            // `wait` lets go of the pipe first, should the kill have missed it.
+            watcher.wait()?;
+        }
         self.child.wait()
     }
 }

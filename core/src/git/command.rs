@@ -46,13 +46,11 @@ const NETWORK_DEFAULTS: &[(&str, &str)] =
 const SSH_OPTIONS: &str =
     "-oBatchMode=yes -oConnectTimeout=15 -oServerAliveInterval=15 -oServerAliveCountMax=4";
 
-/// Kills the whole process group as soon as the other end of standard input is gone, which is when
-/// we are: git's helpers (`git-remote-https`, `ssh`) would outlive us otherwise.
-const LEASHED: &str =
-    "exec 3<&0 </dev/null; (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & exec 3<&-; ";
-/// Cuts every file the child writes at `$1` blocks, where `$1` is not 0.
-const LIMITED: &str =
-    "if [ \"$1\" -gt 0 ]; then ulimit -f \"$1\" || exit 126; fi; shift; exec \"$@\"";
+/// Cuts every file the child writes at `$1` blocks.
+const LIMITED: &str = "ulimit -f \"$1\" || exit 126; shift; exec \"$@\"";
+/// Waits for the end of standard input, which is when we are gone, and kills its whole process group:
+/// git's helpers (`git-remote-https`, `ssh`) would outlive us otherwise.
+pub(super) const WATCH: &str = "read -r _; kill -KILL 0";
 
 /// What a child left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,10 +183,8 @@ impl GitCommand {
     pub fn run(self) -> Result<Output, GitError> {
         let what = self.what();
         let limits = Limits { deadline: self.deadline, stdout_max: self.stdout_max };
-        let stdin = self.stdin.clone();
-        let leash = self.is_leashed();
         tracing::debug!(what, "git");
-        child::run(self.process(), stdin, leash, &what, &limits)
+        child::run(self.process(), self.stdin.clone(), self.watcher(), &what, &limits)
     }
 
     /// The subcommand, for messages: never an argument, which may be a path or an address.
@@ -196,37 +192,38 @@ impl GitCommand {
         self.args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// Standard input is the leash, so only a child without other input can have one.
-    fn is_leashed(&self) -> bool {
-        self.protocols.is_some() && self.stdin.is_none()
+    /// The process that ends the child's group when we are gone: a child without network ends by itself.
+    #[expect(clippy::disallowed_methods, reason = "this is the builder every git child is made by")]
+    fn watcher(&self) -> Option<Command> {
+        self.protocols.as_ref()?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", WATCH]).env_clear().envs(self.inherited());
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Some(shell)
     }
 
-    /// The shell's part in starting the child.
-    pub(super) fn shell_line(&self) -> String {
-        format!("{}{LIMITED}", if self.is_leashed() { LEASHED } else { "" })
+    fn inherited(&self) -> impl Iterator<Item = (&'static str, &OsString)> {
+        self.git.inner.variables.iter().map(|(name, value)| (*name, value))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the builder every git child is made by")]
     fn process(&self) -> Command {
         let program = self.git.program();
-        let mut command = if self.is_leashed() || self.file_size_max.is_some() {
-            let mut shell = Command::new("sh");
-            let blocks = self.file_size_max.map_or(0, |bytes| bytes.div_ceil(FILE_BLOCK_BYTES));
-            shell.arg("-c").arg(self.shell_line()).arg("sh").arg(blocks.to_string()).arg(program);
-            shell
-        } else {
-            Command::new(program)
+        let mut command = match self.file_size_max {
+            None => Command::new(program),
+            Some(bytes) => {
+                let blocks = bytes.div_ceil(FILE_BLOCK_BYTES).to_string();
+                let mut shell = Command::new("sh");
+                shell.args(["-c", LIMITED, "sh", &blocks]).arg(program);
+                shell
+            }
         };
-        command
-            .args(&self.args)
-            .env_clear()
-            .envs(self.git.inner.variables.iter().map(|(name, value)| (name, value)));
+        command.args(&self.args).env_clear().envs(self.inherited());
         command.envs(self.environment());
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }
-        let has_input = self.stdin.is_some() || self.is_leashed();
-        command.stdin(if has_input { Stdio::piped() } else { Stdio::null() });
+        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

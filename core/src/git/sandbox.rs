@@ -85,3 +85,20 @@ impl Sandbox {
         self.path(below)
     }
 }
+
+/// Waits until no process has the marker in its command line.
+#[cfg(target_os = "linux")]
+pub(crate) fn gone(marker: &str) -> bool {
+    let is_marked = |entry: std::fs::DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(marker)
+    };
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while std::time::Instant::now() < until {
+        if !std::fs::read_dir("/proc").unwrap().flatten().any(is_marked) {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}

@@ -1,3 +1,4 @@
+use super::sandbox::gone;
 use super::*;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
@@ -134,22 +135,6 @@ fn a_flood_of_messages_keeps_only_its_end() {
     assert!(output.stderr.ends_with("the reason\n") && output.stderr.len() <= 64 << 10);
 }
 
-/// Waits until no process has the marker in its command line.
-fn gone(marker: &str) -> bool {
-    let is_marked = |entry: std::fs::DirEntry| {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(marker)
-    };
-    let until = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < until {
-        if !std::fs::read_dir("/proc").unwrap().flatten().any(is_marked) {
-            return true;
-        }
-        std::thread::yield_now();
-    }
-    false
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn a_hanging_child_dies_at_its_deadline_with_all_it_started() {
@@ -179,21 +164,20 @@ fn what_a_child_leaves_running_is_ended_and_not_waited_for() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_child_on_the_network_dies_with_us() {
-    // Stands for our own process: it starts the same shell the builder does, then is killed.
-    let dir = tempfile::tempdir().unwrap();
-    let git = posing(dir.path(), "sleep 98763");
-    let line = git.command().arg("wait").network("https").shell_line();
+    // The parent stands for our own process: it starts a child with the same watcher, then is killed.
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let place = dir.path().display();
+    posing(dir.path(), &format!("touch {place}/started; sleep 98763; exit"));
     let script = format!(
-        "mkfifo {0}/leash; setsid sh -c '{1}' sh 0 {0}/git wait < {0}/leash & exec 9> {0}/leash; kill -KILL $$",
-        dir.path().display(),
-        line
+        "mkfifo {place}/pipe
+        setsid sh -c '(sh -c \"$0\" <{place}/pipe) & exec {place}/git wait' '{}' & exec 9>{place}/pipe
+        until [ -e {place}/started ]; do :; done; kill -KILL $$",
+        command::WATCH
     );
-    crate::disk::write_atomic(&dir.path().join("parent"), script.as_bytes()).unwrap();
 
-    let parent = posing(dir.path(), &script.replace("$0", "sh"));
-    let output = parent.command().arg("parent").run().unwrap();
+    let output = posing(other.path(), &script).command().arg("parent").run().unwrap();
 
-    assert_eq!(output.signal, Some(9));
+    assert_eq!(output.signal, Some(9), "{output:?}");
     assert!(gone("98763"));
 }
 

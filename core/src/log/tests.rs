@@ -1,8 +1,11 @@
+//! A file in memory that changes in every way between and during looks.
+
 use std::io::{self, Cursor as Bytes, Read, Seek, SeekFrom};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::id::{Digest, Generation, Random, SeededRandom};
 
 /// A file in memory that can change between two reads.
 struct Fake {
@@ -490,5 +493,27 @@ proptest! {
         rest.iter().for_each(|(_, change)| file.change(change));
         recorded.look(&mut file, size).unwrap();
         prop_assert_eq!(&recorded.bytes, complete(file.content()));
+    }
+
+    #[test]
+    fn files_longer_than_the_window_are_followed_as_well(
+        steps in prop::collection::vec((0..4_u8, 0..100_usize, 1..120_000_usize), 1..8),
+        seed in any::<u64>(),
+    ) {
+        let mut random = SeededRandom::new(seed);
+        let (mut file, mut recorded) = (Fake::new(b""), Recorded::nothing(Kind::Lines));
+        for (kind, share, size) in steps {
+            let mut bytes = vec![0; size];
+            random.fill(&mut bytes);
+            match kind {
+                0 => file.change(&Change::Replace(bytes)),
+                // Cut and grown again between two looks, possibly beyond where it was.
+                1 => [Change::Truncate(share), Change::Append(bytes)].iter().for_each(|change| file.change(change)),
+                _ => file.change(&Change::Append(bytes)),
+            }
+            recorded.look(&mut file, 30_000).unwrap();
+            prop_assert!(recorded.bytes == complete(file.content()));
+        }
+        recorded.state();
     }
 }

@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Project, ProjectError, refused, settings};
 use crate::git::{Git, GitError};
-use crate::id::{Digest, Oid};
+use crate::id::Digest;
+use crate::seal::CodePoint;
 
 /// How long a status may take: a repository of 100 000 files needs 0.2 s, a cold disk far more.
 const STATUS_DEADLINE: Duration = Duration::from_secs(30);
@@ -17,22 +18,6 @@ const STATUS_DEADLINE: Duration = Duration::from_secs(30);
 const STATUS_MAX: usize = 8 << 20;
 /// How many changed files are looked at for the fingerprint: as many as a code state may hold.
 const FILES_MAX: usize = 10_000;
-
-/// Where a project's code stood at some moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CodePoint {
-    /// The branch that is checked out; none when HEAD is detached.
-    pub branch: Option<String>,
-    /// The commit that is checked out; none on an unborn branch and in a SHA-256 repository, whose ids
-    /// are longer than ours.
-    pub commit: Option<Oid>,
-    /// The branch it is compared with, as git names it (`origin/main`).
-    pub upstream: Option<String>,
-    /// Whether anything differs from the commit, untracked files included.
-    pub dirty: bool,
-    /// Digest of everything that counts as a change of the repository.
-    pub fingerprint: Digest,
-}
 
 /// Reads where the code of `project` stands; `None` when it has no work tree under git.
 ///

@@ -210,6 +210,8 @@ const TABLE: &[(&[&str], Option<PermanentKind>)] = &[
         ],
         Some(PermanentKind::RefRefused),
     ),
+    // A hook that says who may push is about rights, whatever declined in the end.
+    (&["not allowed to push", "protected branch"], Some(PermanentKind::Forbidden)),
     (
         &["hook declined", "rule violations", "gh013", "gh006", "denied by policy"],
         Some(PermanentKind::HookDeclined),
@@ -220,6 +222,7 @@ const TABLE: &[(&[&str], Option<PermanentKind>)] = &[
             "authentication failed",
             "could not read username",
             "could not read password",
+            "unable to get password",
             "terminal prompts disabled",
             "invalid username or",
             "access denied: invalid",
@@ -251,13 +254,11 @@ const TABLE: &[(&[&str], Option<PermanentKind>)] = &[
             "returned error: 403",
             "write access",
             "denied to",
-            "not allowed to push",
             "insufficient permission",
             "unable to create temporary",
             "permission denied",
             "marked as read only",
             "access denied",
-            "protected branch",
         ],
         Some(PermanentKind::Forbidden),
     ),
@@ -363,3 +364,6 @@ fn rejected(summary: &str, stderr: &str) -> Outcome {
         Err(why) => Outcome::Permanent { kind: PermanentKind::RefRefused, why },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Replaces `//user:password@` by `//***@`.
-fn without_credentials(text: &str) -> String {
+pub fn without_credentials(text: &str) -> String {
     let mut clean = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("://") {

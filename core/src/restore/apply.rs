@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::examine::{Stands, stands};
 use super::{Decision, Incoming, Plan, Refusal, RestoreError, Target, unreadable};
-use crate::disk::{self, NewFile};
+use crate::disk::{self, DiskError, NewFile};
 use crate::id::{Digest, LogId, Role};
 use crate::log::{digest_of, stream};
 
@@ -105,7 +105,10 @@ fn carry_out(target: &Target, file: &Incoming<'_>, decision: Decision) -> Result
         Decision::Nothing => return Ok(disk::touch(&path)?),
         Decision::Create => {
             make_dirs_of(target, &file.log)?;
-            copy(file, &path)?.finish()?;
+            copy(file, &path)?.finish().map_err(|error| match error {
+                DiskError::Exists(path) => RestoreError::Changed(path),
+                error => error.into(),
+            })?;
         }
         Decision::Append { from, ours } => {
             let ours = expect_ours(target, &path, ours)?;
@@ -159,7 +162,7 @@ fn copy(file: &Incoming<'_>, path: &Path) -> Result<NewFile, RestoreError> {
 }
 
 fn write_failed(path: &Path, source: io::Error) -> RestoreError {
-    disk::DiskError::Io { deed: "write", path: path.to_owned(), source }.into()
+    DiskError::Io { deed: "write", path: path.to_owned(), source }.into()
 }
 
 /// Appends what ours lacks.

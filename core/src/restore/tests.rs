@@ -1,3 +1,5 @@
+//! Sessions restored onto a device that has nothing, a part, more, or something else.
+
 use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -249,7 +251,7 @@ fn a_file_that_appears_after_the_comparison_is_left_alone() {
     let world = World::new();
     let plan = world.plan().unwrap();
     let path = world.put(&LogId::main(), b"mine\n");
-    assert!(matches!(world.apply(&plan), Err(RestoreError::Disk(disk::DiskError::Exists(_)))));
+    assert!(matches!(world.apply(&plan), Err(RestoreError::Changed(_))));
     assert_eq!(fs::read(path).unwrap(), b"mine\n");
 }
 
@@ -368,6 +370,16 @@ fn what_an_interrupted_restore_left_is_taken_away() {
         .unwrap();
     world.restore();
     assert!(!leftover.exists());
+}
+
+#[test]
+fn a_long_extension_is_made_of_complete_lines() {
+    let mut world = World::new();
+    let line = [vec![b'x'; 100_000], b"\n".to_vec()].concat();
+    world.save(LogId::main(), &line.repeat(APPEND_MAX / line.len() + 10));
+    world.put(&LogId::main(), &line);
+    world.restore();
+    world.assert_restored();
 }
 
 #[test]

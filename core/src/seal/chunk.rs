@@ -32,16 +32,7 @@ const PARTS_MAX: usize = CHUNK_RAW_MAX.div_ceil(PIECE_MAX);
 
 const _: () = assert!(PIECE_MAX + PART_HEADER <= PAYLOAD_MAX && OVERHEAD < PADME_STEP);
 
-/// How a chunk is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Codec {
-    /// zstd, level 9, with the log's last MiB before the chunk as prefix.
-    #[default]
-    Zstd,
-    /// gzip, level 9, each chunk for itself.
-    Gzip,
-}
+pub use crate::config::Codec;
 
 /// What a chunk is in its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

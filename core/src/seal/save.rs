@@ -17,6 +17,9 @@ const REF_MAX: usize = 4 << 10;
 /// The longest path of a log in bytes: Linux's limit for a path.
 const PATH_MAX: usize = 4 << 10;
 
+/// How many earlier snapshots of one generation may stand beside the newest.
+const EARLIER_MAX: usize = 16;
+
 const WHAT: &str = "save record";
 
 mod tag {
@@ -55,6 +58,7 @@ mod tag {
         pub(in super::super) const CONTENT: u8 = 11;
         pub(in super::super) const WINDOW: u8 = 12;
         pub(in super::super) const TAIL: u8 = 13;
+        pub(in super::super) const EARLIER: u8 = 14;
     }
 }
 
@@ -71,6 +75,9 @@ pub struct LogState {
     pub sequence: u32,
     /// The number of the chunk that starts at byte 0.
     pub snapshot: u32,
+    /// The numbers of earlier snapshots of this generation that are still in the session's newest tree,
+    /// oldest first.
+    pub earlier: Vec<u32>,
     /// How many raw bytes the log held after that snapshot.
     pub snapshot_length: u64,
     /// How many messages the session had at that snapshot.
@@ -287,7 +294,21 @@ fn write_log(state: &LogState) -> Vec<u8> {
         // A log shorter than its window is the window.
         .optional(tag::log::WINDOW, (state.window != state.content).then_some(&state.window.0))
         .optional(tag::log::TAIL, state.tail.as_ref().map(|tail| &tail.0[..]));
+    let earlier: Vec<u8> =
+        state.earlier.iter().flat_map(|sequence| sequence.to_le_bytes()).collect();
+    record.optional(tag::log::EARLIER, (!earlier.is_empty()).then_some(&earlier));
     record.finish()
+}
+
+fn read_earlier(fields: &Fields<'_>) -> Result<Vec<u32>, WireError> {
+    let tag = tag::log::EARLIER;
+    let bytes = fields.bytes(tag)?.unwrap_or_default();
+    let (numbers, rest) = bytes.as_chunks();
+    let is_ascending = numbers.is_sorted_by_key(|number| u32::from_le_bytes(*number));
+    if !rest.is_empty() || numbers.len() > EARLIER_MAX || !is_ascending {
+        return Err(WireError::Length { tag, len: bytes.len() });
+    }
+    Ok(numbers.iter().map(|number| u32::from_le_bytes(*number)).collect())
 }
 
 fn read_log(bytes: &[u8]) -> Result<LogState, WireError> {
@@ -306,6 +327,7 @@ fn read_log(bytes: &[u8]) -> Result<LogState, WireError> {
         content,
         window: fields.array(tag::log::WINDOW)?.map_or(content, Digest),
         tail: fields.array(tag::log::TAIL)?.map(Digest),
+        earlier: read_earlier(&fields)?,
     })
 }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use git2::{Config, ConfigLevel, Repository, RepositoryInitOptions};
 
 use super::object::{failed, from_git2, to_git2};
-use super::{StoreError, names};
+use super::{RefName, StoreError, names};
 use crate::disk;
-use crate::id::Oid;
+use crate::id::{DeviceId, Oid, SessionName};
 
 /// The configuration of all our repositories: SHA-1 and plain ref files, no automatic clean-up, nothing
 /// that runs a program. `full.git` gives any commit to `own.git` by its id.
@@ -36,9 +36,18 @@ const CONFIG: &str = "[core]
 \tallowAnySHA1InWant = true
 ";
 
-/// Sealed bytes do not resemble each other: looking for deltas between them wastes time. Trees, which
-/// attributes do not reach, do resemble each other.
-const ATTRIBUTES: &str = "* -delta\n";
+/// Sealed bytes do not resemble each other: looking for deltas between them wastes time. Trees do, and
+/// attributes reach them too, so every line names files only.
+const ATTRIBUTES: &str = "card -delta
+head -delta
+roster -delta
+grants/* -delta
+sessions/*/* -delta
+log/*/* -delta
+saves/* -delta
+code/* -delta
+handoff/* -delta
+";
 
 /// Makes libgit2 sync a ref's file before it takes its name. Git would warn of this old key in every
 /// answer, so it stands in a file that only libgit2 is shown.
@@ -108,6 +117,15 @@ fn sweep_locks(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Returns how large the largest half pack is that a killed fetch left.
+pub(super) fn largest_half_pack(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path.join("objects/pack")) else { return 0 };
+    let half = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp_pack"));
+    half.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).max().unwrap_or(0)
+}
+
 /// Removes what a killed fetch leaves: half a pack may be large, and a lock stops the next one.
 pub(super) fn sweep_fetches(path: &Path) -> Result<(), StoreError> {
     for lock in ["shallow.lock", "packed-refs.lock", "config.lock"] {
@@ -168,4 +186,29 @@ fn count(
         walk.hide_glob(&format!("{}*", names::ADOPTED))?;
     }
     Ok(walk.count())
+}
+
+/// Lists the refs that are named like a device's.
+pub(super) fn ref_names(repo: &Repository) -> Result<Vec<RefName>, git2::Error> {
+    let mut names = Vec::new();
+    for reference in repo.references()? {
+        names.extend(reference?.name().ok().and_then(|name| name.parse::<RefName>().ok()));
+    }
+    Ok(names)
+}
+
+/// Lists what was adopted of one session, by device.
+pub(super) fn adopted(
+    repo: &Repository,
+    name: SessionName,
+) -> Result<Vec<(DeviceId, Oid)>, git2::Error> {
+    let prefix = format!("{}{name}/", names::ADOPTED);
+    let mut adopted = Vec::new();
+    for reference in repo.references_glob(&format!("{prefix}*"))? {
+        let reference = reference?;
+        let device =
+            reference.name().ok().and_then(|name| name.strip_prefix(&prefix)?.parse().ok());
+        adopted.extend(device.zip(reference.target().map(from_git2)));
+    }
+    Ok(adopted)
 }

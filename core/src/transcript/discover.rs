@@ -89,12 +89,17 @@ pub fn discover_dir(slug_dir: &Path) -> Result<Discovery, TranscriptError> {
 /// Looks for sessions again and again, and remembers what it had to read to find out.
 #[derive(Debug, Clone, Default)]
 pub struct Scanner {
-    /// Which session an older subagent's file names, by inode and length at that look.
+    /// Which session an older subagent's file names.
     owners: HashMap<PathBuf, Owner>,
+    /// Counts the looks at everything.
+    round: u64,
 }
 
+/// What an older subagent's file said about its session.
 #[derive(Debug, Clone)]
 struct Owner {
+    /// In which round it was seen last: what is gone is forgotten.
+    round: u64,
     inode: u64,
     length: u64,
     session: Option<SessionId>,
@@ -107,6 +112,7 @@ impl Scanner {
     /// When `projects` is missing or cannot be listed.
     pub fn discover(&mut self, root: &ClaudeRoot) -> Result<Discovery, TranscriptError> {
         let mut found = Discovery::default();
+        self.round += 1;
         for entry in list(&root.projects())? {
             let Some(kind) = kind_of(&entry, &mut found) else { continue };
             if kind.is_dir() {
@@ -119,6 +125,7 @@ impl Scanner {
                 }
             }
         }
+        self.owners.retain(|_, owner| owner.round == self.round);
         Ok(found.sorted())
     }
 
@@ -165,15 +172,21 @@ impl Scanner {
 
     /// Which session an older subagent's file says it belongs to.
     fn owner(&mut self, file: &LogFile) -> Option<SessionId> {
-        let known = self.owners.get(&file.path);
+        let known = self.owners.get_mut(&file.path);
         if let Some(known) = known.filter(|known| known.inode == file.inode) {
+            known.round = self.round;
             // The first line never changes; a file without one may have it by now.
             if known.session.is_some() || known.length == file.length {
                 return known.session.clone();
             }
         }
         let session = read_owner(&file.path);
-        let owner = Owner { inode: file.inode, length: file.length, session: session.clone() };
+        let owner = Owner {
+            round: self.round,
+            inode: file.inode,
+            length: file.length,
+            session: session.clone(),
+        };
         self.owners.insert(file.path.clone(), owner);
         session
     }

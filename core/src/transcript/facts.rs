@@ -12,6 +12,9 @@ use crate::claude::line::{Lines, Values, fields, is_true, objects, string, text_
 /// The longest text that is kept, in bytes: titles and prompts are shown, not stored here.
 pub const TEXT_MAX: usize = 1024;
 
+/// The longest directory that is kept, in bytes: what systems take as a path.
+const CWD_MAX: usize = 4096;
+
 /// What a transcript's lines say about its session.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -131,7 +134,8 @@ impl Facts {
     }
 
     fn place(&mut self, value: Option<&RawValue>) {
-        if let Some(cwd) = value.and_then(string).filter(|cwd| !cwd.is_empty()).map(PathBuf::from) {
+        let is_path = |cwd: &String| !cwd.is_empty() && cwd.len() <= CWD_MAX;
+        if let Some(cwd) = value.and_then(string).filter(is_path).map(PathBuf::from) {
             if self.cwd_last.as_ref() != Some(&cwd) {
                 self.cwd_last = Some(cwd.clone());
             }

@@ -25,7 +25,7 @@ const MACHINE_MADE: [&str; 12] = [
 pub(super) enum Prompt {
     /// Somebody typed this; `None` when it holds no text (an image, say).
     Typed(Option<String>),
-    /// Somebody called this command.
+    /// Somebody called this command, of Claude Code or (with a `!`) of the shell.
     Command(String),
     /// The result of a tool, or another program's words.
     NotTyped,
@@ -67,8 +67,11 @@ impl Prompt {
 
 fn of_text(text: String) -> Prompt {
     let start = text.trim_start();
-    if let Some(name) = start.starts_with("<command-").then(|| command_name(start)).flatten() {
+    if let Some(name) = between(start, "<command-", "<command-name>", "</command-name>") {
         return Prompt::Command(name);
+    }
+    if let Some(input) = between(start, "<bash-input>", "<bash-input>", "</bash-input>") {
+        return Prompt::Command(format!("!{input}"));
     }
     if MACHINE_MADE.iter().any(|made| start.starts_with(made)) {
         return Prompt::NotTyped;
@@ -76,10 +79,11 @@ fn of_text(text: String) -> Prompt {
     if start.is_empty() { Prompt::NotTyped } else { Prompt::Typed(Some(text)) }
 }
 
-fn command_name(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("<command-name>")?;
-    let (name, _) = rest.split_once("</command-name>")?;
-    Some(name.trim().to_owned())
+/// Returns what stands between two tags of a text that begins as it must.
+fn between(text: &str, start: &str, open: &str, close: &str) -> Option<String> {
+    let (_, rest) = text.starts_with(start).then(|| text.split_once(open))??;
+    let (inner, _) = rest.split_once(close)?;
+    Some(inner.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -135,6 +139,7 @@ mod tests {
         let content =
             r#""<command-message>init is</command-message>\n<command-name>/init</command-name>""#;
         check_prompt(content, &Prompt::Command("/init".to_owned()));
+        check_prompt(r#""<bash-input> ls </bash-input>""#, &Prompt::Command("!ls".to_owned()));
         check_prompt(r#""<command-x>""#, &typed("<command-x>"));
     }
 }

@@ -46,6 +46,11 @@ impl Kind {
     }
 }
 
+/// The names of all three.
+pub(super) fn names() -> [&'static str; 3] {
+    [Kind::Identity, Kind::Keys, Kind::Public].map(Kind::file_name)
+}
+
 mod tag {
     /// In `identity`.
     pub(super) const DEVICE: u8 = 1;
@@ -193,7 +198,7 @@ fn read_file<T>(
         .map_err(|source| VaultError::Malformed { path: path.clone(), source })
 }
 
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+pub(super) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
     let metadata = match look(path) {
         Err(VaultError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return Err(VaultError::Missing { path: path.to_owned() });

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use convosync_core::disk;
 use convosync_core::id::{Random, SystemRandom};
 use convosync_core::protocol::{EnableReply, ErrorKind, Failure, Init, InitReply, Request};
 use serde::Serialize;
@@ -12,9 +13,9 @@ use crate::ask::{self, AskError};
 use crate::call::Call;
 use crate::env::Env;
 use crate::exit::{CtlError, ExitCode};
+use crate::phrase;
 use crate::print::Frame;
 use crate::socket::SocketError;
-use crate::{files, phrase};
 
 /// How many words of the phrase are asked back.
 const CONFIRMED_WORDS: usize = 2;
@@ -148,7 +149,7 @@ fn write_phrase(
         Some(path) => call.resolve(path),
         None => at_home(call, PHRASE_FILE)?,
     };
-    files::create_private(&path, &format!("{}\n", words.join(" ")))?;
+    disk::create_new(&path, format!("{}\n", words.join(" ")).as_bytes())?;
     Ok(path)
 }
 
@@ -168,7 +169,7 @@ pub(crate) fn at_home(call: &Call<'_>, name: &str) -> Result<PathBuf, CtlError> 
 fn forget_phrase(file: Option<&Path>, error: &CtlError) {
     if let (Some(file), Some(_)) = (file, error.failure()) {
         // The file is useless then, not harmful: failing to remove it must not hide the real error.
-        files::remove(file).ok();
+        disk::remove_file(file).ok();
     }
 }
 

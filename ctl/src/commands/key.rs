@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use convosync_core::disk;
 use convosync_core::protocol::{KeyExportReply, Nothing, Request};
 
 use super::init::at_home;
 use crate::args::KeyCommand;
 use crate::call::Call;
 use crate::exit::{CtlError, ExitCode};
-use crate::files;
 
 /// Where the keys go unless a file is named, below the home folder.
 const KEY_FILE: &str = "convosync-keys.txt";
@@ -38,7 +38,7 @@ fn write(call: &mut Call<'_>, file: Option<PathBuf>) -> Result<ExitCode, CtlErro
         None => at_home(call, KEY_FILE)?,
     };
     let reply = export(call)?;
-    files::create_private(&path, &reply.text)?;
+    disk::create_new(&path, reply.text.as_bytes())?;
     if call.print.json {
         call.print.answer(&serde_json::json!({ "file": path }))?;
     } else {

@@ -333,7 +333,7 @@ fn logs(
             let output = start::tool(call.env, &program, args)?;
             String::from_utf8_lossy(&output.stdout).into_owned()
         }
-        LogSource::File(file) => files::read(file)?.unwrap_or_default(),
+        LogSource::File(file) => files::read(file).map_err(ServiceError::from)?.unwrap_or_default(),
     };
     let all: Vec<_> = text.lines().collect();
     let last = &all[all.len().saturating_sub(lines as usize)..];

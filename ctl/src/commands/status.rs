@@ -1,7 +1,7 @@
 //! `status`: how things stand, from what the daemon knows and with its age.
 
 use convosync_core::protocol::{
-    DeviceStatus, ProjectStatus, Request, RootStatus, Status, StatusReply, SyncState,
+    DeviceStatus, Problem, ProjectStatus, Request, RootStatus, Status, StatusReply, SyncState,
 };
 
 use crate::call::Call;
@@ -32,9 +32,12 @@ fn print(print: &mut Printer<'_>, reply: &StatusReply) -> Result<(), CtlError> {
     print_projects(print, reply)?;
     print_devices(print, reply)?;
     print_roots(print, &reply.watching)?;
-    for problem in &reply.problems {
+    let told = |problem: &&Problem| {
+        reply.projects.iter().any(|project| project.problem.as_ref() == Some(problem))
+    };
+    for problem in reply.problems.iter().filter(|problem| !told(problem)) {
         let message = format!("{} ({})", problem.message, ago(problem.since_ms, reply.at_ms));
-        print.note(&message, problem.hint.as_deref())?;
+        print.finding(&message, problem.hint.as_deref())?;
     }
     Ok(print.next(next(reply))?)
 }
@@ -74,7 +77,7 @@ fn print_project(
     print.line(Text::new().plain("    ").faint(&facts.join(print.look.dot())))?;
     if let Some(problem) = &project.problem {
         let message = format!("{} ({})", problem.message, ago(problem.since_ms, now_ms));
-        print.note(&message, problem.hint.as_deref())?;
+        print.finding(&message, problem.hint.as_deref())?;
     }
     Ok(())
 }
@@ -127,18 +130,20 @@ fn print_device(
 }
 
 fn print_roots(print: &mut Printer<'_>, roots: &[RootStatus]) -> Result<(), CtlError> {
-    print.line("")?;
+    if !roots.is_empty() {
+        print.line("")?;
+    }
     for root in roots {
         let reason = root.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         let sessions = count(root.sessions, "transcript");
         let folder = root.root.display();
         print.line(format!("Watching {folder} ({sessions}, {}{reason})", root.mode))?;
         for file in root.skipped.iter().take(SKIPPED_MAX) {
-            print.note(&format!("left out: {}: {}", file.path.display(), file.reason), None)?;
+            print.finding(&format!("left out: {}: {}", file.path.display(), file.reason), None)?;
         }
         let more = root.skipped.len().saturating_sub(SKIPPED_MAX);
         if more > 0 {
-            print.note(&format!("{more} more left out (--json has all)"), None)?;
+            print.finding(&format!("{more} more left out (--json has all)"), None)?;
         }
     }
     Ok(())

@@ -33,7 +33,7 @@ fn print(call: &mut Call<'_>, reply: &SyncReply) -> Result<(), CtlError> {
         call.print.line(Text::new().strong(&project.name))?;
         call.print.line(sync_line(project, now_ms, call.print.look))?;
         if let Some(problem) = &project.problem {
-            call.print.note(&problem.message, problem.hint.as_deref())?;
+            call.print.finding(&problem.message, problem.hint.as_deref())?;
         }
     }
     if reply.projects.is_empty() {

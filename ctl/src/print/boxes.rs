@@ -33,7 +33,13 @@ impl Frame {
         let rest = WIDTH.saturating_sub(self.title.chars().count() + 5).max(3);
         let top = format!("{corner}{rule}{rule} {} {}", self.title, rule.repeat(rest));
         let bottom = format!("{end}{}", rule.repeat(WIDTH - 1));
-        let body = self.lines.iter().map(|line| Text::new().warn(side).plain(" ").plain(line));
+        let body = self.lines.iter().map(|line| {
+            if line.is_empty() {
+                Text::new().warn(side)
+            } else {
+                Text::new().warn(side).plain(" ").plain(line)
+            }
+        });
         std::iter::once(Text::new().warn(&top))
             .chain(body)
             .chain([Text::new().warn(&bottom)])
@@ -51,7 +57,7 @@ mod tests {
         let frame = Frame::new("WARNING").line("two\nlines").line("");
         let lines: Vec<_> = frame.lines(look).iter().map(|line| line.render(false)).collect();
         assert_eq!(lines[0], format!("+-- WARNING {}", "-".repeat(36)));
-        assert_eq!(lines[1..3], ["| two\\nlines", "| "]);
+        assert_eq!(lines[1..3], ["| two\\nlines", "|"]);
         assert_eq!(lines[3], format!("+{}", "-".repeat(47)));
     }
 }

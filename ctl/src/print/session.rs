@@ -7,6 +7,9 @@ use super::{Look, Text, ago, count};
 /// How much of a title fits a line, in characters.
 const TITLE_MAX: usize = 72;
 
+/// How much of a title or a branch fits a line of the picker, in characters.
+const SHORT_MAX: usize = 28;
+
 /// How many digits of a commit are shown.
 const COMMIT_DIGITS: usize = 7;
 
@@ -14,14 +17,14 @@ const COMMIT_DIGITS: usize = 7;
 pub(crate) fn headline(info: &SessionInfo) -> String {
     let said = info.message.as_deref().filter(|text| *text != DEFAULT_MESSAGE);
     let text = said.or(info.title.as_deref()).or(info.message.as_deref());
-    text.map_or_else(|| "(untitled)".to_owned(), |text| format!("\"{}\"", cut(text)))
+    text.map_or_else(|| "(untitled)".to_owned(), |text| format!("\"{}\"", cut(text, TITLE_MAX)))
 }
 
 /// The message a save has when nobody wrote one.
 const DEFAULT_MESSAGE: &str = "WIP: sync session";
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(TITLE_MAX) {
+fn cut(text: &str, length_max: usize) -> String {
+    match text.char_indices().nth(length_max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -90,9 +93,8 @@ pub(crate) fn short_line(info: &SessionInfo, now_ms: i64, look: Look) -> String 
         info.short.clone(),
         format!("{}{device}", icon(look, &info.device_kind)),
         ago(info.at_ms, now_ms),
-        place(info.branch.as_deref(), info.commit.as_deref(), info.dirty),
-        count(info.messages, "message"),
-        headline(info),
+        cut(info.branch.as_deref().unwrap_or("no branch"), SHORT_MAX),
+        cut(&headline(info), SHORT_MAX),
     ];
     super::clean(&facts.join(look.dot()))
 }
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_long_title_is_cut_between_characters() {
-        assert_eq!(cut(&"ü".repeat(100)), format!("{}…", "ü".repeat(TITLE_MAX)));
-        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"ü".repeat(100), TITLE_MAX), format!("{}…", "ü".repeat(TITLE_MAX)));
+        assert_eq!(cut("short", TITLE_MAX), "short");
     }
 }

@@ -48,12 +48,16 @@ fn systemd_quoted(value: &str) -> Result<String, FillError> {
     Ok(format!("\"{escaped}\""))
 }
 
-/// Returns a program for `ExecStart=`. The colon keeps `$` from beginning a variable; only paths that
-/// need it get it, since systemd before 244 does not know it.
+/// Returns a program for `ExecStart=`. systemd runs no path with quotes or backslashes in it, and `$`
+/// begins a variable: such a path goes through a shell, which leaves its place to the program.
 pub(crate) fn systemd_program(path: &Path) -> Result<String, FillError> {
     let path = text(path)?;
-    let colon = if path.contains('$') { ":" } else { "" };
-    Ok(format!("{colon}{}", systemd_quoted(path)?))
+    if path.contains(['"', '\'', '\\', '$']) {
+        let argument = systemd_quoted(&path.replace('$', "$$"))?;
+        Ok(format!(r#"/bin/sh -c "exec \"$$0\"" {argument}"#))
+    } else {
+        systemd_quoted(path)
+    }
 }
 
 /// Returns a line that sets a variable in a unit file.

@@ -25,7 +25,10 @@ pub(super) fn plist(facts: &Facts) -> Result<String, ServiceError> {
 
 pub(super) fn install(facts: &Facts) -> Result<Vec<Step>, ServiceError> {
     let path = file(facts);
+    // launchd opens the log itself, and makes no folder for it.
+    let log_folder = facts.log.parent().unwrap_or(&facts.home).to_owned();
     Ok(vec![
+        Step::Folder { path: log_folder, mode: 0o700 },
         Step::Write { path: path.clone(), text: plist(facts)?, mode: 0o644, folder_mode: 0o755 },
         run(["bootout".into(), agent(facts)], Need::May),
         run(["enable".into(), agent(facts)], Need::Must),

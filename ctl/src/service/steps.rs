@@ -39,6 +39,8 @@ pub(crate) enum Need {
 pub(crate) enum Step {
     /// Write a file.
     Write { path: PathBuf, text: String, mode: u32, folder_mode: u32 },
+    /// Make a folder.
+    Folder { path: PathBuf, mode: u32 },
     /// Remove a file.
     Remove { path: PathBuf },
     /// Remove a folder, if nothing else is in it.
@@ -61,6 +63,7 @@ impl Step {
             Self::Write { path, text, mode, folder_mode } => {
                 Ok(files::put(path, text, *mode, *folder_mode)?)
             }
+            Self::Folder { path, mode } => Ok(files::make_folder(path, *mode)?),
             Self::Remove { path } => Ok(files::remove(path)?),
             Self::RemoveFolder { path } => Ok(files::remove_empty(path)?),
             Self::Run { program, args, need } => run(env, program, args, *need),
@@ -77,6 +80,7 @@ impl Step {
             Self::Write { path, mode, .. } => {
                 format!("write {} (mode {mode:04o}):", path.display())
             }
+            Self::Folder { path, .. } => format!("make folder {}", path.display()),
             Self::Remove { path } => format!("remove {}", path.display()),
             Self::RemoveFolder { path } => format!("remove {} if it is empty", path.display()),
             Self::Run { program, args, need } => {

@@ -8,6 +8,7 @@ use crate::env::DAEMON;
 
 const TOOL: &str = "sv";
 const RUN: &str = include_str!("../../../termux/convosyncd/run");
+const FINISH: &str = include_str!("../../../termux/convosyncd/finish");
 const LOG_RUN: &str = include_str!("../../../termux/convosyncd/log/run");
 const DOWN: &str = include_str!("../../../termux/convosyncd/down");
 
@@ -64,6 +65,7 @@ pub(super) fn install(facts: &Facts) -> Result<Vec<Step>, ServiceError> {
         // First, so that the supervisor cannot start half a service.
         write("down", DOWN, 0o600),
         write("log/run", &log_script(facts)?, 0o700),
+        write("finish", &fill::fill(FINISH, &[("SHELL", &shell_path(facts)?)]), 0o700),
         write("run", &run_script(facts)?, 0o700),
     ];
     steps.extend(start(facts));
@@ -74,7 +76,9 @@ pub(super) fn uninstall(facts: &Facts) -> Vec<Step> {
     let folder = folder(facts);
     let mut steps = vec![run(&["-w", "20", "force-stop"], facts, Need::May)];
     steps.push(run(&["exit"], facts, Need::May));
-    steps.extend(["run", "log/run", "down"].map(|name| Step::Remove { path: folder.join(name) }));
+    steps.extend(
+        ["run", "finish", "log/run", "down"].map(|name| Step::Remove { path: folder.join(name) }),
+    );
     for supervise in ["supervise", "log/supervise"] {
         let inside = SUPERVISE.map(|name| folder.join(supervise).join(name));
         steps.extend(inside.map(|path| Step::Remove { path }));

@@ -1,6 +1,8 @@
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+//! A Claude Code directory with sessions and with everything odd in it.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
+#[cfg(target_os = "linux")]
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 use super::*;
 
@@ -120,6 +122,19 @@ fn an_owner_is_read_once_and_again_only_while_it_is_unknown() {
 }
 
 #[test]
+fn owners_of_files_that_are_gone_are_forgotten() {
+    let home = Home::new();
+    let agent = home.put("agent-1.jsonl", "{\"sessionId\":\"s1\"}\n");
+    let (mut scanner, root) = (Scanner::default(), ClaudeRoot::new(home.dir.path()));
+    scanner.discover(&root).unwrap();
+    scanner.discover(&root).unwrap();
+    assert_eq!(scanner.owners.len(), 1);
+    disk::remove_file(&agent).unwrap();
+    scanner.discover(&root).unwrap();
+    assert!(scanner.owners.is_empty());
+}
+
+#[test]
 fn what_is_the_projects_or_the_devices_is_no_session() {
     let home = Home::new();
     home.put("s1.jsonl", "");
@@ -147,15 +162,11 @@ fn odd_things_are_listed_and_stop_nothing() {
     symlink("/etc/passwd", project.join("link.jsonl")).unwrap();
     symlink("/", project.join("s1/outside")).unwrap();
     symlink("/", project.parent().unwrap().join("linked-project")).unwrap();
-    disk::write_atomic(&project.join(OsStr::from_bytes(b"\xff.jsonl")), b"").unwrap();
-    let (mode, fifo) = (rustix::fs::Mode::from_raw_mode(0o600), rustix::fs::FileType::Fifo);
-    rustix::fs::mknodat(rustix::fs::CWD, project.join("fifo.jsonl"), fifo, mode, 0).unwrap();
     drop(std::os::unix::net::UnixListener::bind(project.join("s1/socket")).unwrap());
 
     assert_eq!(home.logs(), ["s1: Main  0"]);
     let expected = [
         ("-a/..jsonl", Why::NotASession),
-        ("-a/fifo.jsonl", Why::Special),
         ("-a/gone", Why::NoTranscript),
         ("-a/link.jsonl", Why::SymbolicLink),
         ("-a/notes.txt", Why::Unknown),
@@ -163,9 +174,20 @@ fn odd_things_are_listed_and_stop_nothing() {
         ("-a/s1/back\\slash", Why::Name(BadPath::Character)),
         ("-a/s1/outside", Why::SymbolicLink),
         ("-a/s1/socket", Why::Special),
-        ("-a/\u{fffd}.jsonl", Why::NotASession),
         ("linked-project", Why::SymbolicLink),
     ];
+    assert_eq!(home.skipped(), expected.map(|(path, why)| (path.to_owned(), why)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn pipes_and_names_that_are_no_text_are_listed() {
+    let home = Home::new();
+    let project = home.project();
+    disk::write_atomic(&project.join(OsStr::from_bytes(b"\xff.jsonl")), b"").unwrap();
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, project.join("pipe.jsonl"), kind, mode, 0).unwrap();
+    let expected = [("-a/pipe.jsonl", Why::Special), ("-a/\u{fffd}.jsonl", Why::NotASession)];
     assert_eq!(home.skipped(), expected.map(|(path, why)| (path.to_owned(), why)));
 }
 

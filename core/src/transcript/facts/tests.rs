@@ -1,3 +1,5 @@
+//! What lines say, whole and damaged.
+
 use super::*;
 
 fn facts_of(lines: &[&str]) -> Facts {

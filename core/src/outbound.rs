@@ -1,0 +1,233 @@
+//! The way out: transcript → log → seal → store.
+//!
+//! [`record`] turns what grew in one session since its last save into sealed objects and a session
+//! commit; [`Own::publish`] puts any number of recorded sessions into the next tip and moves our ref,
+//! which is the one atomic step. Until that move nothing is acknowledged and nothing is lost: what is
+//! remembered ([`Ledger`]) only changes afterwards. Sending the ref is `remote`'s.
+
+mod growth;
+mod own;
+mod summary;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::disk::DiskError;
+use crate::history::{FULL_RECORD_EVERY, History, HistoryError, record_path};
+use crate::id::{Digest, LogId, LogName, Oid, Random, SessionId, SessionName};
+use crate::log::{Cursor, LogError};
+use crate::seal::{CodePoint, Codec, SaveRecord, SealError, Sealed, Summary, seal_save};
+use crate::store::{Store, StoreError};
+use crate::transcript::{Scan, SessionFiles};
+use crate::vault::Vault;
+
+pub use own::{Own, SQUASH_EVERY};
+pub use summary::ProjectFacts;
+
+/// What a save is called when the user says nothing (the original specification's words for it).
+pub const DEFAULT_MESSAGE: &str = "WIP: sync session";
+
+/// Why a session could not be saved. The session stays as it was; other sessions go on.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// A file cannot be opened.
+    #[error("open `{}`", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: DiskError,
+    },
+    /// A file cannot be read, or does not hold still.
+    #[error("read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: LogError,
+    },
+    /// Sealing failed.
+    #[error("seal session {session}")]
+    Seal {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        source: SealError,
+    },
+    /// The store could not be read or written: a full disk, mostly.
+    #[error("write to the store")]
+    Store(#[from] StoreError),
+    /// What was saved before cannot be read.
+    #[error("go on from the last save")]
+    History(#[from] HistoryError),
+    /// Our own head cannot be opened.
+    #[error("open this device's own head")]
+    OwnHead(#[source] SealError),
+}
+
+/// What recording needs and does not change.
+#[derive(Clone, Copy)]
+pub struct Pen<'a> {
+    /// Where objects go.
+    pub store: &'a Store,
+    /// Who writes, and with which keys.
+    pub vault: &'a Vault,
+    /// How chunks are compressed.
+    pub codec: Codec,
+}
+
+/// What this device knows of one session between two saves. Cheap to clone; everything in it can be
+/// rebuilt from the store and the transcript.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    /// The save that the next one goes on from.
+    pub base: Option<History>,
+    cursors: BTreeMap<LogName, Cursor>,
+    scan: Scan,
+    /// How many bytes of the main transcript `scan` has taken in.
+    scanned: u64,
+    /// Digests of the torn tails that the base holds.
+    tails: BTreeMap<LogName, Digest>,
+}
+
+impl Ledger {
+    /// Goes on from a save, of this device or another.
+    pub fn from_base(base: Option<History>) -> Self {
+        Self { base, ..Self::default() }
+    }
+}
+
+/// What is to be saved.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The session's files as they were found.
+    pub files: &'a SessionFiles,
+    /// The project it belongs to.
+    pub project: &'a ProjectFacts,
+    /// The state of the repository now.
+    pub code: Option<CodePoint>,
+    /// What the user says about this save.
+    pub message: Option<String>,
+    /// Makes a save even if nothing is new.
+    pub insist: bool,
+}
+
+/// A session that was recorded and waits to be published.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Its name on the remote.
+    pub name: SessionName,
+    /// Its new commit.
+    pub commit: Oid,
+    /// What everybody will see of it.
+    pub summary: Summary,
+    /// The same, sealed.
+    pub sealed_summary: Sealed,
+    /// What to remember once it is published.
+    pub ledger: Ledger,
+    /// Sealed bytes of the new chunks.
+    pub sealed_bytes: u64,
+    /// Messages since the save before.
+    pub new_messages: u32,
+}
+
+/// Records what is new in a session; `None` when nothing is.
+///
+/// # Errors
+/// [`OutboundError`]; nothing is remembered or acknowledged then.
+pub fn record(
+    pen: Pen<'_>,
+    ledger: &Ledger,
+    request: &Request<'_>,
+    now_ms: i64,
+    random: &mut dyn Random,
+) -> Result<Option<Recorded>, OutboundError> {
+    let mut work = growth::Work::new(pen, ledger.clone(), &request.files.id);
+    for file in &request.files.files {
+        // A side file that vanished or is being rewritten waits for the next save; the main transcript
+        // is the session.
+        match work.take(file, random) {
+            Err(error) if file.log != LogId::main() && error.is_passing() => {
+                tracing::debug!(%error, "a file of a session waits for the next save");
+            }
+            result => result?,
+        }
+    }
+    if !work.is_changed() && !request.insist && !is_code_news(pen, ledger, request) {
+        return Ok(None);
+    }
+    finish(pen, work, request, now_ms, random).map(Some)
+}
+
+impl OutboundError {
+    /// Whether the file is at fault, and may be well again a little later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::Read { .. })
+    }
+}
+
+/// A changed repository is worth a save, but only on the device that made the last one: merely being on
+/// another branch elsewhere says nothing about the session.
+fn is_code_news(pen: Pen<'_>, ledger: &Ledger, request: &Request<'_>) -> bool {
+    let Some(base) = &ledger.base else { return false };
+    let before = base.record.code.as_ref().map(|code| code.fingerprint);
+    let now = request.code.as_ref().map(|code| code.fingerprint);
+    base.record.device == pen.vault.device() && now.is_some() && before != now
+}
+
+/// Writes the record and the session's commit.
+fn finish(
+    pen: Pen<'_>,
+    mut work: growth::Work<'_>,
+    request: &Request<'_>,
+    now_ms: i64,
+    random: &mut dyn Random,
+) -> Result<Recorded, OutboundError> {
+    let session = &request.files.id;
+    let base = work.ledger.base.take();
+    let record = next_record(pen, &work, base.as_ref(), request, now_ms);
+    let seal_error = |source| OutboundError::Seal { session: session.clone(), source };
+    let sealed = seal_save(&pen.vault.keys, session, &record, random).map_err(seal_error)?;
+    let digest = sealed.digest();
+    work.put.push((record_path(record.number), sealed.into_bytes()));
+    let parent = base.as_ref().map(|base| base.commit);
+    let commit = pen.store.commit_session(parent, &work.put, &work.drop)?;
+    let history = History { session: session.clone(), commit, record, digest, logs: work.logs };
+    let summary = summary::of(&history, &work.ledger.scan.facts, request, pen.vault.device());
+    let sealed_summary = summary::seal(pen.vault, &summary, random).map_err(seal_error)?;
+    let messages_before = base.map_or(0, |base| base.record.messages);
+    Ok(Recorded {
+        name: pen.vault.keys.session_name(session),
+        commit,
+        new_messages: summary.messages.saturating_sub(messages_before),
+        summary,
+        sealed_summary,
+        sealed_bytes: work.sealed_bytes,
+        ledger: Ledger { base: Some(history), ..work.ledger },
+    })
+}
+
+fn next_record(
+    pen: Pen<'_>,
+    work: &growth::Work<'_>,
+    base: Option<&History>,
+    request: &Request<'_>,
+    now_ms: i64,
+) -> SaveRecord {
+    let number = base.map_or(1, |base| base.record.number + 1);
+    let full = number % FULL_RECORD_EVERY == 1 || base.is_none();
+    let changed = work.logs.iter().filter(|(name, _)| full || work.changed.contains(name));
+    SaveRecord {
+        number,
+        at_ms: now_ms,
+        device: pen.vault.device(),
+        message: request.message.clone(),
+        previous: base.map_or(Digest::NONE, |base| base.digest),
+        full,
+        code: request.code.clone(),
+        messages: work.ledger.scan.facts.messages,
+        logs: changed.map(|(_, state)| state.clone()).collect(),
+        gone: Vec::new(),
+        parents: Vec::new(),
+    }
+}

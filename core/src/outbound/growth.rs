@@ -1,0 +1,316 @@
+//! One session's files, chunk by chunk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::ops::Range;
+
+use super::{Ledger, OutboundError, Pen};
+use crate::disk;
+use crate::history::{chunk_path, log_path, sequence_of, tail_path};
+use crate::id::{Digest, Generation, LogId, LogName, Random, SessionId, draw};
+use crate::log::{Cursor, Growth, Kind, LogError, cut, needs_snapshot, stream};
+use crate::seal::{Chunk, ChunkKind, ChunkPlace, LogState, seal_chunk};
+use crate::transcript::{LogFile, Scan};
+
+/// How many snapshots of a generation stay in a session's newest tree beside the newest one (the
+/// original specification keeps the last three in all).
+const EARLIER_SNAPSHOTS_KEPT: usize = 2;
+
+/// How much of a torn tail is kept: its sealed form must stay one object.
+const TAIL_BYTES_MAX: usize = 900 << 10;
+
+/// A save in the making.
+pub(super) struct Work<'a> {
+    pen: Pen<'a>,
+    session: &'a SessionId,
+    /// What will be remembered.
+    pub(super) ledger: Ledger,
+    /// Every log, as of this save.
+    pub(super) logs: BTreeMap<LogName, LogState>,
+    /// Which of them are new in it.
+    pub(super) changed: BTreeSet<LogName>,
+    /// Objects to add.
+    pub(super) put: Vec<(String, Vec<u8>)>,
+    /// Objects that leave the newest tree.
+    pub(super) drop: Vec<String>,
+    /// Sealed bytes of the new chunks.
+    pub(super) sealed_bytes: u64,
+}
+
+/// How a file is gone on with.
+struct Run {
+    name: LogName,
+    state: LogState,
+    ranges: Vec<Range<u64>>,
+    is_snapshot: bool,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(pen: Pen<'a>, ledger: Ledger, session: &'a SessionId) -> Self {
+        let logs = ledger.base.as_ref().map(|base| base.logs.clone()).unwrap_or_default();
+        let (changed, put, drop) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Self { pen, session, ledger, logs, changed, put, drop, sealed_bytes: 0 }
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Takes in what is new in one file; all of it or nothing.
+    pub(super) fn take(
+        &mut self,
+        found: &LogFile,
+        random: &mut dyn Random,
+    ) -> Result<(), OutboundError> {
+        let (puts, drops, sealed_bytes) = (self.put.len(), self.drop.len(), self.sealed_bytes);
+        let (logs, changed) = (self.logs.clone(), self.changed.clone());
+        let result = self.take_file(found, random);
+        if result.is_err() {
+            self.put.truncate(puts);
+            self.drop.truncate(drops);
+            (self.sealed_bytes, self.logs, self.changed) = (sealed_bytes, logs, changed);
+        }
+        result
+    }
+
+    fn take_file(&mut self, found: &LogFile, random: &mut dyn Random) -> Result<(), OutboundError> {
+        let read_error = |source| OutboundError::Read { path: found.path.clone(), source };
+        let open_error = |source| OutboundError::Open { path: found.path.clone(), source };
+        let mut file = disk::open_regular(&found.path).map_err(open_error)?;
+        let name = self.pen.vault.keys.log_name(self.session, &found.log);
+        let mut cursor = self.cursor(name, &found.log);
+        let growth = cursor.measure(&mut file).map_err(read_error)?;
+        if let Some(run) = self.plan(name, &found.log, growth, random) {
+            if run.is_snapshot {
+                cursor = cursor.restart();
+            }
+            self.seal_run(run, &mut cursor, &mut file, random)
+                .map_err(|error| error.at(found, self.session))?;
+        }
+        if found.log == LogId::main() {
+            self.catch_up(&mut file, cursor.length()).map_err(read_error)?;
+        }
+        self.take_tail(name, &cursor, &mut file, random)
+            .map_err(|error| error.at(found, self.session))?;
+        self.ledger.cursors.insert(name, cursor);
+        Ok(())
+    }
+
+    fn cursor(&self, name: LogName, log: &LogId) -> Cursor {
+        let known = self.ledger.cursors.get(&name).cloned();
+        let saved = || self.logs.get(&name).map(Cursor::resume);
+        known.or_else(saved).unwrap_or_else(|| Cursor::start(Kind::of(log)))
+    }
+
+    /// Decides which bytes are sealed, and whether they go on from the last chunk or begin anew.
+    fn plan(
+        &mut self,
+        name: LogName,
+        log: &LogId,
+        growth: Growth,
+        random: &mut dyn Random,
+    ) -> Option<Run> {
+        let state = self.logs.get(&name).cloned();
+        match (growth, state) {
+            (Growth::Nothing, Some(_)) => None,
+            // A file without a complete line is saved as empty, so that it exists elsewhere too.
+            (Growth::Nothing, None) => Some(self.new_generation(name, log, None, 0, random)),
+            (Growth::NewGeneration { to, .. }, state) => {
+                Some(self.new_generation(name, log, state, to, random))
+            }
+            (Growth::Append { to, .. }, None) => {
+                Some(self.new_generation(name, log, None, to, random))
+            }
+            (Growth::Append { from, to }, Some(state)) => Some(self.go_on(name, state, from, to)),
+        }
+    }
+
+    fn go_on(&mut self, name: LogName, state: LogState, from: u64, to: u64) -> Run {
+        let is_snapshot = needs_snapshot(&state, self.ledger.scan.facts.messages, to);
+        let ranges = cut(if is_snapshot { 0 } else { from }, to);
+        Run { name, state, ranges, is_snapshot }
+    }
+
+    fn new_generation(
+        &mut self,
+        name: LogName,
+        log: &LogId,
+        state: Option<LogState>,
+        to: u64,
+        random: &mut dyn Random,
+    ) -> Run {
+        if *log == LogId::main() {
+            (self.ledger.scan, self.ledger.scanned) = (Scan::default(), 0);
+        }
+        let state = LogState {
+            log: log.clone(),
+            generation: Generation(draw(random)),
+            length: 0,
+            sequence: state.map_or(0, |state| state.sequence),
+            snapshot: 0,
+            earlier: Vec::new(),
+            snapshot_length: 0,
+            snapshot_messages: 0,
+            sealed: 0,
+            last: Digest::NONE,
+            content: Digest::NONE,
+            window: Digest::NONE,
+            tail: None,
+        };
+        let ranges = if to == 0 { std::iter::once(0..0).collect() } else { cut(0, to) };
+        Run { name, state, ranges, is_snapshot: true }
+    }
+
+    fn seal_run(
+        &mut self,
+        run: Run,
+        cursor: &mut Cursor,
+        file: &mut File,
+        random: &mut dyn Random,
+    ) -> Result<(), Cause> {
+        let Run { name, mut state, ranges, is_snapshot } = run;
+        if is_snapshot {
+            self.begin_snapshot(name, &mut state, ranges.last().map_or(0, |range| range.end));
+        }
+        for (index, range) in ranges.into_iter().enumerate() {
+            let kind =
+                if is_snapshot && index == 0 { ChunkKind::Snapshot } else { ChunkKind::Delta };
+            let piece = cursor.read(file, range).map_err(Cause::Read)?;
+            cursor.accept(&piece);
+            state.sequence += 1;
+            let previous = if kind == ChunkKind::Snapshot { Digest::NONE } else { state.last };
+            let prefix: &[u8] = if kind == ChunkKind::Snapshot { &[] } else { &piece.prefix };
+            let chunk = self.seal(&state, kind, previous, prefix, &piece.raw, random)?;
+            state.last = chunk.digest();
+            state.sealed += chunk.len() as u64;
+            self.put_chunk(name, state.sequence, chunk);
+        }
+        (state.length, state.content, state.window) =
+            (cursor.length(), cursor.content(), cursor.window());
+        self.changed.insert(name);
+        self.logs.insert(name, state);
+        Ok(())
+    }
+
+    fn seal(
+        &self,
+        state: &LogState,
+        kind: ChunkKind,
+        previous: Digest,
+        prefix: &[u8],
+        raw: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Chunk, Cause> {
+        let (generation, sequence) = (state.generation, state.sequence);
+        let place = ChunkPlace {
+            session: self.session,
+            log: &state.log,
+            generation,
+            sequence,
+            kind,
+            previous,
+        };
+        seal_chunk(&self.pen.vault.keys, &place, self.pen.codec, prefix, raw, random)
+            .map_err(Cause::Seal)
+    }
+
+    fn put_chunk(&mut self, name: LogName, sequence: u32, chunk: Chunk) {
+        self.sealed_bytes += chunk.len() as u64;
+        let parts = chunk.parts.len();
+        for (part, sealed) in chunk.parts.into_iter().enumerate() {
+            self.put.push((chunk_path(name, sequence, part, parts), sealed.into_bytes()));
+        }
+    }
+
+    /// Notes that the next chunk begins at byte 0, and lets the oldest snapshot with its deltas leave the
+    /// newest tree when there are too many.
+    fn begin_snapshot(&mut self, name: LogName, state: &mut LogState, length: u64) {
+        if state.snapshot > 0 {
+            state.earlier.push(state.snapshot);
+        }
+        state.snapshot = state.sequence + 1;
+        state.snapshot_length = length;
+        state.snapshot_messages = self.ledger.scan.facts.messages;
+        state.sealed = 0;
+        if state.earlier.len() > EARLIER_SNAPSHOTS_KEPT {
+            let leaves = state.earlier.remove(0)..state.earlier[0];
+            self.drop.extend(self.objects_in(name, &leaves));
+        }
+    }
+
+    fn objects_in(&self, name: LogName, sequences: &Range<u32>) -> Vec<String> {
+        let Some(base) = &self.ledger.base else { return Vec::new() };
+        let names = self.pen.store.list(base.commit, &log_path(name)).unwrap_or_default();
+        let is_in = |object: &String| {
+            sequence_of(object).is_some_and(|sequence| sequences.contains(&sequence))
+        };
+        names
+            .into_iter()
+            .filter(is_in)
+            .map(|object| format!("{}/{object}", log_path(name)))
+            .collect()
+    }
+
+    /// Lets the facts see everything that is recorded of the main transcript, once.
+    fn catch_up(&mut self, file: &mut File, to: u64) -> Result<(), LogError> {
+        let Ledger { scan, scanned, .. } = &mut self.ledger;
+        if *scanned < to {
+            stream(file, *scanned..to, &mut |block| scan.push(block))?;
+            *scanned = to;
+        }
+        Ok(())
+    }
+
+    /// Keeps a line that is still being written (or never will be finished) beside the log, for rescue.
+    fn take_tail(
+        &mut self,
+        name: LogName,
+        cursor: &Cursor,
+        file: &mut File,
+        random: &mut dyn Random,
+    ) -> Result<(), Cause> {
+        let Some(mut state) = self.logs.get(&name).cloned() else { return Ok(()) };
+        let tail = cursor.torn_tail(file).map_err(Cause::Read)?;
+        let Some(mut raw) = tail else {
+            if state.tail.take().is_some() {
+                self.drop.push(tail_path(name));
+                self.ledger.tails.remove(&name);
+                self.note_changed(name, state);
+            }
+            return Ok(());
+        };
+        raw.truncate(TAIL_BYTES_MAX);
+        let digest = Digest::of(&raw);
+        if state.tail.is_some() && self.ledger.tails.get(&name) == Some(&digest) {
+            return Ok(());
+        }
+        let chunk = self.seal(&state, ChunkKind::Tail, Digest::NONE, &[], &raw, random)?;
+        state.tail = Some(chunk.digest());
+        self.sealed_bytes += chunk.len() as u64;
+        let parts = chunk.parts.into_iter().map(|sealed| (tail_path(name), sealed.into_bytes()));
+        self.put.extend(parts);
+        self.ledger.tails.insert(name, digest);
+        self.note_changed(name, state);
+        Ok(())
+    }
+
+    fn note_changed(&mut self, name: LogName, state: LogState) {
+        self.changed.insert(name);
+        self.logs.insert(name, state);
+    }
+}
+
+/// Why a chunk was not made; which file and session it was, the caller knows.
+enum Cause {
+    Read(LogError),
+    Seal(crate::seal::SealError),
+}
+
+impl Cause {
+    fn at(self, found: &LogFile, session: &SessionId) -> OutboundError {
+        match self {
+            Self::Read(source) => OutboundError::Read { path: found.path.clone(), source },
+            Self::Seal(source) => OutboundError::Seal { session: session.clone(), source },
+        }
+    }
+}

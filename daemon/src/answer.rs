@@ -1,0 +1,93 @@
+//! Answers the client's requests. Each runs on a thread of its own and may block; long ones tell how far
+//! they are.
+
+pub mod fail;
+mod browse;
+mod keys;
+mod projects;
+mod resume;
+mod save;
+mod status;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use convosync_core::protocol::{ErrorKind, Failure, Nothing, Progress, Request};
+use convosync_core::vault::Vault;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::house::{Home, House};
+
+pub use status::RootReports;
+
+/// What a request may tell while it runs.
+pub trait Tell {
+    /// Says what is being done now.
+    fn progress(&self, progress: &Progress);
+}
+
+/// Says what is being done, where no number is known.
+pub(crate) fn step(tell: &dyn Tell, step: &str) {
+    tell.progress(&Progress { step: step.to_owned(), done: None, total: None });
+}
+
+/// What answering needs besides the house.
+pub struct Desk<'a> {
+    /// The house.
+    pub house: &'a Arc<House>,
+    /// What the last scans found out about the roots.
+    pub roots: &'a RootReports,
+    /// Where progress goes.
+    pub tell: &'a dyn Tell,
+}
+
+/// Answers every request that is not the shell's own (`hello`, `watch`, `reload` and `stop`).
+///
+/// # Errors
+/// A [`Failure`] with a hint wherever the user can do something.
+pub fn answer(desk: &Desk<'_>, request: Request) -> Result<Value, Failure> {
+    match request {
+        Request::Init(init) => value(&keys::init(desk.house, &init)?),
+        Request::Recover(recover) => value(&keys::recover(desk, &recover)?),
+        Request::KeyExport(Nothing {}) => value(&keys::export(desk.house)?),
+        Request::Enable(enable) => value(&projects::enable(desk, &enable)?),
+        Request::Disable(disable) => value(&projects::disable(desk.house, &disable)?),
+        Request::Probe(probe) => value(&projects::probe(desk, &probe)?),
+        Request::Status(status) => value(&status::status(desk, &status)),
+        Request::Save(save) => value(&save::save(desk, &save)?),
+        Request::Sync(sync) => value(&save::sync(desk, &sync)?),
+        Request::List(list) => value(&browse::list(desk, &list)?),
+        Request::Show(show) => value(&browse::show(desk, &show)?),
+        Request::Read(read) => value(&browse::read(desk, &read)?),
+        Request::Resume(resume) => value(&resume::resume(desk, &resume)?),
+        Request::Hello(_) | Request::Watch(_) | Request::Reload(_) | Request::Stop(_) => {
+            Err(Failure::new(ErrorKind::BadRequest, "this request cannot be answered here"))
+        }
+    }
+}
+
+fn value(reply: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(reply).map_err(|error| fail::failure(ErrorKind::Failed, &error, None))
+}
+
+/// This device's keys, or the way to get some.
+pub(crate) fn vault(house: &House) -> Result<Arc<Vault>, Failure> {
+    house.vault().ok_or_else(|| {
+        Failure::new(ErrorKind::NotInitialised, "this device has no keys yet").with_hint(
+            "run `convosyncctl init` on your first device, or `convosyncctl join --recover` on every other one",
+        )
+    })
+}
+
+/// The enabled project of a directory, or the way to enable it.
+pub(crate) fn home(house: &House, directory: &Path) -> Result<Arc<Home>, Failure> {
+    vault(house)?;
+    house.owner(directory).ok_or_else(|| {
+        Failure::new(
+            ErrorKind::NotEnabled,
+            format!("`{}` belongs to no enabled project", directory.display()),
+        )
+        .with_hint("run `convosyncctl enable` there")
+    })
+}

@@ -1,0 +1,269 @@
+//! `list`, `show` and `read`: what there is, from all devices.
+
+use std::sync::Arc;
+
+use convosync_core::history::{History, HistoryError};
+use convosync_core::id::{DeviceId, LogId, Role, SessionId};
+use convosync_core::protocol::{
+    ErrorKind, Failure, FileInfo, List, ListReply, Read, ReadReply, SaveInfo, SessionInfo,
+    SessionQuery, Show, ShowReply, ShownMessage,
+};
+use convosync_core::seal::Summary;
+use convosync_core::transcript::Reading;
+
+use super::{Desk, fail, home, step, vault};
+use crate::clock::now_ms;
+use crate::desk::{self, Holding};
+use crate::house::{House, Place, lock};
+use crate::work;
+
+/// `list` leaves out sessions that were not saved for so long, unless all are asked for.
+const RECENT_MS: i64 = 30 * 24 * 3_600 * 1_000;
+
+/// How many saves `show` lists.
+const SAVES_SHOWN_MAX: usize = 50;
+
+/// How much text one page of `read` holds at most, in bytes: a reply is one line of the socket.
+const PAGE_BYTES_MAX: usize = 256 << 10;
+
+pub(super) fn list(desk: &Desk<'_>, list: &List) -> Result<ListReply, Failure> {
+    let house = desk.house;
+    vault(house)?;
+    let only = list.directory.as_deref().map(|directory| home(house, directory)).transpose()?;
+    let mut reply = ListReply { sessions: Vec::new(), listed_ms: None, problems: Vec::new() };
+    let now_ms = now_ms();
+    for place in house.places() {
+        if only.as_ref().is_some_and(|home| home.store != place.key) {
+            continue;
+        }
+        if list.refresh {
+            step(desk.tell, "asking the remote");
+            if let Err(failure) = work::list(house, place.key) {
+                reply.problems.push(fail::problem_of(&failure, now_ms));
+            }
+        }
+        let held = lock(&place.desk);
+        reply.listed_ms = [reply.listed_ms, held.listed_ms].into_iter().flatten().min();
+        reply.problems.extend(held.doubts.values().cloned());
+        let ids = only.as_ref().map(|home| home.project.ids.as_slice());
+        let newest =
+            held.newest().into_iter().filter(|holding| is_wanted(list, holding, ids, now_ms));
+        let infos: Vec<SessionInfo> =
+            newest.map(|holding| info(house, &place, &held, &holding)).collect();
+        reply.sessions.extend(infos.into_iter().filter(|info| {
+            list.device
+                .as_ref()
+                .is_none_or(|name| *name == info.device_name || *name == info.device.to_string())
+        }));
+    }
+    reply.sessions.sort_by_key(|info| std::cmp::Reverse(info.at_ms));
+    Ok(reply)
+}
+
+fn is_wanted(list: &List, holding: &Holding, ids: Option<&[String]>, now_ms: i64) -> bool {
+    let summary = &holding.summary;
+    let recent = list.all || summary.last_ms.unwrap_or(0).max(summary.at_ms) >= now_ms - RECENT_MS;
+    let on_branch = list.branch.is_none() || list.branch == summary.branch;
+    let of_project = ids.is_none_or(|ids| convosync_core::project::same(ids, &summary.project));
+    recent && on_branch && of_project
+}
+
+pub(super) fn show(desk: &Desk<'_>, show: &Show) -> Result<ShowReply, Failure> {
+    let (place, holding) = find(desk.house, &show.session)?;
+    fetch(desk, &place, &holding)?;
+    let held = lock(&place.desk);
+    let reader = held.reader();
+    let history = open(&held, &holding)?;
+    let records =
+        reader.records(&history, SAVES_SHOWN_MAX).map_err(|error| fail::history(&error))?;
+    let saves = records.into_iter().map(|record| SaveInfo {
+        save: record.number,
+        at_ms: record.at_ms,
+        device: record.device,
+        message: record.message,
+        messages: record.messages,
+        branch: record.code.as_ref().and_then(|code| code.branch.clone()),
+        commit: record.code.as_ref().and_then(|code| code.commit).map(|commit| commit.to_string()),
+        dirty: record.code.as_ref().is_some_and(|code| code.dirty),
+    });
+    let files = history.logs.values().map(|state| FileInfo {
+        path: shown_path(&history.session, &state.log),
+        length: state.length,
+        sha256: state.content.to_string(),
+    });
+    let (saves, mut files): (Vec<_>, Vec<_>) = (saves.collect(), files.collect());
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(ShowReply { session: info(desk.house, &place, &held, &holding), saves, files })
+}
+
+fn shown_path(session: &SessionId, log: &LogId) -> String {
+    match log.role {
+        Role::Main => format!("{session}.jsonl"),
+        Role::Inside => format!("{session}/{}", log.path),
+        Role::Beside => log.path.clone(),
+    }
+}
+
+pub(super) fn read(desk: &Desk<'_>, read: &Read) -> Result<ReadReply, Failure> {
+    let (place, holding) = find(desk.house, &read.session)?;
+    fetch(desk, &place, &holding)?;
+    let held = lock(&place.desk);
+    let history = at_save(&held, open(&held, &holding)?, &read.session)?;
+    let name = held.vault.keys.log_name(&history.session, &LogId::main());
+    let mut reading = Reading::new(read.from, PAGE_BYTES_MAX);
+    let opened = held.reader().open_log(&history, name, &mut |raw| {
+        reading.push(raw);
+        Ok(())
+    });
+    match opened {
+        Err(HistoryError::Missing { .. }) if history.logs.is_empty() => {}
+        result => result.map_err(|error| fail::history(&error))?,
+    }
+    let (messages, next) = reading.finish();
+    let messages = messages.into_iter().map(|text| ShownMessage {
+        role: text.role,
+        at: text.at,
+        text: text.text,
+    });
+    Ok(ReadReply { messages: messages.collect(), next })
+}
+
+/// The one session that answers to a name, among all stores.
+pub(super) fn find(house: &House, query: &SessionQuery) -> Result<(Arc<Place>, Holding), Failure> {
+    vault(house)?;
+    let mut found: Vec<(Arc<Place>, Holding)> = Vec::new();
+    for place in house.places() {
+        let holdings = lock(&place.desk).find(query);
+        found.extend(holdings.into_iter().map(|holding| (place.clone(), holding)));
+    }
+    let session =
+        only(found.iter().map(|(_, holding)| holding.summary.session.clone()).collect(), &query.0)?;
+    let newest = found.into_iter().filter(|(_, holding)| holding.summary.session == session);
+    newest.max_by_key(|(_, holding)| holding.summary.save).ok_or_else(|| unknown(&query.0))
+}
+
+/// The one session of several found, or why it is not one.
+pub(super) fn only(mut sessions: Vec<SessionId>, query: &str) -> Result<SessionId, Failure> {
+    sessions.sort();
+    sessions.dedup();
+    match sessions.as_slice() {
+        [session] => Ok(session.clone()),
+        [] => Err(unknown(query)),
+        several => {
+            let names: Vec<&str> = several.iter().take(5).map(SessionId::as_str).collect();
+            Err(Failure::new(
+                ErrorKind::Ambiguous,
+                format!("{} sessions answer to `{query}`", several.len()),
+            )
+            .with_hint(format!("write more of its id: {}", names.join(", "))))
+        }
+    }
+}
+
+fn unknown(query: &str) -> Failure {
+    Failure::new(ErrorKind::UnknownSession, format!("no saved session answers to `{query}`"))
+        .with_hint("`convosyncctl list --all --refresh` shows every session of every device")
+}
+
+/// Makes sure that the session's objects are here: asks the remote only if they are not. Returns the bytes
+/// received.
+pub(super) fn fetch(desk: &Desk<'_>, place: &Place, holding: &Holding) -> Result<u64, Failure> {
+    let (store, reference) = {
+        let held = lock(&place.desk);
+        if held.store.has_commit(holding.summary.commit) {
+            return Ok(0);
+        }
+        let peer = held.peers.get(&holding.device);
+        let reference = peer
+            .map(|peer| peer.reference)
+            .ok_or_else(|| unknown(holding.summary.session.as_str()))?;
+        (held.store.clone(), reference)
+    };
+    step(desk.tell, "downloading the conversation");
+    let name = vault(desk.house)?.keys.session_name(&holding.summary.session);
+    let commit = holding.summary.commit;
+    let fetched = work::with_remote(desk.house, place, &store, |remote| {
+        remote.fetch_session(name, commit, &reference)
+    })
+    .ok_or_else(|| Failure::new(ErrorKind::NoRemote, "this project has no remote"))?;
+    let traffic = fetched.and_then(|traffic| traffic).map_err(|error| fail::remote(&error))?;
+    lock(&place.desk).traffic += traffic;
+    Ok(traffic.received)
+}
+
+/// Opens a session at the save its summary pins.
+pub(super) fn open(held: &desk::Desk, holding: &Holding) -> Result<History, Failure> {
+    let Summary { session, commit, save, record, .. } = &holding.summary;
+    held.reader().history(session, *commit, *save, *record).map_err(|error| fail::history(&error))
+}
+
+/// Goes back to the save that the name asks for, if it asks for one.
+pub(super) fn at_save(
+    held: &desk::Desk,
+    history: History,
+    query: &SessionQuery,
+) -> Result<History, Failure> {
+    let (_, Some(number)) = query.parts() else { return Ok(history) };
+    held.reader().earlier(&history, number).map_err(|error| match error {
+        HistoryError::Missing { .. } => Failure::new(
+            ErrorKind::UnknownSession,
+            format!("session {} has no save {number}", history.session.short()),
+        )
+        .with_hint(format!("`convosyncctl show {}` lists its saves", history.session.short())),
+        error => fail::history(&error),
+    })
+}
+
+/// One session as people see it.
+pub(super) fn info(
+    house: &House,
+    place: &Place,
+    held: &desk::Desk,
+    holding: &Holding,
+) -> SessionInfo {
+    let summary = &holding.summary;
+    let is_own = holding.device == held.vault.device();
+    let home = house
+        .homes()
+        .into_iter()
+        .find(|home| convosync_core::project::same(&home.project.ids, &summary.project));
+    SessionInfo {
+        session: summary.session.clone(),
+        short: summary.session.short().to_owned(),
+        title: summary.title.clone(),
+        message: summary.message.clone(),
+        project: summary.project_name.clone(),
+        root: home.map(|home| home.project.root.clone()),
+        device: holding.device,
+        device_name: held.device_name(holding.device),
+        device_kind: held.device_kind(holding.device),
+        this_device: is_own,
+        save: summary.save,
+        at_ms: summary.at_ms,
+        messages: summary.messages,
+        total_bytes: summary.total,
+        malformed: summary.malformed,
+        branch: summary.branch.clone(),
+        commit: summary.head.map(|head| head.to_string()),
+        dirty: summary.dirty,
+        subdirectory: summary.subdirectory.clone(),
+        live: house.is_live(&summary.session),
+        on_remote: (is_own && place.url.is_some()).then(|| !held.is_unsent()),
+        client: summary.client.clone(),
+        model: summary.model.clone(),
+    }
+}
+
+/// The session as this device's own last save has it.
+pub(super) fn info_of(
+    house: &House,
+    place: &Place,
+    session: &SessionId,
+) -> Result<SessionInfo, Failure> {
+    let held = lock(&place.desk);
+    let device: DeviceId = held.vault.device();
+    let name = held.vault.keys.session_name(session);
+    let holdings = held.holdings().remove(&name).unwrap_or_default();
+    let own = holdings.iter().find(|holding| holding.device == device).or_else(|| holdings.first());
+    own.map(|holding| info(house, place, &held, holding)).ok_or_else(|| unknown(session.as_str()))
+}

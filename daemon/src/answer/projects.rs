@@ -1,0 +1,193 @@
+//! `enable`, `disable` and `probe`.
+
+use std::path::{Path, PathBuf};
+
+use convosync_core::config::excluded_by;
+use convosync_core::id::SystemRandom;
+use convosync_core::project::{self, Project};
+use convosync_core::protocol::{
+    Disable, Enable, EnableReply, EnabledProject, ErrorKind, Failure, Probe, ProbeReply,
+    ProbeResult,
+};
+use convosync_core::store::RefKind;
+
+use super::{Desk, fail, home, step, vault};
+use crate::clock::now_ms;
+use crate::enabled::{self, Enabled};
+use crate::house::{Home, House, Place, lock};
+use crate::{scan, work};
+
+pub(super) fn enable(desk: &Desk<'_>, enable: &Enable) -> Result<EnableReply, Failure> {
+    let house = desk.house;
+    vault(house)?;
+    let roots =
+        if enable.all { all_roots(house) } else { vec![root_of(house, &enable.directory)?.root] };
+    let mut projects = Vec::new();
+    for root in roots {
+        match enable_one(desk, &root) {
+            Ok(project) => projects.push(project),
+            Err(failure) if enable.all => {
+                tracing::info!(reason = %failure.message, "a project was left out")
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    if projects.is_empty() {
+        return Err(Failure::new(
+            ErrorKind::NotEnabled,
+            "no project with conversations was found on this device",
+        )
+        .with_hint("run `convosyncctl enable` in a project's folder"));
+    }
+    scan::scan_all(house, now_ms());
+    for project in &mut projects {
+        project.sessions = count_sessions(house, &project.root);
+    }
+    Ok(EnableReply { projects })
+}
+
+fn enable_one(desk: &Desk<'_>, root: &Path) -> Result<EnabledProject, Failure> {
+    let house = desk.house;
+    refuse_unwanted(house, root)?;
+    let vault = vault(house)?;
+    let mut entry = enabled::EnabledProject { root: root.to_owned(), branches_only: false };
+    keep(house, |enabled| enabled.add(entry.clone()))?;
+    let mut home = house.open_project(&entry, &vault)?;
+    let place = house
+        .place(home.store)
+        .ok_or_else(|| Failure::new(ErrorKind::Failed, "the store was closed"))?;
+    step(desk.tell, "trying the remote");
+    let result = probe_place(house, &place);
+    if result.as_ref().is_some_and(|result| result.works && result.branches_only)
+        && !place.branches_only
+    {
+        entry.branches_only = true;
+        keep(house, |enabled| enabled.add(entry.clone()))?;
+        house.close_project(home.key);
+        home = house.open_project(&entry, &vault)?;
+    }
+    Ok(describe(&home, &place, result))
+}
+
+fn describe(home: &Home, place: &Place, probe: Option<ProbeResult>) -> EnabledProject {
+    EnabledProject {
+        root: home.project.root.clone(),
+        name: home.project.name.clone(),
+        remote: place.url.as_ref().map(|_| work::shown_url(place)),
+        sessions: 0,
+        probe,
+    }
+}
+
+fn refuse_unwanted(house: &House, root: &Path) -> Result<(), Failure> {
+    let refused =
+        |why: String, hint: &str| Err(Failure::new(ErrorKind::NotEnabled, why).with_hint(hint));
+    if enabled::is_off(root) {
+        let off = enabled::OFF_FILE;
+        return refused(
+            format!("`{}` says of itself that it is never saved (`{off}`)", root.display()),
+            "remove that file first",
+        );
+    }
+    if let Some(pattern) = excluded_by(&house.config().exclude, root, &house.paths.home) {
+        return refused(
+            format!("`{}` is excluded by `{pattern}`", root.display()),
+            "change `save.exclude` in the configuration first",
+        );
+    }
+    if root.to_str().is_none() {
+        return refused(format!("the path `{}` is not UTF-8", root.display()), "rename the folder");
+    }
+    Ok(())
+}
+
+fn root_of(house: &House, directory: &Path) -> Result<Project, Failure> {
+    project::discover(directory, &house.git).map_err(|error| fail::project(&error))
+}
+
+/// Every project that has transcripts on this device.
+fn all_roots(house: &House) -> Vec<PathBuf> {
+    let mut roots = Vec::new();
+    for cwd in scan::all_cwds(house) {
+        if let Ok(project) = project::discover(&cwd, &house.git)
+            && !roots.contains(&project.root)
+        {
+            roots.push(project.root);
+        }
+    }
+    roots
+}
+
+fn count_sessions(house: &House, root: &Path) -> u32 {
+    let registry = house.registry();
+    let key =
+        registry.projects.values().find(|home| home.project.root == root).map(|home| home.key);
+    let count = registry.found.values().filter(|found| Some(found.project) == key).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn keep(house: &House, change: impl FnOnce(&mut Enabled)) -> Result<(), Failure> {
+    let keys = &house.paths.data_dir;
+    let failed = |error: enabled::EnabledError| fail::failure(ErrorKind::Failed, &error, None);
+    let mut enabled = Enabled::load(keys).map_err(failed)?;
+    change(&mut enabled);
+    enabled.store(keys).map_err(failed)
+}
+
+pub(super) fn disable(house: &House, disable: &Disable) -> Result<EnableReply, Failure> {
+    vault(house)?;
+    let homes = if disable.all { house.homes() } else { vec![home(house, &disable.directory)?] };
+    let mut projects = Vec::new();
+    for home in homes {
+        keep(house, |enabled| {
+            enabled.remove(&home.project.root);
+        })?;
+        if let Some(place) = house.place(home.store) {
+            projects.push(describe(&home, &place, None));
+        }
+        house.close_project(home.key);
+    }
+    Ok(EnableReply { projects })
+}
+
+pub(super) fn probe(desk: &Desk<'_>, probe: &Probe) -> Result<ProbeReply, Failure> {
+    let house = desk.house;
+    vault(house)?;
+    let only = probe.directory.as_deref().map(|directory| home(house, directory)).transpose()?;
+    let places = house
+        .places()
+        .into_iter()
+        .filter(|place| only.as_ref().is_none_or(|home| home.store == place.key));
+    let mut results = Vec::new();
+    for place in places {
+        step(desk.tell, &format!("trying {}", work::shown_url(&place)));
+        results.extend(probe_place(house, &place));
+    }
+    Ok(ProbeReply { results })
+}
+
+/// Pushes, reads back and deletes a ref; `None` where there is no remote at all.
+fn probe_place(house: &House, place: &Place) -> Option<ProbeResult> {
+    let store = lock(&place.desk).store.clone();
+    let tried = work::with_remote(house, place, &store, |remote| remote.probe(&mut SystemRandom))?;
+    let remote = work::shown_url(place);
+    Some(match tried {
+        Ok(Ok(probe)) => {
+            let branches_only = probe.kind == RefKind::Branch;
+            let hint = branches_only.then(|| {
+                "this host takes only branches: ours will show in its branch list and may start CI; `store.remote` can name a private repository instead".to_owned()
+            });
+            ProbeResult { remote, works: true, branches_only, problem: probe.refused, hint }
+        }
+        Ok(Err(error)) | Err(error) => {
+            let failure = fail::remote(&error);
+            ProbeResult {
+                remote,
+                works: false,
+                branches_only: false,
+                problem: Some(failure.message),
+                hint: failure.data.hint,
+            }
+        }
+    })
+}

@@ -1,0 +1,372 @@
+//! `resume`: a session comes back on this device.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use convosync_core::claude::{self, ClaudeRoot};
+use convosync_core::history::History;
+use convosync_core::id::LogId;
+use convosync_core::inbound::{BringError, Brought, Target, bring_back};
+use convosync_core::project::{self, Project};
+use convosync_core::protocol::{
+    ErrorKind, Failure, Resume, ResumeAction, ResumeReply, SessionQuery, Warning,
+};
+use convosync_core::restore::{Decision, Refusal};
+use convosync_core::seal::CodePoint;
+
+use super::{Desk, browse, fail, home, step};
+use crate::clock::now_ms;
+use crate::desk::Holding;
+use crate::house::{Home, House, Place, lock};
+use crate::{scan, work};
+
+/// A transcript that was written to so recently may belong to a running `claude -p`, which no registry
+/// lists.
+const RECENT_WRITE_MS: i64 = 2_000;
+
+/// How long to wait for such a transcript to fall silent.
+const SILENCE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is to be resumed, and where.
+struct Job {
+    place: Arc<Place>,
+    home: Arc<Home>,
+    holding: Holding,
+    target: Target,
+    directory: PathBuf,
+    warnings: Vec<Warning>,
+}
+
+pub(super) fn resume(desk: &Desk<'_>, resume: &Resume) -> Result<ResumeReply, Failure> {
+    let house = desk.house;
+    let mut warnings = refresh(desk, resume)?;
+    scan::scan_all(house, now_ms());
+    let (place, holding) = choose(house, resume)?;
+    let home = project_here(house, resume, &holding)?;
+    let received = browse::fetch(desk, &place, &holding)?;
+    let query =
+        resume.session.clone().unwrap_or_else(|| SessionQuery(holding.summary.session.to_string()));
+    let history = {
+        let held = lock(&place.desk);
+        browse::at_save(&held, browse::open(&held, &holding)?, &query)?
+    };
+    let (target, directory) = target(house, &home, &holding, &mut warnings)?;
+    warnings.extend(code_warnings(house, &home.project, history.record.code.as_ref()));
+    let job = Job { place, home, holding, target, directory, warnings };
+    step(desk.tell, "restoring the conversation");
+    restore(house, job, history, resume.dry_run, received)
+}
+
+/// Asks the remotes for the newest state; if one does not answer, what is known has to do.
+fn refresh(desk: &Desk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> {
+    let house = desk.house;
+    let here = match (&resume.session, home(house, &resume.directory)) {
+        (_, Ok(home)) => Some(home),
+        (Some(_), Err(failure)) if failure.data.kind == ErrorKind::NotEnabled => None,
+        (_, Err(failure)) => return Err(failure),
+    };
+    step(desk.tell, "asking for the newest saves");
+    let mut warnings = Vec::new();
+    for place in house.places() {
+        if here.as_ref().is_some_and(|home| home.store != place.key) {
+            continue;
+        }
+        if let Err(failure) = work::list(house, place.key) {
+            warnings.push(Warning {
+                loud: true,
+                message: format!(
+                    "the remote could not be asked, there may be newer saves: {}",
+                    failure.message
+                ),
+                hint: failure.data.hint,
+            });
+        }
+    }
+    Ok(warnings)
+}
+
+fn choose(house: &House, resume: &Resume) -> Result<(Arc<Place>, Holding), Failure> {
+    if let Some(query) = &resume.session {
+        return browse::find(house, query);
+    }
+    let home = home(house, &resume.directory)?;
+    let place = house.place(home.store).ok_or_else(|| none(&home))?;
+    let held = lock(&place.desk);
+    let ours = held.vault.device();
+    let newest = held
+        .newest()
+        .into_iter()
+        .filter(|holding| {
+            holding.device != ours && project::same(&home.project.ids, &holding.summary.project)
+        })
+        .max_by_key(|holding| holding.summary.at_ms);
+    drop(held);
+    newest.map(|holding| (place, holding)).ok_or_else(|| none(&home))
+}
+
+fn none(home: &Home) -> Failure {
+    Failure::new(
+        ErrorKind::UnknownSession,
+        format!("no other device has saved a conversation of `{}` yet", home.project.name),
+    )
+    .with_hint("on the other device, `convosyncctl status` says what it has sent")
+}
+
+/// The clone of the session's repository on this device: where the user stands, else another enabled one.
+fn project_here(house: &House, resume: &Resume, holding: &Holding) -> Result<Arc<Home>, Failure> {
+    let ids = &holding.summary.project;
+    let here = house.owner(&resume.directory).filter(|home| project::same(&home.project.ids, ids));
+    let elsewhere = || house.homes().into_iter().find(|home| project::same(&home.project.ids, ids));
+    here.or_else(elsewhere).ok_or_else(|| {
+        let theirs = ids.first().map_or("an unknown repository", String::as_str);
+        Failure::new(
+            ErrorKind::OtherRepository,
+            format!(
+                "session {} belongs to {theirs}, which is not enabled on this device",
+                holding.summary.session.short()
+            ),
+        )
+        .with_hint("clone it here, run `convosyncctl enable` in the clone, and resume there")
+    })
+}
+
+/// Where the transcript belongs here, and where Claude Code has to be started.
+fn target(
+    house: &House,
+    home: &Home,
+    holding: &Holding,
+    warnings: &mut Vec<Warning>,
+) -> Result<(Target, PathBuf), Failure> {
+    let session = holding.summary.session.clone();
+    let found = house.registry().found.get(&(home.store, session.clone())).cloned();
+    if let Some(found) = found
+        && let Some(cwd) =
+            found.cwd.filter(|cwd| cwd.is_dir()).or_else(|| Some(home.project.root.clone()))
+        && claude::slug(&cwd)
+            == found.files.slug_dir.file_name().unwrap_or_default().to_string_lossy()
+    {
+        return Ok((Target { slug_dir: found.files.slug_dir, session }, cwd));
+    }
+    let below = home.project.root.join(&holding.summary.subdirectory);
+    let directory = if below.is_dir() && below.starts_with(&home.project.root) {
+        below
+    } else {
+        warnings.push(Warning {
+            loud: false,
+            message: format!(
+                "the conversation's folder `{}` is not here",
+                holding.summary.subdirectory
+            ),
+            hint: Some("it continues at the top of the repository".to_owned()),
+        });
+        home.project.root.clone()
+    };
+    let root = house.claude_roots().into_iter().next().ok_or_else(|| {
+        Failure::new(ErrorKind::BadConfig, "no folder of Claude Code is configured")
+            .with_hint("set `claude.roots`")
+    })?;
+    let slug_dir = claude::slug_dir_for(&ClaudeRoot::new(root), &directory);
+    Ok((Target { slug_dir, session }, directory))
+}
+
+fn restore(
+    house: &House,
+    job: Job,
+    history: History,
+    dry_run: bool,
+    received: u64,
+) -> Result<ResumeReply, Failure> {
+    let session = history.session.clone();
+    let transcript = job.target.slug_dir.join(format!("{session}.jsonl"));
+    if !dry_run {
+        wait_for_silence(&transcript)?;
+    }
+    let scratch = house.paths.state_dir.join("opened").join(session.as_str());
+    let is_live = || house.is_live(&session);
+    let held = lock(&job.place.desk);
+    let before = held.known_messages(&session);
+    let brought =
+        bring_back(held.reader(), &history, &job.target, &scratch, &is_live, dry_run, now_ms());
+    drop(held);
+    let (action, mut warnings) = read_outcome(&history, brought, job.warnings)?;
+    if !dry_run && action != ResumeAction::LocalAhead {
+        lock(&job.place.desk).rebase(history.clone());
+    }
+    warnings.sort_by_key(|warning| !warning.loud);
+    let held = lock(&job.place.desk);
+    Ok(ResumeReply {
+        session: browse::info(house, &job.place, &held, &job.holding),
+        action,
+        transcript,
+        directory: job.directory,
+        new_messages: match action {
+            ResumeAction::Created => history.record.messages,
+            ResumeAction::Extended => history.record.messages.saturating_sub(before),
+            _ => 0,
+        },
+        received,
+        files: u32::try_from(history.logs.len()).unwrap_or(u32::MAX),
+        warnings,
+    })
+    .inspect(|_| {
+        tracing::info!(session = session.short(), project = job.home.key.0, ?action, "resumed")
+    })
+}
+
+/// What the restore came to. A transcript that is ahead of every save is no failure: the newest state is
+/// here already.
+fn read_outcome(
+    history: &History,
+    brought: Result<Brought, BringError>,
+    mut warnings: Vec<Warning>,
+) -> Result<(ResumeAction, Vec<Warning>), Failure> {
+    let brought = match brought {
+        Ok(brought) => brought,
+        Err(BringError::Refused(Refusal::Ahead { .. })) => {
+            return Ok((ResumeAction::LocalAhead, warnings));
+        }
+        Err(error) => return Err(fail::bring(&error)),
+    };
+    let action = match brought.main() {
+        Some(Decision::Create) => ResumeAction::Created,
+        Some(Decision::Append { .. } | Decision::Replace { .. }) => ResumeAction::Extended,
+        _ => ResumeAction::Nothing,
+    };
+    for step in &brought.plan.steps {
+        if let Decision::Keep(why) = step.decision
+            && step.log != LogId::main()
+        {
+            warnings.push(Warning {
+                loud: false,
+                message: format!(
+                    "a side file of session {} stays as it is here: {why}",
+                    history.session.short()
+                ),
+                hint: None,
+            });
+        }
+    }
+    if brought.report.is_some_and(|report| report.is_live) {
+        warnings.push(Warning {
+            loud: true,
+            message: "the conversation was started here while it was restored".to_owned(),
+            hint: Some(
+                "end it and resume again, so that it goes on from the newest message".to_owned(),
+            ),
+        });
+    }
+    Ok((action, warnings))
+}
+
+/// Waits until nothing has been written to a transcript for a moment.
+fn wait_for_silence(transcript: &Path) -> Result<(), Failure> {
+    let started_ms = now_ms();
+    loop {
+        let Some(age_ms) = age_ms(transcript).filter(|age_ms| *age_ms < RECENT_WRITE_MS) else {
+            return Ok(());
+        };
+        if u128::try_from(now_ms() - started_ms).unwrap_or(0) > SILENCE_WITHIN.as_millis() {
+            return Err(Failure::new(
+                ErrorKind::Live,
+                "something is writing to the conversation here",
+            )
+            .with_hint("end the session here first, or continue it where it runs"));
+        }
+        std::thread::sleep(Duration::from_millis(
+            u64::try_from(RECENT_WRITE_MS - age_ms).unwrap_or(0),
+        ));
+    }
+}
+
+fn age_ms(path: &Path) -> Option<i64> {
+    let modified = std::fs::symlink_metadata(path).ok()?;
+    Some((now_ms() - convosync_core::disk::modified_ms(&modified)).max(0))
+}
+
+/// Compares the code here with the code of the conversation, and says loudly where they differ: until code
+/// travels too, the conversation may speak of what is not here.
+fn code_warnings(house: &House, project: &Project, then: Option<&CodePoint>) -> Vec<Warning> {
+    let now = project::code_point(project, &house.git).ok().flatten();
+    match (then, now) {
+        (Some(then), Some(now)) => compare(then, &now),
+        _ => Vec::new(),
+    }
+}
+
+fn compare(then: &CodePoint, now: &CodePoint) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let name =
+        |branch: &Option<String>| branch.clone().unwrap_or_else(|| "a detached HEAD".to_owned());
+    if then.branch != now.branch {
+        warnings.push(Warning {
+            loud: true,
+            message: format!(
+                "the conversation is on {}, and here {} is checked out",
+                name(&then.branch),
+                name(&now.branch)
+            ),
+            hint: then.branch.as_ref().map(|branch| format!("git switch {branch}")),
+        });
+    }
+    if let Some(commit) = then.commit.filter(|_| then.commit != now.commit) {
+        let short = |id: &str| id.chars().take(8).collect::<String>();
+        let here = now.commit.map_or_else(|| "no commit".to_owned(), |id| short(&id.to_string()));
+        warnings.push(Warning {
+            loud: true,
+            message: format!("the conversation's code is at commit {}, and here at {here}", short(&commit.to_string())),
+            hint: Some(format!(
+                "git fetch, then git merge --ff-only {0} (or git switch --detach {0}); if it is unknown, push it on the other device",
+                short(&commit.to_string())
+            )),
+        });
+    }
+    if then.dirty {
+        warnings.push(Warning {
+            loud: true,
+            message: "there were uncommitted changes on the other device, and they are not here"
+                .to_owned(),
+            hint: Some(
+                "commit and push them there; only the conversation travels so far".to_owned(),
+            ),
+        });
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use convosync_core::id::{Digest, Oid};
+
+    fn code(branch: &str, commit: u8, dirty: bool) -> CodePoint {
+        CodePoint {
+            branch: Some(branch.to_owned()),
+            commit: Some(Oid([commit; 20])),
+            upstream: None,
+            dirty,
+            fingerprint: Digest::NONE,
+        }
+    }
+
+    fn check(then: CodePoint, now: CodePoint, expected: &[&str]) {
+        let found: Vec<String> =
+            compare(&then, &now).into_iter().map(|warning| warning.message).collect();
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (message, part) in found.iter().zip(expected) {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn code_that_is_not_the_conversations_is_named_loudly() {
+        check(code("main", 1, false), code("main", 1, true), &[]);
+        check(code("main", 1, false), code("work", 1, false), &["main, and here work"]);
+        check(code("main", 1, false), code("main", 2, false), &["01010101, and here at 02020202"]);
+        check(code("main", 1, true), code("main", 1, false), &["uncommitted"]);
+        check(code("a", 1, true), code("b", 2, false), &["on a", "commit", "uncommitted"]);
+        assert!(
+            compare(&code("a", 1, true), &code("b", 2, false)).iter().all(|warning| warning.loud)
+        );
+    }
+}

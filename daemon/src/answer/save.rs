@@ -1,0 +1,135 @@
+//! `save` and `sync`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use convosync_core::claude::{self, ClaudeRoot};
+use convosync_core::id::SessionId;
+use convosync_core::outbound::DEFAULT_MESSAGE;
+use convosync_core::protocol::{ErrorKind, Failure, Save, SaveReply, Sync, SyncReply};
+
+use super::{Desk, browse, fail, home, status, step, vault};
+use crate::clock::now_ms;
+use crate::engine::Event;
+use crate::house::{Found, Home, House, lock};
+use crate::{scan, work};
+
+/// How long `save` waits for the remote before it says "saved here, on its way".
+const SEND_WITHIN: Duration = Duration::from_secs(60);
+
+pub(super) fn save(desk: &Desk<'_>, save: &Save) -> Result<SaveReply, Failure> {
+    let house = desk.house;
+    let home = home(house, &save.directory)?;
+    step(desk.tell, "looking for the conversation");
+    scan::scan_all(house, now_ms());
+    let session = choose(house, &home, save)?;
+    step(desk.tell, "saving");
+    let message = save.message.clone().filter(|text| !text.trim().is_empty());
+    let insist = message.is_some();
+    let wish =
+        work::Wish { message: Some(message.unwrap_or_else(|| DEFAULT_MESSAGE.to_owned())), insist };
+    let mut saved = work::save(house, home.store, std::slice::from_ref(&session), &wish)?;
+    if let Some((_, error)) = saved.failed.pop() {
+        return Err(fail::outbound(&error));
+    }
+    step(desk.tell, "sending");
+    send(house, &home);
+    let place = house
+        .place(home.store)
+        .ok_or_else(|| Failure::new(ErrorKind::NotEnabled, "the project was disabled"))?;
+    let info = browse::info_of(house, &place, &session)?;
+    let held = lock(&place.desk);
+    let recorded = saved.recorded.first();
+    Ok(SaveReply {
+        session: info,
+        changed: recorded.is_some(),
+        new_messages: recorded.map_or(0, |recorded| recorded.new_messages),
+        sealed_bytes: recorded.map_or(0, |recorded| recorded.sealed_bytes),
+        sync: held.sync_state(),
+        problem: held
+            .stuck
+            .as_ref()
+            .map(|(problem, _)| problem.clone())
+            .filter(|_| held.is_unsent()),
+    })
+}
+
+/// Asks the engine to send, and waits until it has been tried.
+fn send(house: &Arc<House>, home: &Home) {
+    let Some(place) = house.place(home.store) else { return };
+    let before = place.pulse.now();
+    house.report(Event::Hurry { project: Some(home.key), retry: true });
+    house.barrier();
+    place.pulse.settle(&before, SEND_WITHIN);
+}
+
+/// The session named, else the one that runs in this directory, else the newest of the project.
+fn choose(house: &House, home: &Home, save: &Save) -> Result<SessionId, Failure> {
+    let mut found: Vec<Found> = {
+        let registry = house.registry();
+        registry.found.values().filter(|found| found.project == home.key).cloned().collect()
+    };
+    found.sort_by_key(|found| std::cmp::Reverse(found.files.modified_ms()));
+    if let Some(query) = &save.session {
+        let named: Vec<SessionId> = found
+            .into_iter()
+            .map(|found| found.files.id)
+            .filter(|session| query.matches(session))
+            .collect();
+        return browse::only(named, &query.0);
+    }
+    let live = live_sessions(house);
+    let here = |found: &&Found| {
+        live.contains(&found.files.id) && found.cwd.as_deref() == Some(save.directory.as_path())
+    };
+    let chosen = found.iter().find(here).or_else(|| found.first());
+    chosen.map(|found| found.files.id.clone()).ok_or_else(|| {
+        Failure::new(
+            ErrorKind::UnknownSession,
+            "this project has no conversation on this device yet",
+        )
+        .with_hint("start one with `claude`, or bring one here with `convosyncctl resume`")
+    })
+}
+
+fn live_sessions(house: &House) -> Vec<SessionId> {
+    let roots = house.claude_roots();
+    let live =
+        roots.into_iter().flat_map(|root| claude::live_sessions(&ClaudeRoot::new(root), now_ms()));
+    live.map(|live| live.session).collect()
+}
+
+pub(super) fn sync(desk: &Desk<'_>, sync: &Sync) -> Result<SyncReply, Failure> {
+    let house = desk.house;
+    vault(house)?;
+    let only = sync.directory.as_deref().map(|directory| home(house, directory)).transpose()?;
+    step(desk.tell, "looking at all transcripts");
+    scan::scan_all(house, now_ms());
+    let mut arrived = 0;
+    for place in house.places() {
+        if only.as_ref().is_some_and(|home| home.store != place.key) {
+            continue;
+        }
+        let before = place.pulse.now();
+        house.report(Event::Hurry {
+            project: only.as_ref().map(|home| home.key),
+            retry: sync.retry,
+        });
+        house.barrier();
+        step(desk.tell, "sending");
+        place.pulse.settle(&before, SEND_WITHIN);
+        step(desk.tell, "looking for other devices' saves");
+        match work::list(house, place.key) {
+            Ok(count) => arrived += count,
+            Err(failure) => {
+                tracing::debug!(reason = %failure.message, "a remote could not be asked")
+            }
+        }
+    }
+    let homes = house
+        .homes()
+        .into_iter()
+        .filter(|home| only.as_ref().is_none_or(|only| only.key == home.key));
+    let projects = homes.filter_map(|home| status::project(house, &home)).collect();
+    Ok(SyncReply { projects, arrived })
+}

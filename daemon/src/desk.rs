@@ -1,0 +1,404 @@
+//! One store's working memory: our own sessions there, other devices' as last listed, and what is known
+//! of the remote. Saving and finding happen here; the network never does.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use convosync_core::disk;
+use convosync_core::history::{History, Reader};
+use convosync_core::id::{DeviceId, Digest, LogId, Oid, Random, SessionId, SessionName};
+use convosync_core::inbound::{InboundError, Peer, open_peer};
+use convosync_core::log::digest_of;
+use convosync_core::merge::{self, Side};
+use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
+use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
+use convosync_core::remote::Traffic;
+use convosync_core::seal::{Codec, Seen, Summary};
+use convosync_core::store::{RefKind, RefName, Store};
+use convosync_core::transcript::SessionFiles;
+use convosync_core::vault::Vault;
+
+use crate::answer::fail;
+
+/// The file in a store's folder that names the tip which the remote was last seen to hold: a cache that
+/// spares a restarted daemon a push.
+const CONFIRMED_FILE: &str = "on-remote";
+
+/// One store's working memory.
+pub struct Desk {
+    /// The store's repositories.
+    pub store: Store,
+    /// Who we are.
+    pub vault: Arc<Vault>,
+    /// Our ref.
+    pub own: Own,
+    /// Other devices as last listed.
+    pub peers: BTreeMap<DeviceId, Peer>,
+    /// Where our ref stood on the remote when it was last read back.
+    pub confirmed: Option<Oid>,
+    /// When that was, in Unix milliseconds.
+    pub confirmed_ms: Option<i64>,
+    /// When a save was last made, in Unix milliseconds.
+    pub saved_ms: Option<i64>,
+    /// When the remote was last listed, in Unix milliseconds.
+    pub listed_ms: Option<i64>,
+    /// Bytes to and from the remote since the start.
+    pub traffic: Traffic,
+    /// Why the remote does not get our saves, or refuses to.
+    pub stuck: Option<(Problem, bool)>,
+    /// Refs of other devices that are not believed.
+    pub doubts: BTreeMap<DeviceId, Problem>,
+    /// Sessions that cannot be saved.
+    pub ailing: BTreeMap<SessionId, Problem>,
+    dir: PathBuf,
+    /// The tips that were last fetched, believed or not, so that none is fetched twice.
+    looked_at: BTreeMap<DeviceId, Oid>,
+    ledgers: HashMap<SessionId, Ledger>,
+}
+
+/// A session as one device holds it.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    /// Whose.
+    pub device: DeviceId,
+    /// What its summary says.
+    pub summary: Summary,
+}
+
+/// What a save came to.
+#[derive(Default)]
+pub struct Saved {
+    /// Sessions in the new tip.
+    pub recorded: Vec<Recorded>,
+    /// Sessions without anything new.
+    pub unchanged: Vec<SessionId>,
+    /// Sessions that failed.
+    pub failed: Vec<(SessionId, OutboundError)>,
+}
+
+impl Desk {
+    /// Opens the store below `dir`, making it if there is none, and reads what it holds.
+    ///
+    /// # Errors
+    /// A [`Failure`] when the store or our own tip cannot be read.
+    pub fn open(dir: &Path, vault: Arc<Vault>, branches_only: bool) -> Result<Self, Failure> {
+        let store = Store::open(dir).map_err(|error| fail::store(&error))?;
+        let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
+        let reference = RefName::new(kind, vault.id(), vault.device());
+        let own = Own::load(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
+        let confirmed = std::fs::read_to_string(dir.join(CONFIRMED_FILE))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        let mut desk = Self {
+            store,
+            vault,
+            own,
+            peers: BTreeMap::new(),
+            confirmed,
+            confirmed_ms: None,
+            saved_ms: None,
+            listed_ms: None,
+            traffic: Traffic::default(),
+            stuck: None,
+            doubts: BTreeMap::new(),
+            ailing: BTreeMap::new(),
+            dir: dir.to_owned(),
+            looked_at: BTreeMap::new(),
+            ledgers: HashMap::new(),
+        };
+        desk.saved_ms = desk.own.head.as_ref().map(|(head, _)| head.at_ms);
+        desk.remember_peers();
+        Ok(desk)
+    }
+
+    /// Takes up other devices' states from the last listing that lies in the store.
+    fn remember_peers(&mut self) {
+        for reference in self.store.seen_refs().unwrap_or_default() {
+            let ours =
+                reference.vault == self.vault.id() && reference.device != self.vault.device();
+            if let Some(tip) = self.store.seen_tip(&reference).ok().flatten().filter(|_| ours) {
+                self.take_peer(reference, tip, 0);
+            }
+        }
+    }
+
+    /// Opens a listed tip of another device. A state that is not believed is noted and the last good one
+    /// stays. Returns the device's name when there is news.
+    pub fn take_peer(
+        &mut self,
+        reference: RefName,
+        tip: Oid,
+        now_ms: i64,
+    ) -> Option<Vec<SessionId>> {
+        let before = self.remembered(reference.device);
+        match open_peer(&self.store, &self.vault, reference, tip, before.as_ref()) {
+            Ok(peer) => {
+                self.doubts.remove(&reference.device);
+                let known = self.peers.insert(reference.device, peer);
+                Some(self.news_of(reference.device, known.as_ref()))
+            }
+            Err(error) => {
+                self.doubt(reference.device, &error, now_ms);
+                None
+            }
+        }
+    }
+
+    /// Of the listed refs, the other devices' that moved since they were last looked at: enrolled devices
+    /// first, then the ones nobody enrolled.
+    pub fn news_among(&mut self, tips: &[(RefName, Oid)]) -> (Vec<RefName>, Vec<RefName>) {
+        let ours = self.vault.device();
+        let mut moved = Vec::new();
+        for (reference, tip) in tips.iter().filter(|(reference, _)| reference.device != ours) {
+            let known = self.peers.get(&reference.device).map(|peer| peer.tip);
+            if known != Some(*tip) && self.looked_at.insert(reference.device, *tip) != Some(*tip) {
+                moved.push(*reference);
+            }
+        }
+        let members = self.vault.roster.verify().ok();
+        let is_member =
+            |device| members.as_ref().is_some_and(|members| members.active(device).is_ok());
+        moved.into_iter().partition(|reference| is_member(reference.device))
+    }
+
+    /// A device's name as far as it is known.
+    pub fn device_name(&self, device: DeviceId) -> String {
+        match self.peers.get(&device) {
+            _ if device == self.vault.device() => self.vault.name.clone(),
+            Some(peer) => peer.head.name.clone(),
+            None => device.to_string(),
+        }
+    }
+
+    /// A device's kind as far as it is known.
+    pub fn device_kind(&self, device: DeviceId) -> String {
+        match self.peers.get(&device) {
+            Some(peer) => peer.head.kind.to_string(),
+            None => self.vault.kind.to_string(),
+        }
+    }
+
+    /// The repository's fingerprint at our own last save of a session; `None` when the last save of it was
+    /// another device's.
+    pub fn own_code(&self, session: &SessionId) -> Option<Digest> {
+        let base = self.ledgers.get(session)?.base.as_ref()?;
+        let is_own = base.record.device == self.vault.device();
+        base.record.code.as_ref().map(|code| code.fingerprint).filter(|_| is_own)
+    }
+
+    /// How many messages of a session are known to be here.
+    pub fn known_messages(&self, session: &SessionId) -> u32 {
+        let base = self.ledgers.get(session).and_then(|ledger| ledger.base.as_ref());
+        let name = self.vault.keys.session_name(session);
+        let own = self.own.sessions.get(&name).map(|(summary, _)| summary.messages);
+        base.map(|base| base.record.messages).or(own).unwrap_or(0)
+    }
+
+    fn news_of(&self, device: DeviceId, before: Option<&Peer>) -> Vec<SessionId> {
+        let Some(peer) = self.peers.get(&device) else { return Vec::new() };
+        let is_new = |name: &SessionName, summary: &Summary| {
+            before
+                .and_then(|peer| peer.sessions.get(name))
+                .is_none_or(|old| old.commit != summary.commit)
+        };
+        let news = peer.sessions.iter().filter(|(name, summary)| is_new(name, summary));
+        news.map(|(_, summary)| summary.session.clone()).collect()
+    }
+
+    fn doubt(&mut self, device: DeviceId, error: &InboundError, since_ms: i64) {
+        let failure = fail::inbound(error);
+        tracing::warn!(%device, reason = %failure.message, "another device's ref is not believed");
+        let problem = Problem { message: failure.message, hint: failure.data.hint, since_ms };
+        self.doubts.entry(device).or_insert(problem);
+    }
+
+    /// The newest state of a device that was ever accepted: as listed, or as our own head says.
+    fn remembered(&self, device: DeviceId) -> Option<Seen> {
+        let listed = self.peers.get(&device).map(Peer::seen);
+        let signed = self
+            .own
+            .head
+            .as_ref()
+            .and_then(|(head, _)| head.seen.iter().find(|seen| seen.device == device));
+        [listed, signed.cloned()]
+            .into_iter()
+            .flatten()
+            .max_by_key(|seen| (seen.epoch, seen.sequence))
+    }
+
+    /// Whether our ref has something that the remote was not seen to hold.
+    pub fn is_unsent(&self) -> bool {
+        self.own.tip.is_some() && self.own.tip != self.confirmed
+    }
+
+    /// Where the last save has got to.
+    pub fn sync_state(&self) -> SyncState {
+        match (&self.stuck, self.own.tip) {
+            (_, None) => SyncState::Empty,
+            (_, Some(_)) if !self.is_unsent() => SyncState::OnRemote,
+            (Some((_, true)), _) => SyncState::Stuck,
+            _ => SyncState::SavedLocally,
+        }
+    }
+
+    /// Notes that the remote was read back and holds `tip`.
+    pub fn confirm(&mut self, tip: Option<Oid>, now_ms: i64) {
+        if self.confirmed != tip {
+            let text = tip.map_or_else(String::new, |tip| format!("{tip}\n"));
+            if let Err(error) = disk::write_atomic(&self.dir.join(CONFIRMED_FILE), text.as_bytes())
+            {
+                tracing::debug!(%error, "a cache could not be written");
+            }
+        }
+        self.confirmed = tip;
+        self.confirmed_ms = Some(now_ms);
+    }
+
+    /// Whether the newest save of a session covers exactly so many bytes.
+    pub fn covers(&self, session: &SessionId, bytes: u64) -> bool {
+        let name = self.vault.keys.session_name(session);
+        let saved = self.own.sessions.get(&name).map(|(summary, _)| summary);
+        let adopted = self.peers.values().filter_map(|peer| peer.sessions.get(&name));
+        let held = adopted.filter(|summary| self.store.has_commit(summary.commit));
+        saved.into_iter().chain(held).any(|summary| summary.total == bytes)
+    }
+
+    /// Saves sessions in one move of our ref. A session that fails does not hold up the others.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when nothing could be saved at all.
+    pub fn save(
+        &mut self,
+        requests: &[Request<'_>],
+        codec: Codec,
+        now_ms: i64,
+        random: &mut dyn Random,
+    ) -> Result<Saved, OutboundError> {
+        let mut saved = Saved::default();
+        for request in requests {
+            let session = request.files.id.clone();
+            match self.record(request, codec, now_ms, random) {
+                Ok(Some(recorded)) => saved.recorded.push(recorded),
+                Ok(None) => saved.unchanged.push(session),
+                Err(error) => saved.failed.push((session, error)),
+            }
+        }
+        if !saved.recorded.is_empty() {
+            let seen = self.peers.values().map(Peer::seen).collect();
+            self.own.publish(&self.store, &self.vault, seen, &saved.recorded, now_ms, random)?;
+            self.saved_ms = Some(now_ms);
+            for recorded in &saved.recorded {
+                self.ledgers.insert(recorded.summary.session.clone(), recorded.ledger.clone());
+            }
+        }
+        Ok(saved)
+    }
+
+    fn record(
+        &mut self,
+        request: &Request<'_>,
+        codec: Codec,
+        now_ms: i64,
+        random: &mut dyn Random,
+    ) -> Result<Option<Recorded>, OutboundError> {
+        let session = &request.files.id;
+        if !self.ledgers.contains_key(session) {
+            let base = self.base(request.files)?;
+            self.ledgers.insert(session.clone(), Ledger::from_base(base));
+        }
+        let pen = Pen { store: &self.store, vault: &self.vault, codec };
+        outbound::record(pen, &self.ledgers[session], request, now_ms, random)
+    }
+
+    /// Lets the next save of a session go on from this state, which was just brought back.
+    pub fn rebase(&mut self, base: History) {
+        self.ledgers.insert(base.session.clone(), Ledger::from_base(Some(base)));
+    }
+
+    /// Finds the save that a transcript goes on from: the newest one, of any device whose session commit
+    /// lies here, whose bytes the transcript begins with; else our own last one, which then starts a new
+    /// generation.
+    fn base(&self, files: &SessionFiles) -> Result<Option<History>, OutboundError> {
+        let own = self.own_history(&files.id)?;
+        let adopted = self.adopted_histories(&files.id);
+        let mut candidates: Vec<&History> = own.iter().chain(&adopted).collect();
+        candidates.sort_by_key(|history| std::cmp::Reverse(history.record.number));
+        if candidates.len() < 2 {
+            return Ok(candidates.first().copied().cloned());
+        }
+        let fits = candidates.into_iter().find(|history| begins_with(files, history)).cloned();
+        Ok(fits.or(own))
+    }
+
+    fn own_history(&self, session: &SessionId) -> Result<Option<History>, OutboundError> {
+        let name = self.vault.keys.session_name(session);
+        let Some((summary, _)) = self.own.sessions.get(&name) else { return Ok(None) };
+        Ok(Some(self.reader().history(session, summary.commit, summary.save, summary.record)?))
+    }
+
+    fn adopted_histories(&self, session: &SessionId) -> Vec<History> {
+        let name = self.vault.keys.session_name(session);
+        let commits = self.store.adopted(name).unwrap_or_default();
+        let read = |(_, commit)| self.reader().newest_at(session, commit).ok();
+        commits.into_iter().filter_map(read).collect()
+    }
+
+    /// Opens sessions from this store.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.store, &self.vault.keys)
+    }
+
+    /// Every session of every device, as (name, holdings).
+    pub fn holdings(&self) -> BTreeMap<SessionName, Vec<Holding>> {
+        let mut holdings: BTreeMap<SessionName, Vec<Holding>> = BTreeMap::new();
+        for (name, (summary, _)) in &self.own.sessions {
+            let device = self.vault.device();
+            holdings.entry(*name).or_default().push(Holding { device, summary: summary.clone() });
+        }
+        for peer in self.peers.values() {
+            for (name, summary) in &peer.sessions {
+                let device = peer.reference.device;
+                holdings
+                    .entry(*name)
+                    .or_default()
+                    .push(Holding { device, summary: summary.clone() });
+            }
+        }
+        holdings
+    }
+
+    /// The newest holding of every session.
+    pub fn newest(&self) -> Vec<Holding> {
+        self.holdings().into_values().filter_map(newest_of).collect()
+    }
+
+    /// The newest holding of the sessions that answer to a name.
+    pub fn find(&self, query: &SessionQuery) -> Vec<Holding> {
+        self.newest()
+            .into_iter()
+            .filter(|holding| query.matches(&holding.summary.session))
+            .collect()
+    }
+}
+
+fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {
+    let side = |holding: &Holding| Side {
+        device: holding.device,
+        save: holding.summary.save,
+        at_ms: holding.summary.at_ms,
+    };
+    let newest = merge::newest(holdings.iter().map(side))?;
+    holdings.into_iter().find(|holding| holding.device == newest.device)
+}
+
+/// Whether the main transcript begins with what a save holds of it.
+fn begins_with(files: &SessionFiles, history: &History) -> bool {
+    let main = LogId::main();
+    let Some(state) = history.logs.values().find(|state| state.log == main) else { return false };
+    let Some(mut file) = files.main().and_then(|main| File::open(&main.path).ok()) else {
+        return false;
+    };
+    digest_of(&mut file, 0..state.length).is_ok_and(|digest| digest == state.content)
+}

@@ -1,0 +1,148 @@
+//! Which projects the user agreed to have saved. This is consent, so it lies beside the keys and not
+//! among the caches, and it is only ever changed by `init`, `enable` and `disable`.
+
+use std::path::{Path, PathBuf};
+
+use convosync_core::disk::{self, DiskError};
+use serde::{Deserialize, Serialize};
+
+/// The file's name, in the folder of the keys.
+pub const FILE: &str = "projects.toml";
+
+/// A project with a file of this name in its folder is never saved, whoever enabled it.
+pub const OFF_FILE: &str = ".convosync/off";
+
+/// The largest file that is read: some thousands of projects.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Why the list cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum EnabledError {
+    /// The file cannot be read.
+    #[error("read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what was written.
+    #[error("`{}` is not a list of projects: {message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        message: String,
+    },
+    /// The file cannot be written.
+    #[error("keep the list of projects")]
+    Write(#[from] DiskError),
+}
+
+/// The enabled projects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enabled {
+    /// One entry a project.
+    #[serde(default, rename = "project")]
+    pub projects: Vec<EnabledProject>,
+}
+
+/// One enabled project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnabledProject {
+    /// Its folder on this device.
+    pub root: PathBuf,
+    /// Whether the remote takes nothing but branches, as the probe found.
+    #[serde(default)]
+    pub branches_only: bool,
+}
+
+impl Enabled {
+    /// Reads the list from the folder of the keys; no file is no projects.
+    ///
+    /// # Errors
+    /// [`EnabledError`] when the file is there but unreadable: consent is never guessed.
+    pub fn load(keys: &Path) -> Result<Self, EnabledError> {
+        let path = keys.join(FILE);
+        let too_big = std::fs::metadata(&path).is_ok_and(|found| found.len() > FILE_BYTES_MAX);
+        if too_big {
+            return Err(EnabledError::Parse {
+                path,
+                message: format!("it is larger than {FILE_BYTES_MAX} bytes"),
+            });
+        }
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(source) => return Err(EnabledError::Read { path, source }),
+        };
+        toml::from_str(&text)
+            .map_err(|error| EnabledError::Parse { path, message: error.to_string() })
+    }
+
+    /// Writes the list.
+    ///
+    /// # Errors
+    /// [`EnabledError::Write`]; the old list then still stands.
+    pub fn store(&self, keys: &Path) -> Result<(), EnabledError> {
+        let text = toml::to_string(self)
+            .expect("paths and flags always serialise: roots are checked to be UTF-8");
+        Ok(disk::write_atomic(&keys.join(FILE), text.as_bytes())?)
+    }
+
+    /// Adds a project, or notes what a new probe found.
+    pub fn add(&mut self, project: EnabledProject) {
+        self.projects.retain(|known| known.root != project.root);
+        self.projects.push(project);
+    }
+
+    /// Removes a project; returns whether it was there.
+    pub fn remove(&mut self, root: &Path) -> bool {
+        let before = self.projects.len();
+        self.projects.retain(|known| known.root != root);
+        self.projects.len() < before
+    }
+}
+
+/// Whether a project said of itself that it is never to be saved.
+pub fn is_off(root: &Path) -> bool {
+    root.join(OFF_FILE).symlink_metadata().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_read_as_it_was_written() {
+        let keys = tempfile::tempdir().unwrap();
+        let mut enabled = Enabled::load(keys.path()).unwrap();
+        assert_eq!(enabled, Enabled::default());
+        enabled.add(EnabledProject { root: "/home/a/my \"app\"".into(), branches_only: true });
+        enabled.add(EnabledProject { root: "/home/a/other".into(), branches_only: false });
+        enabled.store(keys.path()).unwrap();
+        assert_eq!(Enabled::load(keys.path()).unwrap(), enabled);
+        assert!(enabled.remove(Path::new("/home/a/other")));
+        assert!(!enabled.remove(Path::new("/home/a/other")));
+    }
+
+    #[test]
+    fn a_damaged_list_is_an_error_and_not_an_empty_one() {
+        let keys = tempfile::tempdir().unwrap();
+        disk::write_atomic(&keys.path().join(FILE), b"[[project]]\nroot = 3\n").unwrap();
+        let error = Enabled::load(keys.path()).unwrap_err().to_string();
+        assert!(error.contains("projects.toml") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn adding_a_project_twice_keeps_one() {
+        let mut enabled = Enabled::default();
+        enabled.add(EnabledProject { root: "/a".into(), branches_only: false });
+        enabled.add(EnabledProject { root: "/a".into(), branches_only: true });
+        assert_eq!(enabled.projects, [EnabledProject { root: "/a".into(), branches_only: true }]);
+    }
+}

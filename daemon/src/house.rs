@@ -1,0 +1,336 @@
+//! What all parts of the daemon share: configuration, keys, projects and stores.
+//!
+//! Everything here may be asked from any thread. Locks are held for look-ups only, except a store's
+//! desk, which is held while a session is saved or restored. Decisions about time are the engine's.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use convosync_core::claude::{self, ClaudeRoot};
+use convosync_core::config::{Config, Paths};
+use convosync_core::git::Git;
+use convosync_core::id::{Digest, SessionId, hex};
+use convosync_core::project::{self, GitSettings, Project};
+use convosync_core::protocol;
+use convosync_core::transcript::{Scanner, SessionFiles};
+use convosync_core::vault::Vault;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::desk::Desk;
+use crate::enabled::{self, Enabled, EnabledProject};
+use crate::engine::{Event, ProjectKey, StoreKey};
+use crate::pulse::Pulse;
+
+/// How many events a slow `watch` client may lag behind before it misses some.
+const NEWS_KEPT: usize = 256;
+
+/// What reaches the shell from other threads.
+#[derive(Debug)]
+pub enum Report {
+    /// Something for the engine.
+    Event(Event),
+    /// Somebody waits until everything before this has been taken in.
+    Barrier(std::sync::mpsc::Sender<()>),
+}
+
+/// What the parts of the daemon share.
+pub struct House {
+    /// Where everything lies.
+    pub paths: Paths,
+    /// The git program.
+    pub git: Git,
+    /// Reports to the engine.
+    pub events: mpsc::UnboundedSender<Report>,
+    /// Tells watching clients what happens.
+    pub news: broadcast::Sender<protocol::Event>,
+    config: RwLock<Arc<Config>>,
+    vault: RwLock<Option<Arc<Vault>>>,
+    registry: Mutex<Registry>,
+    /// The scanner's memory of what it read already.
+    pub scanner: Mutex<Scanner>,
+}
+
+/// The projects and stores of this device, and the sessions found in them.
+#[derive(Default)]
+pub struct Registry {
+    /// Enabled projects.
+    pub projects: BTreeMap<ProjectKey, Arc<Home>>,
+    /// The stores they are saved in.
+    pub stores: BTreeMap<StoreKey, Arc<Place>>,
+    /// Sessions of enabled projects, as last scanned.
+    pub found: BTreeMap<(StoreKey, SessionId), Found>,
+    /// Which project a working directory belongs to, once it was asked.
+    pub owners: BTreeMap<PathBuf, Option<ProjectKey>>,
+    /// The first working directory each transcript names, with the length at which it was asked.
+    pub cwds: BTreeMap<PathBuf, (u64, Option<PathBuf>)>,
+    next: u32,
+}
+
+/// One enabled project.
+#[derive(Debug)]
+pub struct Home {
+    /// The engine's name for it.
+    pub key: ProjectKey,
+    /// Its repository, or plain folder.
+    pub project: Project,
+    /// Where it is saved.
+    pub store: StoreKey,
+}
+
+/// One store and where it is sent to.
+pub struct Place {
+    /// The engine's name for it.
+    pub key: StoreKey,
+    /// The remote's address; without one, saves stay on this device.
+    pub url: Option<String>,
+    /// The user's git settings for reaching it.
+    pub settings: GitSettings,
+    /// Whether only branches are accepted there.
+    pub branches_only: bool,
+    /// The folder of its repositories.
+    pub dir: PathBuf,
+    /// What the engine is about here.
+    pub pulse: Pulse,
+    /// The store's working memory.
+    pub desk: Mutex<Desk>,
+}
+
+/// A session's files, as last scanned, and the project they belong to.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The files.
+    pub files: SessionFiles,
+    /// The project.
+    pub project: ProjectKey,
+    /// The working directory the transcript names first, as far as it is known.
+    pub cwd: Option<PathBuf>,
+}
+
+/// Takes a lock whose holder may have panicked: what it guards is only ever changed whole.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl House {
+    /// Starts with the given configuration and keys; projects are opened by [`Self::open_projects`].
+    pub fn new(
+        paths: Paths,
+        git: Git,
+        config: Config,
+        vault: Option<Vault>,
+        events: mpsc::UnboundedSender<Report>,
+    ) -> Self {
+        Self {
+            paths,
+            git,
+            events,
+            news: broadcast::channel(NEWS_KEPT).0,
+            config: RwLock::new(Arc::new(config)),
+            vault: RwLock::new(vault.map(Arc::new)),
+            registry: Mutex::default(),
+            scanner: Mutex::default(),
+        }
+    }
+
+    /// The configuration as it is now.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the configuration.
+    pub fn set_config(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// This device's keys, if it has any.
+    pub fn vault(&self) -> Option<Arc<Vault>> {
+        self.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the keys that `init` or `join` made.
+    pub fn set_vault(&self, vault: Vault) -> Arc<Vault> {
+        let vault = Arc::new(vault);
+        *self.vault.write().unwrap_or_else(PoisonError::into_inner) = Some(vault.clone());
+        vault
+    }
+
+    /// The registry, locked: for look-ups, never across I/O.
+    pub fn registry(&self) -> MutexGuard<'_, Registry> {
+        lock(&self.registry)
+    }
+
+    /// Reports to the engine. A daemon that is leaving no longer listens, and nothing is lost by that.
+    pub fn report(&self, event: Event) {
+        drop(self.events.send(Report::Event(event)));
+    }
+
+    /// Waits until the engine has taken in everything that was reported before.
+    pub fn barrier(&self) {
+        let (passed, wait) = std::sync::mpsc::channel();
+        let sent = self.events.send(Report::Barrier(passed)).is_ok();
+        if !sent || wait.recv().is_err() {
+            tracing::debug!("the daemon is leaving: nothing is waited for");
+        }
+    }
+
+    /// Claude Code's folders, several or the one it uses itself.
+    pub fn claude_roots(&self) -> Vec<PathBuf> {
+        self.paths.claude_roots(&self.config())
+    }
+
+    /// Tells watching clients; that nobody watches is no failure.
+    pub fn tell(&self, event: protocol::Event) {
+        drop(self.news.send(event));
+    }
+
+    /// Whether Claude Code runs this session on this device, as far as its registry tells.
+    pub fn is_live(&self, session: &SessionId) -> bool {
+        let now_ms = crate::clock::now_ms();
+        let roots = self.claude_roots().into_iter().map(ClaudeRoot::new);
+        roots
+            .flat_map(|root| claude::live_sessions(&root, now_ms))
+            .any(|live| live.session == *session)
+    }
+
+    /// Every store.
+    pub fn places(&self) -> Vec<Arc<Place>> {
+        self.registry().stores.values().cloned().collect()
+    }
+
+    /// Every enabled project.
+    pub fn homes(&self) -> Vec<Arc<Home>> {
+        self.registry().projects.values().cloned().collect()
+    }
+
+    /// The store behind a key.
+    pub fn place(&self, key: StoreKey) -> Option<Arc<Place>> {
+        self.registry().stores.get(&key).cloned()
+    }
+
+    /// The project behind a key.
+    pub fn home(&self, key: ProjectKey) -> Option<Arc<Home>> {
+        self.registry().projects.get(&key).cloned()
+    }
+
+    /// The enabled project a directory belongs to: the same folder, or another clone or work tree of the
+    /// same repository.
+    pub fn owner(&self, directory: &Path) -> Option<Arc<Home>> {
+        if let Some(known) = self.registry().owners.get(directory) {
+            return known.and_then(|key| self.home(key));
+        }
+        let project = project::discover(directory, &self.git).ok()?;
+        let homes = self.homes();
+        let home = homes
+            .iter()
+            .find(|home| home.project.root == project.root)
+            .or_else(|| homes.iter().find(|home| project::same(&home.project.ids, &project.ids)));
+        self.registry().owners.insert(directory.to_owned(), home.map(|home| home.key));
+        home.cloned()
+    }
+
+    /// Opens every project that is enabled on disk; one that cannot be opened is reported and skipped.
+    ///
+    /// # Errors
+    /// When the list itself cannot be read.
+    pub fn open_projects(&self) -> Result<Vec<protocol::Problem>, enabled::EnabledError> {
+        let Some(vault) = self.vault() else { return Ok(Vec::new()) };
+        let mut problems = Vec::new();
+        for entry in Enabled::load(&self.paths.data_dir)?.projects {
+            if enabled::is_off(&entry.root) {
+                continue;
+            }
+            if let Err(failure) = self.open_project(&entry, &vault) {
+                tracing::warn!(reason = %failure.message, "a project cannot be opened");
+                problems.push(crate::answer::fail::problem_of(&failure, crate::clock::now_ms()));
+            }
+        }
+        Ok(problems)
+    }
+
+    /// Opens one project and tells the engine about it.
+    ///
+    /// # Errors
+    /// A [`protocol::Failure`] that says which part of it cannot be read.
+    pub fn open_project(
+        &self,
+        entry: &EnabledProject,
+        vault: &Arc<Vault>,
+    ) -> Result<Arc<Home>, protocol::Failure> {
+        let project = project::discover(&entry.root, &self.git)
+            .map_err(|error| crate::answer::fail::project(&error))?;
+        let place = self.place_of(&project, entry.branches_only, vault)?;
+        let unsent = lock(&place.desk).is_unsent();
+        let mut registry = self.registry();
+        let known = registry
+            .projects
+            .values()
+            .find(|home| home.project.root == project.root)
+            .map(|home| home.key);
+        let key = known.unwrap_or_else(|| ProjectKey(registry.fresh()));
+        let home = Arc::new(Home { key, project, store: place.key });
+        registry.projects.insert(key, home.clone());
+        registry.owners.clear();
+        drop(registry);
+        self.report(Event::Enabled { project: key, store: place.key, unsent });
+        Ok(home)
+    }
+
+    /// Forgets a project; what was saved stays saved.
+    pub fn close_project(&self, key: ProjectKey) {
+        let mut registry = self.registry();
+        registry.projects.remove(&key);
+        registry.owners.clear();
+        registry.found.retain(|_, found| found.project != key);
+        let used: Vec<StoreKey> = registry.projects.values().map(|home| home.store).collect();
+        registry.stores.retain(|store, _| used.contains(store));
+        drop(registry);
+        self.report(Event::Disabled(key));
+    }
+
+    fn place_of(
+        &self,
+        project: &Project,
+        branches_only: bool,
+        vault: &Arc<Vault>,
+    ) -> Result<Arc<Place>, protocol::Failure> {
+        let url = self.config().store_remote.clone().or_else(|| project.push_url.clone());
+        let dir = store_dir(&self.paths.state_dir, url.as_deref(), &project.root);
+        if let Some(place) = self.places().into_iter().find(|place| place.dir == dir) {
+            return Ok(place);
+        }
+        let settings = project::settings(project, &self.git)
+            .map_err(|error| crate::answer::fail::project(&error))?;
+        let desk = Desk::open(&dir, vault.clone(), branches_only)?;
+        let mut registry = self.registry();
+        let key = StoreKey(registry.fresh());
+        let place = Arc::new(Place {
+            key,
+            url,
+            settings,
+            branches_only,
+            dir,
+            pulse: Pulse::default(),
+            desk: Mutex::new(desk),
+        });
+        registry.stores.insert(key, place.clone());
+        Ok(place)
+    }
+}
+
+impl Registry {
+    fn fresh(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+}
+
+/// The folder of a store: named after its remote, however the address is written, or after the project
+/// where there is none.
+pub fn store_dir(state_dir: &Path, url: Option<&str>, root: &Path) -> PathBuf {
+    let what = match url {
+        Some(url) => project::normalise(url).unwrap_or_else(|| url.to_owned()),
+        None => format!("local:{}", root.display()),
+    };
+    state_dir.join("stores").join(hex(&Digest::of(what.as_bytes()).0[..8]))
+}

@@ -1,0 +1,215 @@
+//! Looks at transcripts' sizes and times, and finds out which enabled project each belongs to.
+//!
+//! The project is the repository of the working directory that the transcript itself records; a folder's
+//! name is never decoded. Only where the recorded directory is not the one the folder is named after (a
+//! transcript that came from another device) does the folder decide: it must be the one Claude Code uses
+//! for an enabled project's path.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use convosync_core::claude::{self, ClaudeRoot};
+use convosync_core::id::SessionId;
+use convosync_core::transcript::{self, Discovery, SessionFiles, TranscriptError};
+
+use crate::engine::{Event, Sighting, Stamp, StoreKey};
+use crate::house::{Found, Home, House, lock};
+
+/// What a scan of a whole root found out, for `status`.
+#[derive(Debug, Clone, Default)]
+pub struct RootReport {
+    /// Transcripts there.
+    pub sessions: usize,
+    /// Files left out, with the reason in words.
+    pub skipped: Vec<(PathBuf, String)>,
+    /// Why the root cannot be read at all.
+    pub problem: Option<(String, Option<String>)>,
+}
+
+/// Looks at every root, and returns what was found in each.
+pub fn scan_all(house: &House, now_ms: i64) -> BTreeMap<PathBuf, RootReport> {
+    let mut reports = BTreeMap::new();
+    let mut live = BTreeMap::new();
+    for path in &house.claude_roots() {
+        let root = ClaudeRoot::new(path.clone());
+        let found = lock(&house.scanner).discover(&root);
+        reports.insert(path.clone(), take_in(house, &root, found, now_ms));
+        live.extend(live_in(&root, now_ms));
+    }
+    house.report(Event::Live(live));
+    house.report(Event::Rescanned);
+    reports
+}
+
+/// Looks at the folders that a watcher named.
+pub fn scan_folders(house: &House, folders: &BTreeSet<PathBuf>, now_ms: i64) {
+    let roots: Vec<ClaudeRoot> = house.claude_roots().into_iter().map(ClaudeRoot::new).collect();
+    for folder in folders {
+        let Some(root) = roots.iter().find(|root| folder.starts_with(root.projects())) else {
+            continue;
+        };
+        let found = lock(&house.scanner).discover_dir(folder);
+        take_in(house, root, found, now_ms);
+    }
+}
+
+/// Reads Claude Code's live registry under every root.
+pub fn scan_live(house: &House, now_ms: i64) {
+    let live = house
+        .claude_roots()
+        .into_iter()
+        .flat_map(|root| live_in(&ClaudeRoot::new(root), now_ms))
+        .collect();
+    house.report(Event::Live(live));
+}
+
+/// Returns the project folder among the transcripts that a changed path lies in: the first folder under
+/// `projects`.
+pub fn folder_of(roots: &[PathBuf], changed: &Path) -> Option<PathBuf> {
+    roots.iter().find_map(|root| {
+        let projects = ClaudeRoot::new(root.clone()).projects();
+        let first = changed.strip_prefix(&projects).ok()?.components().next()?;
+        Some(projects.join(first))
+    })
+}
+
+fn live_in(root: &ClaudeRoot, now_ms: i64) -> BTreeMap<SessionId, bool> {
+    let mut live = BTreeMap::new();
+    for entry in claude::live_sessions(root, now_ms) {
+        *live.entry(entry.session).or_default() |= entry.busy;
+    }
+    live
+}
+
+fn take_in(
+    house: &House,
+    root: &ClaudeRoot,
+    found: Result<Discovery, TranscriptError>,
+    now_ms: i64,
+) -> RootReport {
+    let discovery = match found {
+        Ok(discovery) => discovery,
+        Err(error) => {
+            tracing::debug!(root = %root.path().display(), %error, "a Claude root cannot be looked at");
+            return RootReport {
+                problem: Some((error.to_string(), error.hint())),
+                ..RootReport::default()
+            };
+        }
+    };
+    let skipped =
+        discovery.skipped.iter().map(|skip| (skip.path.clone(), skip.reason.to_string())).collect();
+    let report = RootReport { sessions: discovery.sessions.len(), skipped, problem: None };
+    let sightings: Vec<_> = discovery
+        .sessions
+        .into_iter()
+        .filter_map(|files| sight(house, root, files, now_ms))
+        .collect();
+    if !sightings.is_empty() {
+        house.report(Event::Seen(sightings));
+    }
+    report
+}
+
+/// Notes a session of an enabled project; any other is none of our business.
+fn sight(house: &House, root: &ClaudeRoot, files: SessionFiles, now_ms: i64) -> Option<Sighting> {
+    let cwd = recorded_cwd(house, &files);
+    let home = owner(house, root, &files, cwd.as_deref())?;
+    let stamp = stamp_of(&files);
+    let key: (StoreKey, SessionId) = (home.store, files.id.clone());
+    let is_new = !house.registry().found.contains_key(&key);
+    let saved_before = is_new && is_covered(house, &key, &stamp);
+    let sighting = Sighting {
+        session: files.id.clone(),
+        project: home.key,
+        stamp,
+        age_ms: now_ms.saturating_sub(stamp.modified_ms).max(0),
+        saved_before,
+    };
+    house.registry().found.insert(key, Found { files, project: home.key, cwd });
+    Some(sighting)
+}
+
+/// Returns the lengths and times of a session's files as one stamp.
+pub fn stamp_of(files: &SessionFiles) -> Stamp {
+    Stamp {
+        bytes: files.files.iter().map(|file| file.length).sum(),
+        modified_ms: files.modified_ms(),
+        files: u32::try_from(files.files.len()).unwrap_or(u32::MAX),
+    }
+}
+
+fn is_covered(house: &House, (store, session): &(StoreKey, SessionId), stamp: &Stamp) -> bool {
+    let Some(place) = house.place(*store) else { return false };
+    let desk = lock(&place.desk);
+    desk.covers(session, stamp.bytes)
+}
+
+/// The first working directory of a transcript, read once; a file that names none yet is asked again
+/// when it has grown.
+fn recorded_cwd(house: &House, files: &SessionFiles) -> Option<PathBuf> {
+    let first = files.files.first()?;
+    if let Some((length, cwd)) = house.registry().cwds.get(&first.path)
+        && (cwd.is_some() || *length == first.length)
+    {
+        return cwd.clone();
+    }
+    let cwd = transcript::cwd_of(&first.path);
+    house.registry().cwds.insert(first.path.clone(), (first.length, cwd.clone()));
+    cwd
+}
+
+/// The recorded directory decides where it is the one that the folder is named after. Otherwise the
+/// transcript was started elsewhere (another device, a moved project), and the folder decides, if it is
+/// an enabled project's.
+fn owner(
+    house: &House,
+    root: &ClaudeRoot,
+    files: &SessionFiles,
+    cwd: Option<&Path>,
+) -> Option<Arc<Home>> {
+    let folder = files.slug_dir.file_name()?.to_str()?;
+    let here = cwd.filter(|cwd| cwd.is_dir());
+    if let Some(cwd) = here.filter(|cwd| claude::slug(cwd) == folder) {
+        return house.owner(cwd);
+    }
+    let is_home =
+        |home: &Arc<Home>| files.slug_dir == claude::slug_dir_for(root, &home.project.root);
+    let by_folder = house.homes().into_iter().find(is_home);
+    by_folder.or_else(|| here.and_then(|cwd| house.owner(cwd)))
+}
+
+/// Every working directory that a transcript on this device names and that exists.
+pub fn all_cwds(house: &House) -> BTreeSet<PathBuf> {
+    let mut cwds = BTreeSet::new();
+    for root in house.claude_roots() {
+        let found = lock(&house.scanner).discover(&ClaudeRoot::new(root));
+        let sessions = found.map(|found| found.sessions).unwrap_or_default();
+        cwds.extend(
+            sessions
+                .iter()
+                .filter_map(|files| recorded_cwd(house, files))
+                .filter(|cwd| cwd.is_dir()),
+        );
+    }
+    cwds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_file_belongs_to_the_first_folder_under_projects() {
+        let roots = [PathBuf::from("/h/.claude"), PathBuf::from("/other")];
+        let of = |path: &str| folder_of(&roots, Path::new(path));
+        assert_eq!(of("/h/.claude/projects/-a/x.jsonl"), Some("/h/.claude/projects/-a".into()));
+        assert_eq!(
+            of("/other/projects/-b/x/subagents/agent-1.jsonl"),
+            Some("/other/projects/-b".into())
+        );
+        assert_eq!(of("/h/.claude/projects"), None);
+        assert_eq!(of("/h/.claude/sessions/12.json"), None);
+    }
+}

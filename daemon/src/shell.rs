@@ -1,0 +1,267 @@
+//! The loop: takes in the next event, lets the engine decide, and has the effects carried out on threads
+//! of their own. The only place where time passes.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use convosync_core::config::Config;
+use convosync_core::protocol::{
+    ErrorKind, Failure, HelloReply, Nothing, PROTOCOL, Progress, Request,
+};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::answer::{self, RootReports, Tell, fail};
+use crate::client::{Asked, Reply};
+use crate::clock::{self, Monotonic};
+use crate::engine::{Effect, Engine, Event, ProjectKey, Timing};
+use crate::house::{House, Report, lock};
+use crate::log::Log;
+use crate::scan;
+use crate::signals::{Signal, Signals};
+use crate::watch::{Hint, Hints, Mode, Watch, git_folders};
+use crate::work::{self, Wish};
+
+/// What the loop listens to.
+pub struct Inlets {
+    /// Reports of the daemon's own threads.
+    pub reports: mpsc::UnboundedReceiver<Report>,
+    /// Clients' requests.
+    pub requests: mpsc::Receiver<Asked>,
+    /// The watcher's hints.
+    pub hints: Hints,
+    /// What the operating system asks.
+    pub signals: Signals,
+}
+
+/// The loop's own state.
+pub struct Shell {
+    house: Arc<House>,
+    engine: Engine,
+    clock: Monotonic,
+    watch: Watch,
+    log: Log,
+    roots: Arc<RootReports>,
+}
+
+/// What the engine is told about timing.
+pub fn timing(config: &Config) -> Timing {
+    Timing {
+        idle_after_ms: config.idle_after_ms,
+        save_at_least_every_ms: config.save_at_least_every_ms,
+        code_check_every_ms: config.code_check_every_ms,
+        recent_ms: config.recent_ms,
+        push_at_most_every_ms: config.push_at_most_every_ms,
+        poll_every_ms: config.poll_every_ms,
+        rescan_every_ms: config.rescan_every_ms,
+    }
+}
+
+impl Shell {
+    /// Puts the loop together; nothing runs before [`Self::run`].
+    pub fn new(house: Arc<House>, watch: Watch, log: Log, seed: u64) -> Self {
+        let clock = Monotonic::start();
+        let engine = Engine::new(timing(&house.config()), seed, clock.now_ms());
+        Self { house, engine, clock, watch, log, roots: Arc::default() }
+    }
+
+    /// Runs until the daemon has left.
+    pub async fn run(mut self, mut inlets: Inlets) {
+        self.open_projects();
+        loop {
+            let wake = self.clock.instant(self.engine.wake_at_ms()).into();
+            let leaves = tokio::select! {
+                Some(report) = inlets.reports.recv() => self.take_report(report),
+                Some(asked) = inlets.requests.recv() => self.take_request(asked),
+                hints = inlets.hints.next() => self.take_hints(hints),
+                signal = inlets.signals.next() => self.take_signal(signal),
+                () = tokio::time::sleep_until(wake) => self.tell_engine(Event::Tick),
+            };
+            if leaves {
+                return;
+            }
+        }
+    }
+
+    fn open_projects(&self) {
+        let (house, roots) = (self.house.clone(), self.roots.clone());
+        spawn_blocking(move || match house.open_projects() {
+            Ok(problems) => lock(&roots.problems).extend(problems),
+            Err(error) => {
+                let failure = fail::failure(ErrorKind::Failed, &error, None);
+                tracing::error!(reason = %failure.message, "no project is saved");
+                lock(&roots.problems).push(fail::problem_of(&failure, clock::now_ms()));
+            }
+        });
+    }
+
+    fn take_report(&mut self, report: Report) -> bool {
+        match report {
+            Report::Event(event) => self.tell_engine(event),
+            Report::Barrier(passed) => {
+                if passed.send(()).is_err() {
+                    tracing::trace!("nobody waits at the barrier any more");
+                }
+                false
+            }
+        }
+    }
+
+    /// Lets the engine decide and carries its decisions out; returns whether the daemon leaves now.
+    fn tell_engine(&mut self, event: Event) -> bool {
+        if let Event::Enabled { project, .. } = event {
+            self.watch_repository(project);
+        }
+        let pushed = if let Event::Pushed(store, _) = &event { Some(*store) } else { None };
+        let effects = self.engine.handle(event, self.clock.now_ms());
+        let leaves = effects.contains(&Effect::Exit);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        for place in self.house.places() {
+            let standing = self.engine.standing(place.key);
+            place.pulse.set(|beat| {
+                beat.pushes += u64::from(pushed == Some(place.key));
+                (beat.busy, beat.unsent, beat.unsaved) =
+                    (standing.busy, standing.unsent, standing.unsaved);
+            });
+        }
+        leaves
+    }
+
+    fn carry_out(&self, effect: Effect) {
+        let (house, roots) = (self.house.clone(), self.roots.clone());
+        match effect {
+            Effect::Save { store, sessions } => drop(spawn_blocking(move || {
+                // What failed is noted in the desk and reported to the engine, which tries again.
+                drop(work::save(&house, store, &sessions, &Wish::default()));
+            })),
+            Effect::Push(store) => drop(spawn_blocking(move || work::push(&house, store))),
+            Effect::List(store) => drop(spawn_blocking(move || drop(work::list(&house, store)))),
+            Effect::CheckCode(project) => {
+                drop(spawn_blocking(move || work::check_code(&house, project)))
+            }
+            Effect::Rescan => drop(spawn_blocking(move || {
+                let reports = scan::scan_all(&house, clock::now_ms());
+                *lock(&roots.scans) = reports;
+            })),
+            Effect::Exit => {}
+        }
+    }
+
+    fn take_request(&mut self, asked: Asked) -> bool {
+        let Asked { request, reply } = asked;
+        match request {
+            Request::Hello(_) => reply.answer(Ok(HelloReply {
+                protocol: PROTOCOL,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                initialised: self.house.vault().is_some(),
+            })),
+            Request::Stop(_) => {
+                reply.answer(Ok(Nothing {}));
+                return self.tell_engine(Event::Stop);
+            }
+            Request::Reload(_) => reply.finish(self.reload().map(|()| json!({}))),
+            request => self.answer(request, reply),
+        }
+        false
+    }
+
+    fn answer(&self, request: Request, reply: Reply) {
+        let (house, roots) = (self.house.clone(), self.roots.clone());
+        spawn_blocking(move || {
+            let desk = answer::Desk { house: &house, roots: &roots, tell: &Teller(&reply) };
+            let result = answer::answer(&desk, request);
+            reply.finish(result);
+        });
+    }
+
+    fn take_signal(&mut self, signal: Signal) -> bool {
+        match signal {
+            Signal::Stop => self.tell_engine(Event::Stop),
+            Signal::Reload => {
+                if let Err(failure) = self.reload() {
+                    tracing::error!(reason = %failure.message, "kept the old configuration");
+                }
+                false
+            }
+        }
+    }
+
+    /// Reads the configuration again; a bad one changes nothing.
+    fn reload(&mut self) -> Result<(), Failure> {
+        let config = Config::load(&self.house.paths.config_file)
+            .map_err(|error| fail::failure(ErrorKind::BadConfig, &error, error.hint()))?;
+        self.log.set_level(config.log_level);
+        self.engine.retime(timing(&config));
+        self.house.set_config(config);
+        self.watch.set_roots(self.house.claude_roots(), self.house.config().events);
+        Ok(())
+    }
+
+    fn take_hints(&mut self, hints: Vec<Hint>) -> bool {
+        let (mut folders, mut live, mut rescan) = (BTreeSet::new(), false, false);
+        let mut repositories: BTreeSet<PathBuf> = BTreeSet::new();
+        let roots = self.house.claude_roots();
+        for hint in hints {
+            match hint {
+                Hint::Transcript(path) => match scan::folder_of(&roots, &path) {
+                    Some(folder) => drop(folders.insert(folder)),
+                    None => rescan = true,
+                },
+                Hint::Repository(root) => drop(repositories.insert(root)),
+                Hint::Registry(_) => live = true,
+                Hint::Rescan(why) => {
+                    tracing::debug!(why = why.as_str(), "looking at every transcript");
+                    rescan = true;
+                }
+                Hint::Mode { root, mode } => self.note_mode(root, mode),
+            }
+        }
+        self.look(folders, live, rescan);
+        let touched =
+            self.house.homes().into_iter().filter(|home| repositories.contains(&home.project.root));
+        let touched: Vec<ProjectKey> = touched.map(|home| home.key).collect();
+        touched.into_iter().any(|project| self.tell_engine(Event::RepositoryTouched(project)))
+    }
+
+    fn look(&self, folders: BTreeSet<PathBuf>, live: bool, rescan: bool) {
+        let (house, roots) = (self.house.clone(), self.roots.clone());
+        spawn_blocking(move || {
+            if rescan {
+                *lock(&roots.scans) = scan::scan_all(&house, clock::now_ms());
+                return;
+            }
+            if live || !folders.is_empty() {
+                scan::scan_live(&house, clock::now_ms());
+            }
+            scan::scan_folders(&house, &folders, clock::now_ms());
+        });
+    }
+
+    fn note_mode(&self, root: PathBuf, mode: Mode) {
+        tracing::info!(mode = mode.as_str(), "a root of Claude Code");
+        lock(&self.roots.modes).insert(root, mode);
+    }
+
+    fn watch_repository(&self, project: ProjectKey) {
+        if let Some(home) = self.house.home(project)
+            && let Some(git_dir) = &home.project.git_dir
+        {
+            let common = home.project.common_dir.as_ref().unwrap_or(git_dir);
+            self.watch.watch_repository(home.project.root.clone(), git_folders(git_dir, common));
+        }
+    }
+}
+
+/// Passes on how far a request is.
+struct Teller<'a>(&'a Reply);
+
+impl Tell for Teller<'_> {
+    fn progress(&self, progress: &Progress) {
+        self.0.progress(progress.step.clone(), progress.done, progress.total);
+    }
+}

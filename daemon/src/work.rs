@@ -1,0 +1,400 @@
+//! Carries out what the engine decides: saving, pushing, listing, looking at repositories. Every function
+//! here blocks and runs on a thread of its own; a store's desk is locked for local work only, never while
+//! the network is waited for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use convosync_core::id::{Oid, SessionId, SystemRandom};
+use convosync_core::outbound::{ProjectFacts, Recorded, Request};
+use convosync_core::project;
+use convosync_core::protocol::{self, Failure, Problem};
+use convosync_core::remote::{
+    Outcome, PermanentKind, Remote, RemoteError, TIP_DOWNLOAD_MAX, Traffic,
+};
+use convosync_core::seal::CodePoint;
+use convosync_core::store::{RefName, Store};
+
+use crate::answer::fail;
+use crate::clock::now_ms;
+use crate::desk::Saved;
+use crate::engine::{Event, ProjectKey, PushEnd, SaveEnd, StoreKey};
+use crate::house::{Found, House, Place, lock};
+use crate::scan;
+
+/// How many devices nobody enrolled are looked at in one listing.
+const UNKNOWN_DEVICES_MAX: usize = 8;
+
+/// The most that is downloaded of such a device's tip. It may be one that joined by the recovery phrase:
+/// then its roster says so, and stands in the tip beside its sessions, 1 KiB each.
+const UNKNOWN_TIP_MAX: u64 = 4 << 20;
+
+/// What the user asked of a save.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// A message for it.
+    pub message: Option<String>,
+    /// A save even if nothing is new.
+    pub insist: bool,
+}
+
+/// Saves sessions of one store and reports to the engine.
+///
+/// # Errors
+/// A [`Failure`] when nothing at all could be saved; the engine knows of it too and tries again.
+pub fn save(
+    house: &House,
+    store: StoreKey,
+    sessions: &[SessionId],
+    wish: &Wish,
+) -> Result<Saved, Failure> {
+    let Some(place) = house.place(store) else { return Ok(Saved::default()) };
+    let found: Vec<Found> = {
+        let registry = house.registry();
+        sessions
+            .iter()
+            .filter_map(|session| registry.found.get(&(store, session.clone())).cloned())
+            .collect()
+    };
+    let codes = code_points(house, &found);
+    let projects: Vec<ProjectFacts> =
+        found.iter().map(|found| project_facts(house, found)).collect();
+    let requests: Vec<Request<'_>> = found
+        .iter()
+        .zip(&projects)
+        .map(|(found, project)| Request {
+            files: &found.files,
+            project,
+            code: codes.get(&found.project).cloned(),
+            message: wish.message.clone(),
+            insist: wish.insist,
+        })
+        .collect();
+    let codec = house.config().codec;
+    let mut desk = lock(&place.desk);
+    let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
+    if let Ok(saved) = &result {
+        note_ailing(&mut desk.ailing, saved);
+    }
+    drop(desk);
+    finish_save(house, store, &found, result)
+}
+
+fn finish_save(
+    house: &House,
+    store: StoreKey,
+    found: &[Found],
+    result: Result<Saved, convosync_core::outbound::OutboundError>,
+) -> Result<Saved, Failure> {
+    let failed_sessions =
+        |saved: &Saved| saved.failed.iter().map(|(session, _)| session.clone()).collect();
+    let end = match &result {
+        Ok(saved) => {
+            let failed: Vec<SessionId> = failed_sessions(saved);
+            let covered = found.iter().filter(|found| !failed.contains(&found.files.id));
+            let covered = covered
+                .map(|found| (found.files.id.clone(), scan::stamp_of(&found.files)))
+                .collect();
+            SaveEnd { covered, failed, moved: !saved.recorded.is_empty() }
+        }
+        Err(_) => SaveEnd {
+            covered: Vec::new(),
+            failed: found.iter().map(|found| found.files.id.clone()).collect(),
+            moved: false,
+        },
+    };
+    house.report(Event::Saved(store, end));
+    let saved = result.map_err(|error| {
+        let failure = fail::outbound(&error);
+        tracing::warn!(reason = %failure.message, "nothing could be saved");
+        failure
+    })?;
+    saved.recorded.iter().for_each(|recorded| tell_saved(house, recorded));
+    Ok(saved)
+}
+
+fn tell_saved(house: &House, recorded: &Recorded) {
+    let summary = &recorded.summary;
+    tracing::info!(
+        session = summary.session.short(),
+        save = summary.save,
+        messages = summary.messages,
+        sealed_bytes = recorded.sealed_bytes,
+        "saved locally"
+    );
+    house.tell(protocol::Event::Saved {
+        session: summary.session.clone(),
+        save: summary.save,
+        messages: summary.messages,
+        sealed_bytes: recorded.sealed_bytes,
+    });
+}
+
+fn note_ailing(ailing: &mut BTreeMap<SessionId, Problem>, saved: &Saved) {
+    let well =
+        saved.recorded.iter().map(|recorded| &recorded.summary.session).chain(&saved.unchanged);
+    for session in well {
+        ailing.remove(session);
+    }
+    for (session, error) in &saved.failed {
+        let failure = fail::outbound(error);
+        tracing::warn!(session = session.short(), reason = %failure.message, "a session could not be saved");
+        ailing.entry(session.clone()).or_insert_with(|| fail::problem_of(&failure, now_ms()));
+    }
+}
+
+/// The state of each repository the sessions belong to; a repository that cannot be read costs its
+/// sessions the context, not the conversation.
+fn code_points(house: &House, found: &[Found]) -> BTreeMap<ProjectKey, CodePoint> {
+    let mut codes = BTreeMap::new();
+    for key in found.iter().map(|found| found.project) {
+        if codes.contains_key(&key) {
+            continue;
+        }
+        if let Some(code) = code_point(house, key) {
+            codes.insert(key, code);
+        }
+    }
+    codes
+}
+
+fn code_point(house: &House, key: ProjectKey) -> Option<CodePoint> {
+    let home = house.home(key)?;
+    match project::code_point(&home.project, &house.git) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::debug!(%error, "a repository cannot be looked at");
+            None
+        }
+    }
+}
+
+/// What a session's summary says of its project.
+pub fn project_facts(house: &House, found: &Found) -> ProjectFacts {
+    let Some(home) = house.home(found.project) else { return ProjectFacts::default() };
+    let project = &home.project;
+    ProjectFacts::new(&project.ids, &project.name, &project.root, found.cwd.as_deref())
+}
+
+/// Compares a repository with the last save of its newest session, and names the session to be saved for
+/// it.
+pub fn check_code(house: &House, key: ProjectKey) {
+    let changed = newest_session(house, key).and_then(|(place, session)| {
+        let now = code_point(house, key)?;
+        let desk = lock(&place.desk);
+        let before = desk.own_code(&session)?;
+        (before != now.fingerprint).then_some(session)
+    });
+    house.report(Event::CodeChecked(key, changed));
+}
+
+fn newest_session(house: &House, key: ProjectKey) -> Option<(Arc<Place>, SessionId)> {
+    let registry = house.registry();
+    let of_project = registry.found.iter().filter(|(_, found)| found.project == key);
+    let ((store, session), _) = of_project.max_by_key(|(_, found)| found.files.modified_ms())?;
+    Some((registry.stores.get(store)?.clone(), session.clone()))
+}
+
+/// Reaches the remote of a store with the user's own settings; `None` where there is no remote.
+pub fn with_remote<T>(
+    house: &House,
+    place: &Place,
+    store: &Store,
+    ask: impl FnOnce(&Remote<'_>) -> T,
+) -> Option<Result<T, RemoteError>> {
+    let (url, vault) = (place.url.as_deref()?, house.vault()?);
+    let remote = Remote::new(&house.git, store, &place.settings, url, vault.id());
+    Some(remote.map(|remote| ask(&remote)))
+}
+
+/// Sends our ref and reads it back, and reports to the engine.
+pub fn push(house: &House, key: StoreKey) {
+    let Some(place) = house.place(key) else { return };
+    let end = match push_and_confirm(house, &place) {
+        Ok(more) => PushEnd::Sent { more },
+        Err((_, true)) => PushEnd::Permanent,
+        Err((_, false)) => PushEnd::Transient,
+    };
+    house.report(Event::Pushed(key, end));
+}
+
+/// Pushes until the remote was seen to hold what we hold. Returns whether more was saved meanwhile.
+fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool)> {
+    let (store, reference, tip, lease) = {
+        let desk = lock(&place.desk);
+        let Some(tip) = desk.own.tip else { return Ok(false) };
+        (desk.store.clone(), desk.own.reference, tip, desk.confirmed)
+    };
+    let sent =
+        with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &store));
+    let outcome = match sent {
+        None => return fail_push(house, place, no_remote()),
+        Some(Err(error)) => outcome_of(&error),
+        Some(Ok(outcome)) => outcome,
+    };
+    match (&outcome, fail::outcome(&outcome, now_ms())) {
+        (Outcome::Sent(traffic), _) => Ok(confirmed(house, place, tip, *traffic)),
+        (_, problem) => fail_push(house, place, problem.unwrap_or_else(no_remote)),
+    }
+}
+
+fn no_remote() -> (Problem, bool) {
+    let message = "this project has no remote to save to: saves stay on this device".to_owned();
+    let hint = Some("add one with `git remote add origin URL`, or set `store.remote`, and run `convosyncctl enable`".to_owned());
+    (Problem { message, hint, since_ms: now_ms() }, true)
+}
+
+fn confirmed(house: &House, place: &Place, tip: Oid, traffic: Traffic) -> bool {
+    let mut desk = lock(&place.desk);
+    desk.confirm(Some(tip), now_ms());
+    desk.stuck = None;
+    desk.traffic += traffic;
+    let more = desk.is_unsent();
+    drop(desk);
+    tracing::info!(sent = traffic.sent, received = traffic.received, "on remote");
+    let remote = shown_url(place);
+    house.tell(protocol::Event::OnRemote {
+        remote,
+        sent: traffic.sent,
+        received: traffic.received,
+    });
+    more
+}
+
+fn fail_push(
+    house: &House,
+    place: &Place,
+    (problem, is_final): (Problem, bool),
+) -> Result<bool, (Problem, bool)> {
+    let mut desk = lock(&place.desk);
+    let since_ms = desk.stuck.as_ref().map_or(problem.since_ms, |(before, _)| before.since_ms);
+    let is_news = desk.stuck.as_ref().is_none_or(|(before, _)| before.message != problem.message);
+    let problem = Problem { since_ms, ..problem };
+    desk.stuck = Some((problem.clone(), is_final));
+    drop(desk);
+    if is_news {
+        tracing::warn!(reason = %problem.message, is_final, "not on remote");
+        house.tell(protocol::Event::Trouble {
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        });
+    }
+    Err((problem, is_final))
+}
+
+/// Pushes with the lease we believe in and reads the ref back. If the remote stands elsewhere, looks
+/// where, and goes on only from a state of our own or from nothing. `Sent` means: the remote shows `tip`.
+fn send(
+    remote: &Remote<'_>,
+    reference: &RefName,
+    tip: Oid,
+    lease: Option<Oid>,
+    store: &Store,
+) -> Outcome {
+    let first = remote.push(reference, tip, lease);
+    let outcome =
+        if first == Outcome::Behind { send_again(remote, reference, tip, store) } else { first };
+    let Outcome::Sent(traffic) = outcome else { return outcome };
+    match remote.read_back(reference) {
+        Ok(Some(there)) if there == tip => Outcome::Sent(traffic),
+        Ok(_) => Outcome::Permanent {
+            kind: PermanentKind::RefRefused,
+            why: "the remote accepted the push and does not show the ref".to_owned(),
+        },
+        Err(error) => outcome_of(&error),
+    }
+}
+
+fn send_again(remote: &Remote<'_>, reference: &RefName, tip: Oid, store: &Store) -> Outcome {
+    match remote.read_back(reference) {
+        Ok(Some(there)) if there == tip => Outcome::Sent(Traffic::default()),
+        Ok(None) => remote.push(reference, tip, None),
+        Ok(Some(there)) if store.descends_from(tip, there).unwrap_or(false) => {
+            remote.push(reference, tip, Some(there))
+        }
+        Ok(Some(_)) => Outcome::Permanent {
+            kind: PermanentKind::Foreign,
+            why: "somebody else moved this device's ref on the remote: its copy is left alone"
+                .to_owned(),
+        },
+        Err(error) => outcome_of(&error),
+    }
+}
+
+fn outcome_of(error: &RemoteError) -> Outcome {
+    match error {
+        RemoteError::Permanent { kind, why } => {
+            Outcome::Permanent { kind: *kind, why: why.clone() }
+        }
+        other => Outcome::Transient { why: fail::chain(other) },
+    }
+}
+
+/// Lists other devices' refs, takes up their news and reports to the engine.
+///
+/// # Errors
+/// A [`Failure`] when the remote could not be asked; what was known stays.
+pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
+    let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place));
+    house.report(Event::Listed(key));
+    if let Err(failure) = &result {
+        tracing::debug!(reason = %failure.message, "other devices could not be listed");
+    }
+    result
+}
+
+fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
+    let store = lock(&place.desk).store.clone();
+    let Some(listing) = with_remote(house, place, &store, |remote| remote.list()) else {
+        return Ok(0);
+    };
+    let listing = listing.and_then(|listing| listing).map_err(|error| fail::remote(&error))?;
+    let (known, unknown) = {
+        let mut desk = lock(&place.desk);
+        desk.traffic += listing.traffic;
+        desk.listed_ms = Some(now_ms());
+        desk.news_among(&listing.tips)
+    };
+    let unknown = &unknown[..unknown.len().min(UNKNOWN_DEVICES_MAX)];
+    fetch_tips(house, place, &store, &known, TIP_DOWNLOAD_MAX)?;
+    fetch_tips(house, place, &store, unknown, UNKNOWN_TIP_MAX)?;
+    let mut arrived = 0;
+    let mut desk = lock(&place.desk);
+    for reference in known.iter().chain(unknown) {
+        let tip = store.seen_tip(reference).ok().flatten();
+        let sessions =
+            tip.and_then(|tip| desk.take_peer(*reference, tip, now_ms())).unwrap_or_default();
+        arrived += u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+        let device = desk.device_name(reference.device);
+        for session in sessions {
+            house.tell(protocol::Event::Arrived { device: device.clone(), session });
+        }
+    }
+    Ok(arrived)
+}
+
+fn fetch_tips(
+    house: &House,
+    place: &Place,
+    store: &Store,
+    wanted: &[RefName],
+    limit: u64,
+) -> Result<(), Failure> {
+    let Some(fetched) = with_remote(house, place, store, |remote| remote.fetch_tips(wanted, limit))
+    else {
+        return Ok(());
+    };
+    let fetched = fetched.and_then(|fetched| fetched).map_err(|error| fail::remote(&error))?;
+    let mut desk = lock(&place.desk);
+    desk.traffic += fetched.traffic;
+    for (reference, error) in fetched.refused {
+        let failure = fail::remote(&error);
+        desk.doubts.insert(reference.device, fail::problem_of(&failure, now_ms()));
+    }
+    Ok(())
+}
+
+/// The remote's address as it may be shown: without user names and passwords.
+pub fn shown_url(place: &Place) -> String {
+    place.url.as_deref().map(convosync_core::remote::without_credentials).unwrap_or_default()
+}
