@@ -164,7 +164,7 @@ pub fn open_chunk(
     unpack(codec, prefix, &packed, usize::try_from(raw_len).map_err(too_large)?)
 }
 
-fn context(keys: &KeyRing, place: &ChunkPlace<'_>, prefix: &[u8]) -> Context {
+pub(super) fn context(keys: &KeyRing, place: &ChunkPlace<'_>, prefix: &[u8]) -> Context {
     Context::new("convosync/1 chunk", keys.vault())
         .item(place.session.as_str().as_bytes())
         .item(&[role_byte(place.log.role)])
@@ -177,7 +177,12 @@ fn context(keys: &KeyRing, place: &ChunkPlace<'_>, prefix: &[u8]) -> Context {
         .item(&Digest::of(prefix).0)
 }
 
-fn part<'a>(place: &ChunkPlace<'a>, context: &Context, index: usize, count: usize) -> Binding<'a> {
+pub(super) fn part<'a>(
+    place: &ChunkPlace<'a>,
+    context: &Context,
+    index: usize,
+    count: usize,
+) -> Binding<'a> {
     let context = context.clone().number(index as u64).number(count as u64);
     Binding { purpose: Purpose::Chunk(place.session), context }
 }

@@ -254,11 +254,11 @@ pub fn open_head(keys: &KeyRing, card: &Card, sealed: &Sealed) -> Result<Head, S
     read(card, record).map_err(malformed(WHAT))
 }
 
-fn context(vault: VaultId, device: DeviceId) -> Context {
+pub(super) fn context(vault: VaultId, device: DeviceId) -> Context {
     Context::new("convosync/1 head", vault).item(&device.0)
 }
 
-fn binding(vault: VaultId, device: DeviceId) -> Binding<'static> {
+pub(super) fn binding(vault: VaultId, device: DeviceId) -> Binding<'static> {
     Binding { purpose: Purpose::Head, context: context(vault, device) }
 }
 

@@ -185,7 +185,7 @@ pub fn open_save(
     read(number, &record).map_err(malformed(WHAT))
 }
 
-fn binding<'a>(keys: &KeyRing, session: &'a SessionId, number: u32) -> Binding<'a> {
+pub(super) fn binding<'a>(keys: &KeyRing, session: &'a SessionId, number: u32) -> Binding<'a> {
     let context = Context::new("convosync/1 save", keys.vault())
         .item(session.as_str().as_bytes())
         .number(u64::from(number));

@@ -159,7 +159,7 @@ pub fn open_summary(
     }
 }
 
-fn binding(keys: &KeyRing, device: DeviceId, name: SessionName) -> Binding<'static> {
+pub(super) fn binding(keys: &KeyRing, device: DeviceId, name: SessionName) -> Binding<'static> {
     let context = Context::new("convosync/1 summary", keys.vault()).item(&device.0).item(&name.0);
     Binding { purpose: Purpose::Summary, context }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::fixture::*;
 use super::*;
-use crate::id::{SeededRandom, VaultId, draw};
+use crate::id::{SeededRandom, VaultId};
 
 const GENERATION: Generation = Generation([9; 16]);
 
@@ -48,9 +48,17 @@ fn check_round_trip(codec: Codec, prefix: &[u8], raw: &[u8]) -> Chunk {
     chunk
 }
 
+/// Bytes that do not pack (SplitMix64: the seeded source takes seconds for megabytes).
 fn noise(len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    SeededRandom::new(len as u64).fill(&mut bytes);
+    let mut state = len as u64;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)).to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
+    bytes.truncate(len);
     bytes
 }
 
@@ -227,5 +235,4 @@ fn sizes_say_little() {
     let place = Owned::new();
     let len = |raw: usize| seal(&place, Codec::Zstd, &[], &noise(raw)).len();
     assert_eq!(len(1000), len(1005));
-    assert_eq!(draw::<4>(&mut SeededRandom::new(1)).len(), 4);
 }
