@@ -26,6 +26,10 @@ use crate::answer::fail;
 /// spares a restarted daemon a push.
 const CONFIRMED_FILE: &str = "on-remote";
 
+/// How many sessions' ledgers are kept in memory: those of a busy day. Others are rebuilt when their
+/// transcripts grow again.
+const LEDGERS_KEPT_MAX: usize = 64;
+
 /// One store's working memory.
 pub struct Desk {
     /// The store's repositories.
@@ -183,9 +187,11 @@ impl Desk {
     /// The repository's fingerprint at our own last save of a session; `None` when the last save of it was
     /// another device's.
     pub fn own_code(&self, session: &SessionId) -> Option<Digest> {
-        let base = self.ledgers.get(session)?.base.as_ref()?;
-        let is_own = base.record.device == self.vault.device();
-        base.record.code.as_ref().map(|code| code.fingerprint).filter(|_| is_own)
+        let known = self.ledgers.get(session).and_then(|ledger| ledger.base.as_ref());
+        let saved = || self.own_history(session).ok().flatten();
+        let record = known.map(|base| base.record.clone()).or_else(|| Some(saved()?.record))?;
+        let is_own = record.device == self.vault.device();
+        record.code.map(|code| code.fingerprint).filter(|_| is_own)
     }
 
     /// How many messages of a session are known to be here.
@@ -282,6 +288,10 @@ impl Desk {
             match self.record(request, codec, now_ms, random) {
                 Ok(Some(recorded)) => saved.recorded.push(recorded),
                 Ok(None) => saved.unchanged.push(session),
+                // A transcript that is gone (Claude Code cleans up) has nothing left to save.
+                Err(OutboundError::Open { source, .. }) if source.is_missing() => {
+                    saved.unchanged.push(session)
+                }
                 Err(error) => saved.failed.push((session, error)),
             }
         }
@@ -292,8 +302,19 @@ impl Desk {
             for recorded in &saved.recorded {
                 self.ledgers.insert(recorded.summary.session.clone(), recorded.ledger.clone());
             }
+            self.forget_ledgers(&saved);
         }
         Ok(saved)
+    }
+
+    /// Lets go of what can be rebuilt, when there is much of it.
+    fn forget_ledgers(&mut self, saved: &Saved) {
+        if self.ledgers.len() > LEDGERS_KEPT_MAX {
+            let is_new = |session: &SessionId| {
+                saved.recorded.iter().any(|one| one.summary.session == *session)
+            };
+            self.ledgers.retain(|session, _| is_new(session));
+        }
     }
 
     fn record(

@@ -8,7 +8,7 @@
 mod session;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use convosync_core::id::SessionId;
 
@@ -158,6 +158,9 @@ struct Watched {
     check_at_ms: i64,
     checking: bool,
 }
+
+/// A store is asked for other devices' news for so long after a session in it last grew (DESIGN 11).
+const POLLED_FOR_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A repository is compared so long after the last hint about it: one `git commit` is many events.
 const REPOSITORY_SETTLES_MS: i64 = 2_000;
@@ -398,9 +401,15 @@ impl Engine {
         self.stores.iter_mut().filter_map(push).collect()
     }
 
+    /// Only stores with a session of the last day are asked by themselves; others on demand.
     fn lists(&mut self, now_ms: i64) -> Vec<Effect> {
+        let active_since_ms = now_ms - POLLED_FOR_MS;
+        let active = self.sessions.iter().filter(|(_, track)| track.grown_ms >= active_since_ms);
+        let active: BTreeSet<StoreKey> = active.map(|((store, _), _)| *store).collect();
+        let poll_every_ms = self.timing.poll_every_ms;
         let list = |(store, upstream): (&StoreKey, &mut Upstream)| {
-            upstream.may_list(now_ms).then_some(Effect::List(*store))
+            let may = upstream.may_list(active.contains(store), poll_every_ms, now_ms);
+            may.then_some(Effect::List(*store))
         };
         self.stores.iter_mut().filter_map(list).collect()
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use convosync_core::claude::{self, ClaudeRoot};
-use convosync_core::config::{Config, Paths};
+use convosync_core::config::{Config, Paths, excluded_by};
 use convosync_core::git::Git;
 use convosync_core::id::{Digest, SessionId, hex};
 use convosync_core::project::{self, GitSettings, Project};
@@ -238,11 +238,14 @@ impl House {
         let Some(vault) = self.vault() else { return Ok(Vec::new()) };
         let mut problems = Vec::new();
         for entry in Enabled::load(&self.paths.data_dir)?.projects {
-            if enabled::is_off(&entry.root) {
+            let excluded =
+                excluded_by(&self.config().exclude, &entry.root, &self.paths.home).is_some();
+            if excluded || enabled::is_off(&entry.root) {
                 continue;
             }
             if let Err(failure) = self.open_project(&entry, &vault) {
-                tracing::warn!(reason = %failure.message, "a project cannot be opened");
+                tracing::warn!("a project cannot be opened");
+                tracing::debug!(reason = %failure.message, "a project cannot be opened");
                 problems.push(crate::answer::fail::problem_of(&failure, crate::clock::now_ms()));
             }
         }

@@ -85,10 +85,13 @@ pub fn start(args: &Args, env: &dyn Fn(&str) -> Option<OsString>) -> Result<(), 
         .enable_all()
         .build()
         .map_err(Fatal::Runtime)?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let signals = Signals::listen().map_err(Fatal::Runtime)?;
         run(Parts { paths, config, log, signals, supervisor }).await
-    })
+    });
+    // Work that still waits for a remote is given up: its git children die with us.
+    runtime.shutdown_background();
+    result
 }
 
 /// Runs the daemon until a signal or a client asks it to leave.

@@ -197,7 +197,13 @@ impl Shell {
             .map_err(|error| fail::failure(ErrorKind::BadConfig, &error, error.hint()))?;
         self.log.set_level(config.log_level);
         self.engine.retime(timing(&config));
+        let before = self.house.config();
+        let reopen = before.store_remote != config.store_remote || before.exclude != config.exclude;
         self.house.set_config(config);
+        if reopen {
+            self.house.homes().iter().for_each(|home| self.house.close_project(home.key));
+            self.open_projects();
+        }
         self.watch.set_roots(self.house.claude_roots(), self.house.config().events);
         Ok(())
     }

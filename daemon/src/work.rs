@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use convosync_core::id::{Oid, SessionId, SystemRandom};
 use convosync_core::outbound::{ProjectFacts, Recorded, Request};
@@ -17,7 +18,8 @@ use convosync_core::store::{RefName, Store};
 
 use crate::answer::fail;
 use crate::clock::now_ms;
-use crate::desk::Saved;
+use crate::desk::{Desk, Saved};
+use crate::enabled;
 use crate::engine::{Event, ProjectKey, PushEnd, SaveEnd, StoreKey};
 use crate::house::{Found, House, Place, lock};
 use crate::scan;
@@ -28,6 +30,9 @@ const UNKNOWN_DEVICES_MAX: usize = 8;
 /// The most that is downloaded of such a device's tip. It may be one that joined by the recovery phrase:
 /// then its roster says so, and stands in the tip beside its sessions, 1 KiB each.
 const UNKNOWN_TIP_MAX: u64 = 4 << 20;
+
+/// A list of refs is small: it never gets longer than this, whatever is configured for git commands.
+const LIST_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the user asked of a save.
 #[derive(Debug, Clone, Default)]
@@ -49,13 +54,7 @@ pub fn save(
     wish: &Wish,
 ) -> Result<Saved, Failure> {
     let Some(place) = house.place(store) else { return Ok(Saved::default()) };
-    let found: Vec<Found> = {
-        let registry = house.registry();
-        sessions
-            .iter()
-            .filter_map(|session| registry.found.get(&(store, session.clone())).cloned())
-            .collect()
-    };
+    let found = wanted(house, store, sessions);
     let codes = code_points(house, &found);
     let projects: Vec<ProjectFacts> =
         found.iter().map(|found| project_facts(house, found)).collect();
@@ -76,37 +75,69 @@ pub fn save(
     if let Ok(saved) = &result {
         note_ailing(&mut desk.ailing, saved);
     }
+    let is_full = result.is_ok() && is_maintenance_due(&desk);
+    let repositories = desk.store.clone();
     drop(desk);
-    finish_save(house, store, &found, result)
+    let result = finish_save(house, store, sessions, &found, result);
+    if is_full {
+        maintain(house, &repositories);
+    }
+    result
+}
+
+/// After so many tips the store's loose objects are packed: a save leaves about a dozen.
+const MAINTAIN_EVERY: u64 = 50;
+
+fn is_maintenance_due(desk: &Desk) -> bool {
+    desk.own.head.as_ref().is_some_and(|(head, _)| head.sequence.is_multiple_of(MAINTAIN_EVERY))
+}
+
+/// Packs the store; that it could not be packed costs room and time, no data.
+fn maintain(house: &House, store: &Store) {
+    if let Err(error) = store.maintain(&house.git) {
+        tracing::debug!(error = fail::chain(&error), "the store could not be packed");
+    }
+}
+
+/// The files of the sessions to save; not those of a project that says of itself that it is off.
+fn wanted(house: &House, store: StoreKey, sessions: &[SessionId]) -> Vec<Found> {
+    let found: Vec<Found> = {
+        let registry = house.registry();
+        sessions
+            .iter()
+            .filter_map(|session| registry.found.get(&(store, session.clone())).cloned())
+            .collect()
+    };
+    let is_on = |found: &Found| {
+        house.home(found.project).is_some_and(|home| !enabled::is_off(&home.project.root))
+    };
+    found.into_iter().filter(is_on).collect()
 }
 
 fn finish_save(
     house: &House,
     store: StoreKey,
+    sessions: &[SessionId],
     found: &[Found],
     result: Result<Saved, convosync_core::outbound::OutboundError>,
 ) -> Result<Saved, Failure> {
-    let failed_sessions =
-        |saved: &Saved| saved.failed.iter().map(|(session, _)| session.clone()).collect();
-    let end = match &result {
-        Ok(saved) => {
-            let failed: Vec<SessionId> = failed_sessions(saved);
-            let covered = found.iter().filter(|found| !failed.contains(&found.files.id));
-            let covered = covered
-                .map(|found| (found.files.id.clone(), scan::stamp_of(&found.files)))
-                .collect();
-            SaveEnd { covered, failed, moved: !saved.recorded.is_empty() }
-        }
-        Err(_) => SaveEnd {
-            covered: Vec::new(),
-            failed: found.iter().map(|found| found.files.id.clone()).collect(),
-            moved: false,
-        },
+    let is_well = |session: &SessionId| {
+        result.as_ref().is_ok_and(|saved| !saved.failed.iter().any(|(failed, _)| failed == session))
     };
+    let covered: Vec<_> = found
+        .iter()
+        .filter(|found| is_well(&found.files.id))
+        .map(|found| (found.files.id.clone(), scan::stamp_of(&found.files)))
+        .collect();
+    let is_covered = |session: &&SessionId| covered.iter().any(|(other, _)| other == *session);
+    let failed = sessions.iter().filter(|session| !is_covered(session)).cloned().collect();
+    let moved = result.as_ref().is_ok_and(|saved| !saved.recorded.is_empty());
+    let end = SaveEnd { covered, failed, moved };
     house.report(Event::Saved(store, end));
     let saved = result.map_err(|error| {
         let failure = fail::outbound(&error);
-        tracing::warn!(reason = %failure.message, "nothing could be saved");
+        tracing::warn!("nothing could be saved");
+        tracing::debug!(reason = %failure.message, "nothing could be saved");
         failure
     })?;
     saved.recorded.iter().for_each(|recorded| tell_saved(house, recorded));
@@ -138,7 +169,8 @@ fn note_ailing(ailing: &mut BTreeMap<SessionId, Problem>, saved: &Saved) {
     }
     for (session, error) in &saved.failed {
         let failure = fail::outbound(error);
-        tracing::warn!(session = session.short(), reason = %failure.message, "a session could not be saved");
+        tracing::warn!(session = session.short(), "a session could not be saved");
+        tracing::debug!(reason = %failure.message, "a session could not be saved");
         ailing.entry(session.clone()).or_insert_with(|| fail::problem_of(&failure, now_ms()));
     }
 }
@@ -204,7 +236,8 @@ pub fn with_remote<T>(
 ) -> Option<Result<T, RemoteError>> {
     let (url, vault) = (place.url.as_deref()?, house.vault()?);
     let remote = Remote::new(&house.git, store, &place.settings, url, vault.id());
-    Some(remote.map(|remote| ask(&remote)))
+    let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
+    Some(remote.map(|remote| ask(&remote.with_deadlines(deadline.min(LIST_WITHIN), deadline))))
 }
 
 /// Sends our ref and reads it back, and reports to the engine.
@@ -273,7 +306,8 @@ fn fail_push(
     desk.stuck = Some((problem.clone(), is_final));
     drop(desk);
     if is_news {
-        tracing::warn!(reason = %problem.message, is_final, "not on remote");
+        tracing::warn!(is_final, "not on remote");
+        tracing::debug!(reason = %problem.message, "not on remote");
         house.tell(protocol::Event::Trouble {
             message: problem.message.clone(),
             hint: problem.hint.clone(),
@@ -291,9 +325,15 @@ fn send(
     lease: Option<Oid>,
     store: &Store,
 ) -> Outcome {
-    let first = remote.push(reference, tip, lease);
-    let outcome =
-        if first == Outcome::Behind { send_again(remote, reference, tip, store) } else { first };
+    let outcome = match remote.push(reference, tip, lease) {
+        Outcome::Behind => send_again(remote, reference, tip, store),
+        Outcome::Permanent { kind: PermanentKind::RefRefused, .. }
+            if clear_way(remote, reference) =>
+        {
+            remote.push(reference, tip, lease)
+        }
+        other => other,
+    };
     let Outcome::Sent(traffic) = outcome else { return outcome };
     match remote.read_back(reference) {
         Ok(Some(there)) if there == tip => Outcome::Sent(traffic),
@@ -319,6 +359,28 @@ fn send_again(remote: &Remote<'_>, reference: &RefName, tip: Oid, store: &Store)
         },
         Err(error) => outcome_of(&error),
     }
+}
+
+/// Removes foreign refs that keep ours from existing, above or below its name, each with a lease and in a
+/// push of its own; returns whether there were any.
+fn clear_way(remote: &Remote<'_>, reference: &RefName) -> bool {
+    let Ok(listing) = remote.list() else { return false };
+    let name = reference.to_string();
+    let is_in_the_way = |other: &str| {
+        name.strip_prefix(other)
+            .or_else(|| other.strip_prefix(&name))
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    let blocking: Vec<_> =
+        listing.blocking.into_iter().filter(|(other, _)| is_in_the_way(other)).collect();
+    for (other, at) in &blocking {
+        let outcome = remote.remove(other, *at);
+        tracing::warn!(
+            removed = matches!(outcome, Outcome::Sent(_)),
+            "a foreign ref stood in the way of ours"
+        );
+    }
+    !blocking.is_empty()
 }
 
 fn outcome_of(error: &RemoteError) -> Outcome {
