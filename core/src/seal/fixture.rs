@@ -63,6 +63,7 @@ pub(super) fn log_state(log: LogId) -> LogState {
         length: 1_234_567,
         sequence: 41,
         snapshot: 3,
+        earlier: Vec::new(),
         snapshot_length: 300_000,
         snapshot_messages: 1042,
         sealed: 123_456,
@@ -106,6 +107,7 @@ pub(super) fn full_save() -> SaveRecord {
     let mut tailed = log_state(agent.clone());
     tailed.tail = Some(digest(7));
     tailed.window = tailed.content;
+    tailed.earlier = vec![1, 2];
     let beside = LogId { role: Role::Beside, path: "agent-b.jsonl".to_owned() };
     SaveRecord {
         message: Some("before the rewrite — 日本".to_owned()),
