@@ -251,6 +251,47 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Returns the digest of a log with its torn tail behind it, as the file stood when it was saved; `None`
+    /// when there was no torn tail.
+    ///
+    /// # Errors
+    /// As [`Self::open_log`].
+    pub fn torn_content(
+        &self,
+        history: &History,
+        log: LogName,
+    ) -> Result<Option<Digest>, HistoryError> {
+        let session = &history.session;
+        let Some((state, digest)) =
+            history.logs.get(&log).and_then(|state| Some((state, state.tail?)))
+        else {
+            return Ok(None);
+        };
+        let what = tail_path(log);
+        let bytes = self.blob(session, history.commit, &what)?;
+        if Digest::of(&bytes) != digest {
+            return Err(HistoryError::Mismatch { session: session.clone(), what });
+        }
+        let place = ChunkPlace {
+            session,
+            log: &state.log,
+            generation: state.generation,
+            sequence: state.sequence,
+            kind: ChunkKind::Tail,
+            previous: Digest::NONE,
+        };
+        let tail = Sealed::from_bytes(bytes)
+            .and_then(|sealed| open_chunk(self.keys, &place, &[], &[sealed]))
+            .map_err(|source| HistoryError::Seal { session: session.clone(), what, source })?;
+        let mut hasher = Sha256::new();
+        self.open_log(history, log, &mut |raw| {
+            hasher.update(raw);
+            Ok(())
+        })?;
+        hasher.update(tail);
+        Ok(Some(Digest(hasher.finalize().into())))
+    }
+
     fn open_piece(
         &self,
         history: &History,

@@ -16,7 +16,7 @@ use crate::seal::{
 use crate::store::{RefName, Store, StoreError, Tip, Where};
 use crate::vault::Vault;
 
-pub use bring::{BringError, Brought, Target, bring_back};
+pub use bring::{BringError, Bringing, Brought, Target, bring_back};
 
 /// Why another device's ref is not believed. Its last good state stays in use.
 #[derive(Debug, thiserror::Error)]

@@ -70,7 +70,7 @@ pub enum RemoteError {
         why: String,
     },
     /// There is more than we are ready to download.
-    #[error("fetch: more than {limit} bytes")]
+    #[error("read from the remote: more than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
@@ -115,6 +115,7 @@ impl From<GitError> for RemoteError {
             GitError::Deadline { after, .. } => {
                 Self::Transient { why: format!("no answer within {} s", after.as_secs()) }
             }
+            GitError::TooMuchOutput { limit, .. } => Self::TooLarge { limit: limit as u64 },
             other => Self::Git(other),
         }
     }

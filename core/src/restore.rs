@@ -81,7 +81,8 @@ pub struct Incoming<'a> {
     pub length: u64,
     /// The digest of its bytes.
     pub content: Digest,
-    /// The digests of its earlier saved contents: a file here that equals one of them is old, not changed.
+    /// The digests of its earlier saved contents, also with a torn line that was saved apart: a file here
+    /// that equals one of them holds nothing unsaved.
     pub older: Vec<Digest>,
     /// Its bytes.
     pub source: &'a dyn Source,

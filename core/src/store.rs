@@ -10,6 +10,7 @@
 //! leaves the old state or the new one ([`Store::move_ref`]).
 
 mod durable;
+mod error;
 mod names;
 mod object;
 mod repository;
@@ -21,11 +22,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::Repository;
 
+pub use error::StoreError;
 pub use names::{RefKind, RefName};
 pub use tip::{CARD_MAX, GRANTS_MAX, HEAD_MAX, ROSTER_MAX, SESSIONS_MAX, SUMMARY_MAX, Tip};
 
-use crate::disk::{self, DiskError};
-use crate::git::{Git, GitError};
+use crate::disk;
+use crate::git::Git;
 use crate::id::{DeviceId, Oid, SessionName};
 
 /// After how many saves the chain of tips is squashed, so that history does not grow for ever.
@@ -38,109 +40,6 @@ const TREE_MAX: usize = 8 << 20;
 const PACKS_MAX: usize = 30;
 /// How long packing may take.
 const MAINTAIN_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30 * 60);
-
-/// Why the store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A file of the store could not be written or read.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// A file of the store could not be written or read.
-    #[error("{deed} `{}`", path.display())]
-    Io {
-        /// What was tried.
-        deed: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// libgit2 failed.
-    #[error("{deed}")]
-    Git2 {
-        /// What was tried, on what.
-        deed: String,
-        /// What libgit2 said.
-        source: git2::Error,
-    },
-    /// A git child gave no answer.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// A git child failed.
-    #[error("pack the store `{}`: {why}", path.display())]
-    Pack {
-        /// The repository.
-        path: PathBuf,
-        /// What git said.
-        why: String,
-    },
-    /// An object that must be there is not, or is damaged.
-    #[error("read object {id}: missing or damaged")]
-    Missing {
-        /// The object.
-        id: Oid,
-    },
-    /// An object, or a list of them, is larger than anything we write.
-    #[error("read {what}: {found} is more than {limit}")]
-    TooLarge {
-        /// What it is.
-        what: String,
-        /// Its size or count.
-        found: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// A tree holds something we never write, such as a link or a file where a folder belongs.
-    #[error("read `{path}`: not what belongs there")]
-    Strange {
-        /// The path in the tree.
-        path: String,
-    },
-    /// A tip of a format newer than ours.
-    #[error("read tip {tip}: its format is `{format}`")]
-    NewerFormat {
-        /// The tip.
-        tip: Oid,
-        /// What it says.
-        format: String,
-    },
-    /// A path that cannot stand in a tree.
-    #[error("write `{path}`: not a path for a tree")]
-    BadPath {
-        /// The path.
-        path: String,
-    },
-    /// The ref is not where the caller believes it is.
-    #[error("move ref `{reference}`: it is at {}, not at {}", show(*.found), show(*.expected))]
-    Moved {
-        /// The ref.
-        reference: String,
-        /// Where it was believed to be.
-        expected: Option<Oid>,
-        /// Where it is.
-        found: Option<Oid>,
-    },
-}
-
-fn show(id: Option<Oid>) -> String {
-    id.map_or_else(|| "nothing".to_owned(), |id| id.to_string())
-}
-
-impl StoreError {
-    /// Returns what the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NewerFormat { .. } => {
-                Some("another device runs a newer ConvoSync: update this one".to_owned())
-            }
-            Self::Git(source) => source.hint(),
-            Self::Missing { .. } => {
-                Some("run `convosyncctl verify` to see what can be healed".to_owned())
-            }
-            _ => None,
-        }
-    }
-}
 
 /// Which of the two repositories is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

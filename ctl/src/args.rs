@@ -354,4 +354,24 @@ mod tests {
             check_parses(line, false);
         }
     }
+
+    fn check_documented(command: &clap::Command, text: &str) {
+        assert!(text.contains(&format!("`{}", command.get_name())), "{}", command.get_name());
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(text.contains(&format!("`--{option}")), "{} --{option}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn every_command_and_option_is_in_the_document() {
+        let text = include_str!("../../docs/commands.md");
+        for command in Args::command().get_subcommands() {
+            check_documented(command, text);
+            for below in command.get_subcommands() {
+                let name = format!("`{} {}", command.get_name(), below.get_name());
+                assert!(text.contains(&name), "{name}");
+                check_documented(&below.clone().name(""), text);
+            }
+        }
+    }
 }

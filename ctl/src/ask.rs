@@ -1,10 +1,10 @@
 //! Questions to the person at the terminal.
 
+use convosync_core::seal::Phrase;
 use inquire::validator::Validation;
 use inquire::{Confirm, InquireError, Password, PasswordDisplayMode, Select, Text};
 
 use crate::args::Kind;
-use crate::phrase;
 
 /// How many entries of a list are on the screen at once.
 const PAGE: usize = 10;
@@ -74,9 +74,12 @@ pub(crate) fn word(number: usize, right: &str) -> Result<(), AskError> {
 /// Asks for the recovery phrase without showing it.
 pub(crate) fn phrase() -> Result<String, AskError> {
     let check = |answer: &str| {
-        Ok(match phrase::check(answer) {
-            Ok(()) => Validation::Valid,
-            Err(error) => Validation::Invalid(error.to_string().into()),
+        Ok(match Phrase::parse(answer) {
+            Ok(_) => Validation::Valid,
+            Err(error) => {
+                let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                Validation::Invalid(format!("{error}{hint}").into())
+            }
         })
     };
     let question = Password::new("Recovery phrase (24 words):")

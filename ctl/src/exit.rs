@@ -6,9 +6,9 @@ use std::io;
 use convosync_core::config::ConfigError;
 use convosync_core::disk::DiskError;
 use convosync_core::protocol::{ErrorKind, Failure};
+use convosync_core::seal::PhraseError;
 
 use crate::ask::AskError;
-use crate::phrase::PhraseError;
 use crate::service::ServiceError;
 use crate::socket::SocketError;
 use crate::start::StartError;
@@ -122,7 +122,8 @@ impl CtlError {
             Self::Service(source) => source.hint(),
             Self::Ask(source) => source.hint(),
             Self::Refused { hint, .. } => hint.clone(),
-            Self::Phrase(_) | Self::Output(_) => None,
+            Self::Phrase(source) => source.hint(),
+            Self::Output(_) => None,
         }
     }
 

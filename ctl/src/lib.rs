@@ -11,7 +11,6 @@ mod commands;
 mod env;
 mod exit;
 mod files;
-mod phrase;
 mod print;
 mod service;
 mod socket;

@@ -20,7 +20,10 @@ use crate::socket::{Client, SocketError};
 /// How long the daemon may take until it answers: it may have to finish reading a large store.
 const START_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long to look for the winner after our own daemon left because another one runs.
+/// What the daemon ends with when another one runs already: two clients may start one each.
+const ANOTHER_RUNS: i32 = 75;
+
+/// How long to look for that other one, which answers soon.
 const LOST_RACE_LIMIT: Duration = Duration::from_secs(3);
 
 /// How often a started daemon is looked for.
@@ -119,12 +122,15 @@ pub(crate) fn daemon(
             Err(SocketError::Absent { .. }) => {}
             other => return other.map_err(StartError::Socket),
         }
-        if left.is_none() {
-            left = child.try_wait().ok().flatten();
-            // Two clients may start one each: the loser leaves, and the winner answers soon.
-            if left.is_some() {
-                deadline = deadline.min(Instant::now() + LOST_RACE_LIMIT);
-            }
+        if left.is_none()
+            && let Some(status) = child.try_wait().ok().flatten()
+        {
+            let others = status.code() == Some(ANOTHER_RUNS);
+            let patience = if others { LOST_RACE_LIMIT } else { Duration::ZERO };
+            deadline = deadline.min(Instant::now() + patience);
+            left = Some(status);
+            // It may have answered right before it left.
+            continue;
         }
         if Instant::now() >= deadline {
             return Err(left.map_or(StartError::NoAnswer, |status| {

@@ -1,6 +1,8 @@
 //! The real program: its command line, its terminal, its children.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 #[path = "support/fake.rs"]
+#[expect(dead_code, reason = "shared with the tests of every command")]
 mod fake;
 #[path = "commands/samples.rs"]
 #[expect(dead_code, reason = "shared with the tests of every command")]
@@ -11,12 +13,14 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use convosync_core::protocol::Progress;
 use expectrl::session::OsSession;
 use expectrl::{Expect as _, Regex};
 use fake::{Fake, Say};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// How long a terminal may take to show anything.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -171,7 +175,7 @@ fn an_installed_service_is_started_rather_than_a_process() {
 #[test]
 fn launch_becomes_claude_in_the_right_folder() {
     let _alone = fake::alone();
-    let mut answer = samples::resumed("created", json!([]));
+    let mut answer = samples::resumed("created", &json!([]));
     let fake = Fake::start(Vec::new());
     let folder = fake.home().join("pro ject");
     std::fs::create_dir(&folder).unwrap();
@@ -239,9 +243,9 @@ fn init_shows_the_phrase_and_has_two_words_typed_back() {
     let _alone = fake::alone();
     let script = vec![
         ("init", vec![Say::Result(samples::keys())]),
-        ("enable", vec![Say::Result(samples::enabled(samples::good_probe()))]),
+        ("enable", vec![Say::Result(samples::enabled(&samples::good_probe()))]),
     ];
-    let fake = Fake::start_with(json!({ "initialised": false }), script);
+    let fake = Fake::start_with(&json!({ "initialised": false }), script);
     let mut terminal = Terminal::open(fake.home(), &["init"]);
     terminal.sees("What is this device called");
     terminal.types("my lap\r");
@@ -289,7 +293,7 @@ fn resume_lets_the_session_be_picked() {
     });
     let script = vec![
         ("list", vec![Say::Result(list)]),
-        ("resume", vec![Say::Result(samples::resumed("created", samples::warnings()))]),
+        ("resume", vec![Say::Result(samples::resumed("created", &samples::warnings()))]),
     ];
     let fake = Fake::start(script);
     let mut terminal = Terminal::open(fake.home(), &["resume"]);
@@ -305,7 +309,7 @@ fn resume_lets_the_session_be_picked() {
 #[test]
 fn a_question_that_is_left_changes_nothing() {
     let _alone = fake::alone();
-    let fake = Fake::start_with(json!({ "initialised": false }), Vec::new());
+    let fake = Fake::start_with(&json!({ "initialised": false }), Vec::new());
     let mut terminal = Terminal::open(fake.home(), &["init"]);
     terminal.sees("What is this device called");
     terminal.types("\u{3}");
@@ -317,11 +321,8 @@ fn a_question_that_is_left_changes_nothing() {
 #[test]
 fn the_phrase_is_typed_unseen() {
     let _alone = fake::alone();
-    let script = vec![
-        ("recover", vec![Say::Result(samples::keys())]),
-        ("enable", vec![Say::Result(samples::enabled(Value::Null))]),
-    ];
-    let fake = Fake::start_with(json!({ "initialised": false }), script);
+    let script = vec![("recover", vec![Say::Result(samples::keys())])];
+    let fake = Fake::start_with(&json!({ "initialised": false }), script);
     let phrase = format!("{}art", "abandon ".repeat(23));
     let mut terminal =
         Terminal::open(fake.home(), &["join", "--recover", "--name", "lap", "--kind", "phone"]);
@@ -331,4 +332,22 @@ fn the_phrase_is_typed_unseen() {
     assert!(!shown.contains("aband"), "{shown}");
     assert_eq!(terminal.ends(), 0);
     assert_eq!(fake.asked("recover")[0]["phrase"], phrase);
+}
+
+#[test]
+fn progress_is_shown_while_somebody_waits_at_a_terminal() {
+    let _alone = fake::alone();
+    let barrier = Arc::new(Barrier::new(2));
+    let progress = Progress { step: "sending \u{1b}shop".into(), done: Some(1), total: Some(3) };
+    let says = vec![
+        Say::Progress(progress),
+        Say::Wait(Arc::clone(&barrier)),
+        Say::Result(json!({ "projects": [samples::project()], "arrived": 0 })),
+    ];
+    let fake = Fake::start(vec![("sync", says)]);
+    let mut terminal = Terminal::open(fake.home(), &["sync"]);
+    terminal.sees(r"sending \\u\{1b\}shop .*1/3");
+    barrier.wait();
+    terminal.sees("no news from other devices");
+    assert_eq!(terminal.ends(), 0);
 }

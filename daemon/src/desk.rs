@@ -332,7 +332,11 @@ impl Desk {
         Ok(fits.or(own))
     }
 
-    fn own_history(&self, session: &SessionId) -> Result<Option<History>, OutboundError> {
+    /// Our own last save of a session.
+    ///
+    /// # Errors
+    /// [`OutboundError::History`] when it cannot be read.
+    pub fn own_history(&self, session: &SessionId) -> Result<Option<History>, OutboundError> {
         let name = self.vault.keys.session_name(session);
         let Some((summary, _)) = self.own.sessions.get(&name) else { return Ok(None) };
         Ok(Some(self.reader().history(session, summary.commit, summary.save, summary.record)?))

@@ -216,8 +216,9 @@ impl House {
     /// The enabled project a directory belongs to: the same folder, or another clone or work tree of the
     /// same repository.
     pub fn owner(&self, directory: &Path) -> Option<Arc<Home>> {
-        if let Some(known) = self.registry().owners.get(directory) {
-            return known.and_then(|key| self.home(key));
+        let known = self.registry().owners.get(directory).copied();
+        if let Some(key) = known {
+            return key.and_then(|key| self.home(key));
         }
         let project = project::discover(directory, &self.git).ok()?;
         let homes = self.homes();

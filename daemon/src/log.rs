@@ -46,7 +46,7 @@ pub fn start(level: LogLevel, filter: Option<&str>, timestamps: bool) -> Result<
 /// Ours at `level`; what others write only when it is a warning.
 fn default_filter(level: LogLevel) -> EnvFilter {
     let level = level.as_str();
-    EnvFilter::new(format!("warn,convosyncd={level},convosync_core={level}"))
+    EnvFilter::new(format!("warn,notify=off,convosyncd={level},convosync_core={level}"))
 }
 
 impl Log {

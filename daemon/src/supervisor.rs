@@ -39,7 +39,7 @@ fn send(socket: &OsString, state: &str) -> io::Result<()> {
     let from = UnixDatagram::unbound()?;
     // A service manager that does not read must not hold up the daemon.
     from.set_nonblocking(true)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     if let Some(name) =
         std::os::unix::ffi::OsStrExt::as_bytes(socket.as_os_str()).strip_prefix(b"@")
     {

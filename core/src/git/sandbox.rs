@@ -43,9 +43,9 @@ impl Sandbox {
 
     /// Writes a program.
     pub(crate) fn script(&self, below: &str, body: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = self.write(below, format!("#!/bin/sh\n{body}\n"));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let path = self.path(below);
+        crate::disk::private_dir(path.parent().unwrap()).unwrap();
+        write_program(&self.git, &path, body);
         path
     }
 
@@ -101,4 +101,13 @@ pub(crate) fn gone(marker: &str) -> bool {
         std::thread::yield_now();
     }
     false
+}
+
+/// Writes a shell script from another process: while we hold a file open for writing, a child that
+/// another test starts at the same moment holds it too, and the script cannot be run ("text file busy").
+pub(crate) fn write_program(git: &Git, path: &Path, body: &str) {
+    let put = git.command().config("alias.put", "!f() { cat >\"$1\" && chmod 700 \"$1\"; }; f");
+    let text = format!("#!/bin/sh\n{body}\n");
+    let output = put.arg("put").arg(path).stdin(text.into_bytes()).run().unwrap();
+    assert!(output.success(), "{}", output.stderr);
 }

@@ -1,6 +1,5 @@
-use super::sandbox::gone;
+use super::sandbox::{gone, write_program};
 use super::*;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
 
 fn real() -> Git {
@@ -10,11 +9,8 @@ fn real() -> Git {
 /// A program that poses as git: `version` answers well, all else runs `script`.
 fn posing(dir: &Path, script: &str) -> Git {
     let path = dir.join("git");
-    let text = format!(
-        "#!/bin/sh\nif [ \"$1\" = version ]; then echo git version 2.47.3; exit; fi\n{script}\n"
-    );
-    crate::disk::write_atomic(&path, text.as_bytes()).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let version = "if [ \"$1\" = version ]; then echo git version 2.47.3; exit; fi";
+    write_program(&real(), &path, &format!("{version}\n{script}"));
     Git::find(Some(&path), &|name| std::env::var_os(name)).unwrap()
 }
 
@@ -40,8 +36,7 @@ fn a_version_is_read_with_whatever_vendors_add() {
 fn an_old_git_is_refused_with_the_way_out() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("git");
-    crate::disk::write_atomic(&path, b"#!/bin/sh\necho git version 2.33.8\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    write_program(&real(), &path, "echo git version 2.33.8");
 
     let error = Git::find(Some(&path), &|name| std::env::var_os(name)).unwrap_err();
 

@@ -92,23 +92,35 @@ impl Drop for Scratch {
     }
 }
 
-/// Opens every log of a session into `scratch`, compares with what is at `target` and writes what is
-/// missing there. With `dry_run` nothing is written but the scratch.
+/// A session that is to be brought back.
+pub struct Bringing<'a> {
+    /// Opens the saved session.
+    pub reader: Reader<'a>,
+    /// The save to bring back.
+    pub history: &'a History,
+    /// This device's own last save, if there is one: a torn line that it holds apart may leave the
+    /// transcript here.
+    pub ours: Option<&'a History>,
+    /// Where the files belong.
+    pub target: &'a Target,
+    /// A folder for the opened files; removed afterwards.
+    pub scratch: &'a Path,
+    /// Whether the session runs here, asked more than once.
+    pub is_live: &'a dyn Fn() -> bool,
+    /// Decides and writes nothing.
+    pub dry_run: bool,
+}
+
+/// Opens every log of a session beside everything else, compares with what is here and writes what is
+/// missing.
 ///
 /// # Errors
 /// [`BringError`]; a refusal names why the transcript here is left alone.
-pub fn bring_back(
-    reader: Reader<'_>,
-    history: &History,
-    target: &Target,
-    scratch: &Path,
-    is_live: &dyn Fn() -> bool,
-    dry_run: bool,
-    now_ms: i64,
-) -> Result<Brought, BringError> {
-    disk::remove_tree(scratch)?;
-    disk::private_dir(scratch)?;
-    let scratch = Scratch(scratch.to_owned());
+pub fn bring_back(job: &Bringing<'_>, now_ms: i64) -> Result<Brought, BringError> {
+    let Bringing { reader, history, target, is_live, .. } = *job;
+    disk::remove_tree(job.scratch)?;
+    disk::private_dir(job.scratch)?;
+    let scratch = Scratch(job.scratch.to_owned());
     let opened: Vec<(LogName, PathBuf)> = history
         .logs
         .keys()
@@ -118,7 +130,8 @@ pub fn bring_back(
         .iter()
         .map(|(name, path)| {
             let state = &history.logs[name];
-            let older = older_contents(reader, history, *name);
+            let mut older = older_contents(reader, history, *name);
+            older.extend(job.ours.and_then(|ours| reader.torn_content(ours, *name).ok().flatten()));
             Incoming {
                 log: state.log.clone(),
                 length: state.length,
@@ -130,11 +143,8 @@ pub fn bring_back(
         .collect();
     let compared = restore::examine(target, &incoming)?;
     let plan = restore::plan(&compared, is_live()).map_err(BringError::Refused)?;
-    let report = if dry_run {
-        None
-    } else {
-        Some(restore::apply(target, &plan, &incoming, is_live, now_ms)?)
-    };
+    let write = || restore::apply(target, &plan, &incoming, is_live, now_ms);
+    let report = if job.dry_run { None } else { Some(write()?) };
     Ok(Brought { plan, report })
 }
 

@@ -121,6 +121,7 @@ impl Recorded {
             length: self.cursor.length(),
             sequence: 0,
             snapshot: 0,
+            earlier: Vec::new(),
             snapshot_length: 0,
             snapshot_messages: 0,
             sealed: 0,

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use super::*;
 use crate::git::sandbox::Sandbox;
 use crate::id::Oid;
+use crate::seal::CodePoint;
 
 fn find(sandbox: &Sandbox, below: &str) -> Project {
     discover(&sandbox.path(below), &sandbox.git).unwrap()

@@ -170,6 +170,8 @@ fn decide(file: &Compared) -> Result<Decision, Refusal> {
         }
         (Relation::Blocked, _) => Err(Refusal::Blocked),
         (_, Some(ours)) if !is_lines && file.is_older => Ok(Decision::Replace { ours }),
+        // The torn line is saved as such: taking it out of the transcript loses nothing.
+        (Relation::Unfinished, Some(ours)) if file.is_older => Ok(Decision::Replace { ours }),
         (Relation::Ahead { by }, _) => Err(Refusal::Ahead { by }),
         (Relation::Unfinished, _) if is_lines => Err(Refusal::Unfinished),
         _ => Err(Refusal::Diverged),

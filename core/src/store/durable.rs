@@ -146,7 +146,7 @@ pub(super) fn move_ref(
     old: Option<Oid>,
     new: Oid,
 ) -> Result<(), StoreError> {
-    let repo = repository::reopen(dir)?;
+    let repo = repository::reopen(dir, repository::Mode::Durable)?;
     let moved = match old {
         Some(old) => repo.reference_matching(reference, to_git2(new), true, to_git2(old), ""),
         None => repo.reference(reference, to_git2(new), false, ""),

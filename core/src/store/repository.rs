@@ -28,6 +28,8 @@ const CONFIG: &str = "[core]
 [pack]
 \twriteBitmapHashCache = false
 \tthreads = 1
+\twindow = 100
+\twindowMemory = 32m
 [transfer]
 \tfsckObjects = true
 [fetch]
@@ -63,16 +65,27 @@ pub(super) fn open(path: &Path) -> Result<Repository, StoreError> {
     }
     sweep_locks(&path.join("refs"))?;
     sweep_fetches(path)?;
-    reopen(path)
+    reopen(path, Mode::Quick)
+}
+
+/// How a handle treats the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// For objects: they are synced together before a ref moves.
+    Quick,
+    /// For refs: the file is synced before it takes its name.
+    Durable,
 }
 
 /// Opens an existing repository, with its own configuration and nobody else's.
-pub(super) fn reopen(path: &Path) -> Result<Repository, StoreError> {
+pub(super) fn reopen(path: &Path, mode: Mode) -> Result<Repository, StoreError> {
     let opened = || -> Result<Repository, git2::Error> {
         let repo = Repository::open_bare(path)?;
         let mut config = Config::new()?;
         config.add_file(&path.join("config"), ConfigLevel::Local, false)?;
-        config.add_file(&path.join(DURABLE_FILE), ConfigLevel::App, false)?;
+        if mode == Mode::Durable {
+            config.add_file(&path.join(DURABLE_FILE), ConfigLevel::App, false)?;
+        }
         repo.set_config(&config)?;
         Ok(repo)
     };
@@ -91,7 +104,7 @@ fn make(path: &Path) -> Result<(), StoreError> {
     disk::remove_tree(&half.join("hooks"))?;
     disk::write_atomic(&half.join("config"), CONFIG.as_bytes())?;
     disk::write_atomic(&half.join(DURABLE_FILE), DURABLE.as_bytes())?;
-    disk::private_dir(&half.join("info"))?;
+    disk::make_dir(&half.join("info"))?;
     disk::write_atomic(&half.join("info/attributes"), ATTRIBUTES.as_bytes())?;
     disk::fsync_dir(&half)?;
     std::fs::rename(&half, path).map_err(|source| StoreError::Io {

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::git::GitError;
 use crate::git::sandbox::Sandbox;
 use crate::id::VaultId;
 
@@ -446,4 +447,60 @@ fn a_store_may_be_used_by_several_threads() {
 /// Leaves an empty file.
 fn marker(path: &Path) {
     crate::disk::write_atomic(path, b"").unwrap();
+}
+
+/// The victim of the test below: saves again and again, and notes each save once it is acknowledged.
+#[test]
+#[ignore = "runs for ever; the test below starts it and kills it"]
+fn saves_for_ever() {
+    let dir = PathBuf::from(std::env::var_os("CONVOSYNC_TEST_DIR").unwrap());
+    let store = Store::open(&dir.join("store")).unwrap();
+    loop {
+        let old = store.own_tip(&reference(1)).unwrap();
+        let session = old.map(|old| *store.parents(Where::Own, old).unwrap().last().unwrap());
+        let number = old.map_or(0, |old| number_of(&store, old)) + 1;
+        let put = [(format!("log/a/{number:08x}"), vec![b'x'; 5000])];
+        let commit = store.commit_session(session, &put, &[]).unwrap();
+        let put = files(&[("format", FORMAT), ("head", &number.to_string())]);
+        let tip = store.commit_tip(old, &[commit], &put, &[]).unwrap();
+        store.move_ref(&reference(1), old, tip).unwrap();
+        crate::disk::write_atomic(&dir.join("acknowledged"), number.to_string().as_bytes())
+            .unwrap();
+    }
+}
+
+fn number_of(store: &Store, tip: Oid) -> u32 {
+    let head = store.read_tip(Where::Own, tip).unwrap().head.unwrap();
+    String::from_utf8(head).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_kill_at_any_moment_leaves_the_last_acknowledged_save_or_the_next() {
+    let sandbox = Sandbox::new();
+    let place = sandbox.home();
+    let own = std::env::current_exe().unwrap();
+    let victim = format!(
+        "if [ \"$1\" = version ]; then echo git version 2.47; exit; fi
+        CONVOSYNC_TEST_DIR={} exec {} --exact store::tests::saves_for_ever --ignored",
+        place.display(),
+        own.display()
+    );
+    let program = sandbox.script("victim", &victim);
+    let victim = Git::find(Some(&program), &|name| std::env::var_os(name)).unwrap();
+    let mut last = 0;
+    for round in 0..12 {
+        let after = std::time::Duration::from_millis(60 + 17 * (round * 7 % 12));
+        let killed = victim.command().arg("save").deadline(after).run();
+        assert!(matches!(killed, Err(GitError::Deadline { .. })), "{killed:?}");
+
+        let acknowledged =
+            fs::read_to_string(place.join("acknowledged")).unwrap_or_default().parse().unwrap_or(0);
+        let store = store(&sandbox);
+        let found = store.own_tip(&reference(1)).unwrap().map_or(0, |tip| number_of(&store, tip));
+        let least = last.max(acknowledged);
+        assert!((least..=least + 1).contains(&found), "{last} {acknowledged} {found}");
+        git(&sandbox, &["fsck", "--strict", "--full"]);
+        last = found;
+    }
+    assert!(last > 0);
 }

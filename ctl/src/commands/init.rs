@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use convosync_core::disk;
 use convosync_core::id::{Random, SystemRandom};
 use convosync_core::protocol::{EnableReply, ErrorKind, Failure, Init, InitReply, Request};
+use convosync_core::seal::Phrase;
 use serde::Serialize;
 
 use super::enable::{self, FirstEnable};
@@ -13,7 +14,6 @@ use crate::ask::{self, AskError};
 use crate::call::Call;
 use crate::env::Env;
 use crate::exit::{CtlError, ExitCode};
-use crate::phrase;
 use crate::print::Frame;
 use crate::socket::SocketError;
 
@@ -40,7 +40,8 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Init) -> Result<ExitCode, Ct
         return Err(AskError::NoTerminal { what: "the recovery phrase", instead }.into());
     }
     let (name, kind) = name_device(call, &args.device, args.yes)?;
-    let words = phrase::create(&mut SystemRandom);
+    let phrase = Phrase::create(&mut SystemRandom);
+    let words = phrase.words();
     let file = match args.yes {
         true => Some(write_phrase(call, args.phrase_file.as_deref(), &words)?),
         false => confirm_phrase(call, &words).map(|()| None)?,
@@ -106,7 +107,7 @@ fn guess_kind(env: &Env) -> Kind {
 }
 
 /// Shows the phrase and has two of its words typed back.
-fn confirm_phrase(call: &mut Call<'_>, words: &[String]) -> Result<(), CtlError> {
+fn confirm_phrase(call: &mut Call<'_>, words: &[&str]) -> Result<(), CtlError> {
     let mut frame = Frame::new("RECOVERY PHRASE")
         .line("Write these 24 words on paper. They bring your sessions back when")
         .line("every device is lost; whoever has them can read everything.")
@@ -121,7 +122,7 @@ fn confirm_phrase(call: &mut Call<'_>, words: &[String]) -> Result<(), CtlError>
     }
     call.print.frame(&frame)?;
     for index in pick_words(words.len(), &mut SystemRandom) {
-        ask::word(index + 1, &words[index])?;
+        ask::word(index + 1, words[index])?;
     }
     Ok(())
 }
@@ -143,7 +144,7 @@ fn pick_words(words: usize, random: &mut impl Random) -> Vec<usize> {
 fn write_phrase(
     call: &Call<'_>,
     typed: Option<&Path>,
-    words: &[String],
+    words: &[&str],
 ) -> Result<PathBuf, CtlError> {
     let path = match typed {
         Some(path) => call.resolve(path),

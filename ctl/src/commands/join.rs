@@ -2,27 +2,17 @@
 
 use std::io::Read as _;
 
-use convosync_core::protocol::{EnableReply, InitReply, Recover, Request};
-use serde::Serialize;
+use convosync_core::protocol::{InitReply, Recover, Request};
+use convosync_core::seal::Phrase;
 
-use super::enable::FirstEnable;
 use super::init;
 use crate::args::{self, PhraseSource};
 use crate::ask::{self, AskError};
 use crate::call::Call;
 use crate::exit::{CtlError, ExitCode};
-use crate::phrase;
 
 /// The longest phrase that is read: 24 words of at most 8 letters, and room for odd spacing.
 const PHRASE_BYTES_MAX: u64 = 4096;
-
-/// What `join --json` prints.
-#[derive(Serialize)]
-struct Answer<'a> {
-    join: &'a InitReply,
-    enable: Option<&'a EnableReply>,
-    problem: Option<String>,
-}
 
 /// Joins the vault that the phrase belongs to.
 pub(crate) fn run(call: &mut Call<'_>, args: &args::Join) -> Result<ExitCode, CtlError> {
@@ -42,9 +32,8 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Join) -> Result<ExitCode, Ct
         remote: args.remote.clone(),
     };
     let reply: InitReply = call.ask(Request::Recover(request))?;
-    let enabled = FirstEnable::try_now(call, false);
-    report(call, &reply, &enabled)?;
-    Ok(enabled.outcome())
+    report(call, &reply)?;
+    Ok(ExitCode::Ok)
 }
 
 fn read_phrase(call: &Call<'_>, source: PhraseSource) -> Result<String, CtlError> {
@@ -63,20 +52,16 @@ fn read_phrase(call: &Call<'_>, source: PhraseSource) -> Result<String, CtlError
         message: format!("read the recovery phrase from standard input: {error}"),
         hint: None,
     })?;
-    phrase::check(&text)?;
-    Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    Ok(Phrase::parse(&text)?.words().join(" "))
 }
 
-fn report(call: &mut Call<'_>, reply: &InitReply, enabled: &FirstEnable) -> Result<(), CtlError> {
+fn report(call: &mut Call<'_>, reply: &InitReply) -> Result<(), CtlError> {
     if call.print.json {
-        let problem = enabled.problem().map(CtlError::message);
-        return Ok(call.print.answer(&Answer { join: reply, enable: enabled.reply(), problem })?);
+        return Ok(call.print.answer(reply)?);
     }
     call.print.done(&format!("this device belongs to vault {} now", reply.vault))?;
     call.print.done(&format!("its keys are in {}", reply.keys.display()))?;
-    enabled.print(&mut call.print)?;
-    match enabled.reply() {
-        Some(_) => Ok(call.print.next("convosyncctl resume")?),
-        None => Ok(call.print.next("go to a project with a git remote: convosyncctl enable")?),
-    }
+    Ok(call
+        .print
+        .next("convosyncctl enable, in a project you want here; then convosyncctl resume")?)
 }

@@ -36,7 +36,7 @@ fn sessions_projects_and_problems_are_harmless() {
         "files": [{ "path": evil(), "length": 1, "sha256": evil() }]
     });
     check_harmless("show", Say::Result(show), "show x");
-    let mut resumed = samples::resumed("created", json!([]));
+    let mut resumed = samples::resumed("created", &json!([]));
     for field in ["transcript", "directory"] {
         resumed[field] = evil();
     }

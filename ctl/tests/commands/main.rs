@@ -1,9 +1,12 @@
 //! Every command against a daemon of canned answers: what it asks, prints, and ends with.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 #[path = "../support/fake.rs"]
+#[expect(dead_code, reason = "shared with the tests of the real program")]
 mod fake;
 mod samples;
 
+mod documents;
 mod hostile;
 mod keys;
 mod reading;

@@ -123,16 +123,16 @@ fn sync_tells_each_project_and_what_arrived() {
 
 #[test]
 fn enable_tells_what_the_probe_found() {
-    let good = samples::enabled(samples::good_probe());
+    let good = samples::enabled(&samples::good_probe());
     let asked = check("enable", "enable", &good, "enable --all", ExitCode::Ok);
     assert_eq!(asked, json!({ "directory": "/work-tree", "all": true }));
     let mut branches = samples::good_probe();
     branches["branches_only"] = true.into();
-    let branches = samples::enabled(branches);
+    let branches = samples::enabled(&branches);
     check("enable-branches", "enable", &branches, "enable", ExitCode::Ok);
-    let bad = samples::enabled(samples::bad_probe());
+    let bad = samples::enabled(&samples::bad_probe());
     check("enable-bad", "enable", &bad, "enable", ExitCode::KeptLocally);
-    check("disable", "disable", &samples::enabled(Value::Null), "disable", ExitCode::Ok);
+    check("disable", "disable", &samples::enabled(&Value::Null), "disable", ExitCode::Ok);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn resume_tells_what_was_done_and_how_to_go_on() {
         ("nothing", "resume-nothing"),
         ("local-ahead", "resume-ahead"),
     ] {
-        let fake = fake(samples::resumed(action, json!([])));
+        let fake = fake(samples::resumed(action, &json!([])));
         let ran = fake.run("resume");
         check_text(name, &ran, fake.home());
         let nothing = json!({ "directory": "/work-tree", "session": null, "dry_run": false,
@@ -32,7 +32,7 @@ fn resume_tells_what_was_done_and_how_to_go_on() {
 
 #[test]
 fn other_code_is_warned_of_loudly() {
-    let answer = samples::resumed("created", samples::warnings());
+    let answer = samples::resumed("created", &samples::warnings());
     let fake = fake(answer.clone());
     check_text("resume-warned", &fake.run("resume 4d56@7 --force"), fake.home());
     assert_eq!(fake.asked("resume")[0]["session"], "4d56@7");
@@ -44,14 +44,14 @@ fn other_code_is_warned_of_loudly() {
 
 #[test]
 fn a_dry_run_promises_nothing_done() {
-    let fake = fake(samples::resumed("extended", json!([])));
+    let fake = fake(samples::resumed("extended", &json!([])));
     check_text("resume-dry", &fake.run("resume 4d56 --dry-run"), fake.home());
     assert_eq!(fake.asked("resume")[0]["dry_run"], true);
 }
 
 #[test]
 fn nothing_is_launched_over_a_loud_warning_or_without_the_program() {
-    let fake = fake(samples::resumed("created", samples::warnings()));
+    let fake = fake(samples::resumed("created", &samples::warnings()));
     check_text("resume-not-launched", &fake.run("resume 4d56 --launch"), fake.home());
     let ran = fake.run("resume 4d56 --launch --force");
     assert_eq!(ran.code, ExitCode::Failed);

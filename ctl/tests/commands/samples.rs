@@ -114,7 +114,7 @@ pub(crate) fn status() -> Value {
 }
 
 /// An answer of `enable` for one project with the given probe.
-pub(crate) fn enabled(probe: Value) -> Value {
+pub(crate) fn enabled(probe: &Value) -> Value {
     json!({ "projects": [{
         "root": "/work-tree", "name": "shop", "remote": "git@host:shop.git", "sessions": 2,
         "probe": probe
@@ -135,7 +135,7 @@ pub(crate) fn bad_probe() -> Value {
 }
 
 /// An answer of `resume`.
-pub(crate) fn resumed(action: &str, warnings: Value) -> Value {
+pub(crate) fn resumed(action: &str, warnings: &Value) -> Value {
     json!({
         "session": session(), "action": action,
         "transcript": "/home/ada/.claude/projects/-work-tree/4d5611e5-241a-462a-8d15-5122611a9569.jsonl",

@@ -33,7 +33,7 @@ fn the_directory_asked_about_can_be_another() {
 
 #[test]
 fn a_daemon_of_another_protocol_is_named() {
-    let fake = Fake::start_with(json!({ "protocol": 7, "version": "9.9" }), Vec::new());
+    let fake = Fake::start_with(&json!({ "protocol": 7, "version": "9.9" }), Vec::new());
     let ran = fake.run("status");
     assert_eq!(ran.code, ExitCode::Failed);
     assert!(ran.err.contains("speaks protocol 7 (version 9.9), this client 1\nhint: restart"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use convosync_core::protocol::{AnswerLine, Event, Failure, PROTOCOL, Progress};
@@ -34,6 +34,8 @@ pub(crate) enum Say {
     Failure(Failure),
     /// A line as it is.
     Raw(String),
+    /// Nothing, until the test goes on.
+    Wait(Arc<Barrier>),
     /// Nothing more: the connection closes.
     HangUp,
 }
@@ -51,11 +53,11 @@ pub(crate) struct Fake {
 impl Fake {
     /// Starts a daemon that has keys.
     pub(crate) fn start(script: Script) -> Self {
-        Self::start_with(json!({ "initialised": true }), script)
+        Self::start_with(&json!({ "initialised": true }), script)
     }
 
     /// Starts a daemon whose `hello` says `hello` besides the usual.
-    pub(crate) fn start_with(hello: Value, mut script: Script) -> Self {
+    pub(crate) fn start_with(hello: &Value, mut script: Script) -> Self {
         let mut greeting = json!({
             "protocol": PROTOCOL, "version": "0.1.0", "pid": 4242, "initialised": false
         });
@@ -144,6 +146,10 @@ fn answer(
                 Say::Result(result) => to_line(&AnswerLine::result(id, result)),
                 Say::Failure(failure) => to_line(&AnswerLine::failure(Some(id), failure)),
                 Say::Raw(text) => text,
+                Say::Wait(barrier) => {
+                    barrier.wait();
+                    continue;
+                }
                 Say::HangUp => return Some(()),
             };
             if stream.write_all(text.as_bytes()).is_err() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use convosync_core::claude::{self, ClaudeRoot};
 use convosync_core::history::History;
 use convosync_core::id::LogId;
-use convosync_core::inbound::{BringError, Brought, Target, bring_back};
+use convosync_core::inbound::{BringError, Bringing, Brought, Target, bring_back};
 use convosync_core::project::{self, Project};
 use convosync_core::protocol::{
     ErrorKind, Failure, Resume, ResumeAction, ResumeReply, SessionQuery, Warning,
@@ -186,8 +186,17 @@ fn restore(
     let is_live = || house.is_live(&session);
     let held = lock(&job.place.desk);
     let before = held.known_messages(&session);
-    let brought =
-        bring_back(held.reader(), &history, &job.target, &scratch, &is_live, dry_run, now_ms());
+    let ours = held.own_history(&session).ok().flatten();
+    let bringing = Bringing {
+        reader: held.reader(),
+        history: &history,
+        ours: ours.as_ref(),
+        target: &job.target,
+        scratch: &scratch,
+        is_live: &is_live,
+        dry_run,
+    };
+    let brought = bring_back(&bringing, now_ms());
     drop(held);
     let (action, mut warnings) = read_outcome(&history, brought, job.warnings)?;
     if !dry_run && action != ResumeAction::LocalAhead {

@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const NOTICED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Enough for every event that is on its way, our own included.
-const QUIET: Duration = Duration::from_millis(800);
+const QUIET: Duration = Duration::from_millis(500);
 
 /// A root of Claude Code, watched.
 struct Field {
@@ -22,9 +22,11 @@ struct Field {
 impl Field {
     /// Watches a root with an empty `projects`.
     async fn new() -> Self {
-        let field = Self::over(tempfile::tempdir().unwrap(), true);
-        fs::create_dir_all(field.projects()).unwrap();
-        field.in_mode(&Mode::Events).await
+        // In memory, where there is such a place: thousands of files take seconds on a slow disk.
+        let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let dir = memory.unwrap();
+        fs::create_dir_all(dir.path().join("c/projects")).unwrap();
+        Self::over(dir, true).in_mode(&Mode::Events).await
     }
 
     fn over(dir: tempfile::TempDir, events: bool) -> Self {
@@ -35,7 +37,6 @@ impl Field {
     async fn in_mode(mut self, mode: &Mode) -> Self {
         let wanted = Hint::Mode { root: self.root(), mode: mode.clone() };
         self.until(|hint| *hint == wanted).await;
-        self.quiet().await;
         self
     }
 
@@ -157,7 +158,6 @@ async fn after_lost_events_everything_is_looked_at_and_new_folders_are_watched()
     let folder = field.projects().join("-many");
     begin_session(&folder);
     field.quiet().await;
-    let t0 = Instant::now();
     let late = {
         // The watcher's callback waits for this lock, so that the kernel's queue fills up.
         let shared = Arc::clone(&field.hints.shared);
@@ -165,14 +165,10 @@ async fn after_lost_events_everything_is_looked_at_and_new_folders_are_watched()
         for n in 0..20_000 {
             append(&folder.join(format!("{n}.jsonl")), "");
         }
-        eprintln!("T {:?}", t0.elapsed());
         begin_session(&field.projects().join("-late"))
     };
-    eprintln!("T {:?}", t0.elapsed());
     field.until(|hint| *hint == Hint::Rescan(Why::Overflow)).await;
-    eprintln!("T {:?}", t0.elapsed());
     field.quiet().await;
-    eprintln!("T {:?}", t0.elapsed());
     append(&late, "{}\n");
     field.noticed(&late).await;
 }

@@ -160,7 +160,7 @@ fn what_passes_by_itself_is_tried_again() {
 }
 
 #[test]
-fn what_needs_the_user_is_not_tried_again() {
+fn what_ssh_refuses_is_not_tried_again() {
     use PermanentKind::*;
     for (said, kind) in [
         ("git@github.com: Permission denied (publickey).\n", Login),
@@ -187,6 +187,11 @@ fn what_needs_the_user_is_not_tried_again() {
     ] {
         check(&format!("{said}{LAST}"), Some(kind));
     }
+}
+
+#[test]
+fn what_needs_the_user_is_not_tried_again() {
+    use PermanentKind::*;
     for (said, kind) in [
         ("fatal: could not read Username for 'https://x': terminal prompts disabled\n", Login),
         ("fatal: unable to get password from user\n", Login),
