@@ -49,6 +49,8 @@ pub struct House {
     registry: Mutex<Registry>,
     /// The scanner's memory of what it read already.
     pub scanner: Mutex<Scanner>,
+    /// The ssh agent that a client lent us last.
+    agent: Mutex<Option<PathBuf>>,
 }
 
 /// The projects and stores of this device, and the sessions found in them.
@@ -130,6 +132,7 @@ impl House {
             vault: RwLock::new(vault.map(Arc::new)),
             registry: Mutex::default(),
             scanner: Mutex::default(),
+            agent: Mutex::default(),
         }
     }
 
@@ -141,6 +144,21 @@ impl House {
     /// Replaces the configuration.
     pub fn set_config(&self, config: Config) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// Takes note of the ssh agent a client lends us.
+    pub fn lend_agent(&self, socket: Option<PathBuf>) {
+        if socket.is_some() {
+            *lock(&self.agent) = socket;
+        }
+    }
+
+    /// Git as it reaches remotes: with the agent that was lent to us, if there is none of our own.
+    pub fn remote_git(&self) -> Git {
+        match &*lock(&self.agent) {
+            Some(socket) => self.git.with_agent(socket),
+            None => self.git.clone(),
+        }
     }
 
     /// This device's keys, if it has any.

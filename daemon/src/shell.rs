@@ -154,12 +154,10 @@ impl Shell {
     fn take_request(&mut self, asked: Asked) -> bool {
         let Asked { request, reply } = asked;
         match request {
-            Request::Hello(_) => reply.answer(Ok(HelloReply {
-                protocol: PROTOCOL,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                pid: std::process::id(),
-                initialised: self.house.vault().is_some(),
-            })),
+            Request::Hello(hello) => {
+                self.house.lend_agent(hello.ssh_auth_sock);
+                reply.answer(Ok(self.hello()));
+            }
             Request::Stop(_) => {
                 reply.answer(Ok(Nothing {}));
                 return self.tell_engine(Event::Stop);
@@ -168,6 +166,15 @@ impl Shell {
             request => self.answer(request, reply),
         }
         false
+    }
+
+    fn hello(&self) -> HelloReply {
+        HelloReply {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            initialised: self.house.vault().is_some(),
+        }
     }
 
     fn answer(&self, request: Request, reply: Reply) {

@@ -235,7 +235,8 @@ pub fn with_remote<T>(
     ask: impl FnOnce(&Remote<'_>) -> T,
 ) -> Option<Result<T, RemoteError>> {
     let (url, vault) = (place.url.as_deref()?, house.vault()?);
-    let remote = Remote::new(&house.git, store, &place.settings, url, vault.id());
+    let git = house.remote_git();
+    let remote = Remote::new(&git, store, &place.settings, url, vault.id());
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
     Some(remote.map(|remote| ask(&remote.with_deadlines(deadline.min(LIST_WITHIN), deadline))))
 }
