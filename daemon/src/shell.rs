@@ -11,7 +11,7 @@ use convosync_core::protocol::{
 };
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::answer::{self, RootReports, Tell, fail};
 use crate::client::{Asked, Reply};
@@ -69,7 +69,10 @@ impl Shell {
 
     /// Runs until the daemon has left.
     pub async fn run(mut self, mut inlets: Inlets) {
-        self.open_projects();
+        // Before the first request: a client that started us asks about its project at once.
+        if self.open_projects().await.is_err() {
+            tracing::error!("opening the projects panicked");
+        }
         loop {
             let wake = self.clock.instant(self.engine.wake_at_ms()).into();
             let leaves = tokio::select! {
@@ -85,16 +88,17 @@ impl Shell {
         }
     }
 
-    fn open_projects(&self) {
+    fn open_projects(&self) -> JoinHandle<()> {
         let (house, roots) = (self.house.clone(), self.roots.clone());
         spawn_blocking(move || match house.open_projects() {
             Ok(problems) => lock(&roots.problems).extend(problems),
             Err(error) => {
                 let failure = fail::failure(ErrorKind::Failed, &error, None);
-                tracing::error!(reason = %failure.message, "no project is saved");
+                tracing::error!("no project is saved: the list of projects cannot be read");
+                tracing::debug!(reason = %failure.message, "no project is saved");
                 lock(&roots.problems).push(fail::problem_of(&failure, clock::now_ms()));
             }
-        });
+        })
     }
 
     fn take_report(&mut self, report: Report) -> bool {
@@ -209,7 +213,7 @@ impl Shell {
         self.house.set_config(config);
         if reopen {
             self.house.homes().iter().for_each(|home| self.house.close_project(home.key));
-            self.open_projects();
+            drop(self.open_projects());
         }
         self.watch.set_roots(self.house.claude_roots(), self.house.config().events);
         Ok(())
