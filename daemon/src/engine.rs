@@ -23,7 +23,7 @@ pub const SESSIONS_PER_SAVE_MAX: usize = 8;
 
 /// How long a stopping daemon goes on saving and pushing. Five seconds are allowed in all (systemd
 /// and launchd would wait longer, a closing laptop would not).
-pub const STOP_WITHIN_MS: i64 = 4_000;
+pub const STOP_WITHIN_MS: i64 = 3_000;
 
 /// A project as the engine knows it: a number the shell hands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

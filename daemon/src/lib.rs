@@ -116,10 +116,12 @@ pub async fn run(parts: Parts) -> Result<(), Fatal> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     shell.run(Inlets { reports, requests, hints, signals }).await;
     supervisor.stopping();
+    tracing::info!("leaving");
     leave.cancel();
     if clients.await.is_err() {
         tracing::error!("the socket's task panicked");
     }
     drop(instance);
+    tracing::info!("left");
     Ok(())
 }
