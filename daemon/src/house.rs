@@ -20,6 +20,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::desk::Desk;
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
+use crate::owners;
 use crate::pulse::Pulse;
 
 /// How many events a slow `watch` client may lag behind before it misses some.
@@ -231,19 +232,15 @@ impl House {
         self.registry().projects.get(&key).cloned()
     }
 
-    /// The enabled project a directory belongs to: the same folder, or another clone or work tree of the
-    /// same repository.
+    /// The enabled project a directory belongs to: it lies in the project's folder, or in a work tree of the
+    /// same repository. Found by looking at names only: git never runs where nobody enabled anything.
     pub fn owner(&self, directory: &Path) -> Option<Arc<Home>> {
         let known = self.registry().owners.get(directory).copied();
         if let Some(key) = known {
             return key.and_then(|key| self.home(key));
         }
-        let project = project::discover(directory, &self.git).ok()?;
         let homes = self.homes();
-        let home = homes
-            .iter()
-            .find(|home| home.project.root == project.root)
-            .or_else(|| homes.iter().find(|home| project::same(&home.project.ids, &project.ids)));
+        let home = std::fs::canonicalize(directory).ok().and_then(|real| owners::of(&homes, &real));
         self.registry().owners.insert(directory.to_owned(), home.map(|home| home.key));
         home.cloned()
     }
