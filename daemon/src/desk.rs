@@ -139,6 +139,7 @@ impl Desk {
         now_ms: i64,
     ) -> Option<Vec<SessionId>> {
         let before = self.remembered(reference.device);
+        self.looked_at(Some(&(reference, tip)));
         match open_peer(&self.store, &self.vault, reference, tip, before.as_ref()) {
             Ok(peer) => {
                 self.doubts.remove(&reference.device);
@@ -154,19 +155,38 @@ impl Desk {
 
     /// Of the listed refs, the other devices' that moved since they were last looked at: enrolled devices
     /// first, then the ones nobody enrolled.
-    pub fn news_among(&mut self, tips: &[(RefName, Oid)]) -> (Vec<RefName>, Vec<RefName>) {
-        let ours = self.vault.device();
-        let mut moved = Vec::new();
-        for (reference, tip) in tips.iter().filter(|(reference, _)| reference.device != ours) {
-            let known = self.peers.get(&reference.device).map(|peer| peer.tip);
-            if known != Some(*tip) && self.looked_at.insert(reference.device, *tip) != Some(*tip) {
-                moved.push(*reference);
-            }
-        }
+    pub fn news_among(
+        &self,
+        tips: &[(RefName, Oid)],
+    ) -> (Vec<(RefName, Oid)>, Vec<(RefName, Oid)>) {
+        let is_news = |(reference, tip): &&(RefName, Oid)| {
+            reference.device != self.vault.device()
+                && self.looked_at.get(&reference.device) != Some(tip)
+                && self.peers.get(&reference.device).map(|peer| peer.tip) != Some(*tip)
+        };
         let members = self.vault.roster.verify().ok();
         let is_member =
             |device| members.as_ref().is_some_and(|members| members.active(device).is_ok());
-        moved.into_iter().partition(|reference| is_member(reference.device))
+        let moved = tips.iter().filter(is_news).copied();
+        moved.partition(|(reference, _)| is_member(reference.device))
+    }
+
+    /// Notes that a tip was fetched, or never can be, so that it is not fetched again.
+    pub fn looked_at(&mut self, listed: Option<&(RefName, Oid)>) {
+        self.looked_at.extend(listed.map(|(reference, tip)| (reference.device, *tip)));
+    }
+
+    /// Whether a listing shows that the remote no longer holds what it was seen to hold when the listing
+    /// began; from then on that is unsent.
+    pub fn has_lost(&mut self, confirmed: Option<Oid>, tips: &[(RefName, Oid)]) -> bool {
+        let ours = |(reference, _): &&(RefName, Oid)| *reference == self.own.reference;
+        let there = tips.iter().find(ours).map(|(_, tip)| *tip);
+        let holds = there == confirmed || (there.is_some() && there == self.own.tip);
+        let is_lost = confirmed.is_some() && self.confirmed == confirmed && !holds;
+        if is_lost {
+            self.keep_confirmed(None);
+        }
+        is_lost
     }
 
     /// A device's name as far as it is known.
@@ -291,6 +311,11 @@ impl Desk {
 
     /// Notes that the remote was read back and holds `tip`.
     pub fn confirm(&mut self, tip: Option<Oid>, now_ms: i64) {
+        self.keep_confirmed(tip);
+        self.confirmed_ms = Some(now_ms);
+    }
+
+    fn keep_confirmed(&mut self, tip: Option<Oid>) {
         if self.confirmed != tip {
             let text = tip.map_or_else(String::new, |tip| format!("{tip}\n"));
             if let Err(error) = disk::write_atomic(&self.dir.join(CONFIRMED_FILE), text.as_bytes())
@@ -299,7 +324,6 @@ impl Desk {
             }
         }
         self.confirmed = tip;
-        self.confirmed_ms = Some(now_ms);
     }
 
     /// Whether the newest save of a session covers exactly so many bytes.

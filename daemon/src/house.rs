@@ -48,6 +48,8 @@ pub struct House {
     config: RwLock<Arc<Config>>,
     vault: RwLock<Option<Arc<Vault>>>,
     registry: Mutex<Registry>,
+    /// Held while a project is opened or closed, so that no store is opened twice.
+    opening: Mutex<()>,
     /// The scanner's memory of what it read already.
     pub scanner: Mutex<Scanner>,
     /// The ssh agent that a client lent us last.
@@ -64,7 +66,9 @@ pub struct Registry {
     /// Sessions of enabled projects, as last scanned.
     pub found: BTreeMap<(StoreKey, SessionId), Found>,
     /// Which project a working directory belongs to, once it was asked.
-    pub owners: BTreeMap<PathBuf, Option<ProjectKey>>,
+    owners: BTreeMap<PathBuf, Option<ProjectKey>>,
+    /// Counts the changes to the projects: what was found out before one is not remembered after it.
+    changes: u64,
     /// The first working directory each transcript names, with the length at which it was asked.
     pub cwds: BTreeMap<PathBuf, (u64, Option<PathBuf>)>,
     next: u32,
@@ -132,6 +136,7 @@ impl House {
             config: RwLock::new(Arc::new(config)),
             vault: RwLock::new(vault.map(Arc::new)),
             registry: Mutex::default(),
+            opening: Mutex::default(),
             scanner: Mutex::default(),
             agent: Mutex::default(),
         }
@@ -235,13 +240,20 @@ impl House {
     /// The enabled project a directory belongs to: it lies in the project's folder, or in a work tree of the
     /// same repository. Found by looking at names only: git never runs where nobody enabled anything.
     pub fn owner(&self, directory: &Path) -> Option<Arc<Home>> {
-        let known = self.registry().owners.get(directory).copied();
+        let (known, changes) = {
+            let registry = self.registry();
+            (registry.owners.get(directory).copied(), registry.changes)
+        };
         if let Some(key) = known {
             return key.and_then(|key| self.home(key));
         }
         let homes = self.homes();
         let home = std::fs::canonicalize(directory).ok().and_then(|real| owners::of(&homes, &real));
-        self.registry().owners.insert(directory.to_owned(), home.map(|home| home.key));
+        let mut registry = self.registry();
+        if registry.changes == changes {
+            registry.owners.insert(directory.to_owned(), home.map(|home| home.key));
+        }
+        drop(registry);
         home.cloned()
     }
 
@@ -278,6 +290,7 @@ impl House {
     ) -> Result<Arc<Home>, protocol::Failure> {
         let project = project::discover(&entry.root, &self.git)
             .map_err(|error| crate::answer::fail::project(&error))?;
+        let opening = lock(&self.opening);
         let place = self.place_of(&project, entry.branches_only, vault)?;
         let unsent = lock(&place.desk).is_unsent();
         let mut registry = self.registry();
@@ -289,22 +302,22 @@ impl House {
         let key = known.unwrap_or_else(|| ProjectKey(registry.fresh()));
         let home = Arc::new(Home { key, project, store: place.key });
         registry.projects.insert(key, home.clone());
-        registry.owners.clear();
+        registry.forget_unused();
         drop(registry);
         self.report(Event::Enabled { project: key, store: place.key, unsent });
+        drop(opening);
         Ok(home)
     }
 
     /// Forgets a project; what was saved stays saved.
     pub fn close_project(&self, key: ProjectKey) {
+        let opening = lock(&self.opening);
         let mut registry = self.registry();
         registry.projects.remove(&key);
-        registry.owners.clear();
-        registry.found.retain(|_, found| found.project != key);
-        let used: Vec<StoreKey> = registry.projects.values().map(|home| home.store).collect();
-        registry.stores.retain(|store, _| used.contains(store));
+        registry.forget_unused();
         drop(registry);
         self.report(Event::Disabled(key));
+        drop(opening);
     }
 
     fn place_of(
@@ -338,6 +351,16 @@ impl House {
 }
 
 impl Registry {
+    /// Lets go of what belongs to no project any more; called after every change to the projects.
+    fn forget_unused(&mut self) {
+        self.changes += 1;
+        self.owners.clear();
+        let used: BTreeMap<ProjectKey, StoreKey> =
+            self.projects.iter().map(|(key, home)| (*key, home.store)).collect();
+        self.found.retain(|(store, _), found| used.get(&found.project) == Some(store));
+        self.stores.retain(|store, _| used.values().any(|other| other == store));
+    }
+
     fn fresh(&mut self) -> u32 {
         self.next += 1;
         self.next

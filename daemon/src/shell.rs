@@ -150,6 +150,7 @@ impl Shell {
             Effect::Rescan => drop(spawn_blocking(move || {
                 let reports = scan::scan_all(&house, clock::now_ms());
                 *lock(&roots.scans) = reports;
+                house.report(Event::Rescanned);
             })),
             Effect::Exit => {}
         }

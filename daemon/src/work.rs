@@ -496,8 +496,11 @@ pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
 }
 
 fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
-    let store = lock(&place.desk).store.clone();
     look_for_own(house, place);
+    let (store, confirmed) = {
+        let desk = lock(&place.desk);
+        (desk.store.clone(), desk.confirmed)
+    };
     let Some(listing) = with_remote(house, place, &store, |remote| remote.list()) else {
         return Ok(0);
     };
@@ -506,6 +509,10 @@ fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
         let mut desk = lock(&place.desk);
         desk.traffic += listing.traffic;
         desk.listed_ms = Some(now_ms());
+        if desk.has_lost(confirmed, &listing.tips) {
+            tracing::warn!("the remote does not hold our saves any more: sending them again");
+            house.report(Event::Lost(place.key));
+        }
         desk.news_among(&listing.tips)
     };
     let unknown = &unknown[..unknown.len().min(UNKNOWN_DEVICES_MAX)];
@@ -513,10 +520,10 @@ fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
     fetch_tips(house, place, &store, unknown, UNKNOWN_TIP_MAX)?;
     let mut arrived = 0;
     let mut desk = lock(&place.desk);
-    for reference in known.iter().chain(unknown) {
-        let tip = store.seen_tip(reference).ok().flatten();
-        let sessions =
-            tip.and_then(|tip| desk.take_peer(*reference, tip, now_ms())).unwrap_or_default();
+    for (reference, listed) in known.iter().chain(unknown) {
+        let fetched = store.seen_tip(reference).ok().flatten();
+        let Some(tip) = fetched.filter(|tip| tip == listed) else { continue };
+        let sessions = desk.take_peer(*reference, tip, now_ms()).unwrap_or_default();
         arrived += u32::try_from(sessions.len()).unwrap_or(u32::MAX);
         let device = desk.device_name(reference.device);
         for session in sessions {
@@ -530,17 +537,21 @@ fn fetch_tips(
     house: &House,
     place: &Place,
     store: &Store,
-    wanted: &[RefName],
+    wanted: &[(RefName, Oid)],
     limit: u64,
 ) -> Result<(), Failure> {
-    let Some(fetched) = with_remote(house, place, store, |remote| remote.fetch_tips(wanted, limit))
-    else {
+    let references: Vec<RefName> = wanted.iter().map(|(reference, _)| *reference).collect();
+    let fetch = |remote: &Remote<'_>| remote.fetch_tips(&references, limit);
+    let Some(fetched) = with_remote(house, place, store, fetch) else {
         return Ok(());
     };
     let fetched = fetched.and_then(|fetched| fetched).map_err(|error| fail::remote(&error))?;
     let mut desk = lock(&place.desk);
     desk.traffic += fetched.traffic;
     for (reference, error) in fetched.refused {
+        if !error.is_transient() {
+            desk.looked_at(wanted.iter().find(|(other, _)| *other == reference));
+        }
         let failure = fail::remote(&error);
         desk.doubts.insert(reference.device, fail::problem_of(&failure, now_ms()));
     }
