@@ -285,13 +285,13 @@ impl Desk {
         theirs: Oid,
         now_ms: i64,
         random: &mut dyn Random,
-    ) -> Result<(), OutboundError> {
+    ) -> Result<Oid, OutboundError> {
         let seen = self.peers.values().map(Peer::seen).collect();
         let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
-        self.own.rejoin(pen, theirs, seen, now_ms, random)?;
+        let tip = self.own.rejoin(pen, theirs, seen, now_ms, random)?;
         self.confirmed = Some(theirs);
         self.ledgers.clear();
-        Ok(())
+        Ok(tip)
     }
 
     /// Whether our ref has something that the remote was not seen to hold.

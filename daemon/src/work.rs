@@ -34,6 +34,9 @@ const UNKNOWN_TIP_MAX: u64 = 4 << 20;
 /// A list of refs is small: it never gets longer than this, whatever is configured for git commands.
 const LIST_WITHIN: Duration = Duration::from_secs(60);
 
+/// Asking where our own ref stands holds up the first save into an empty store: not for longer than this.
+const OWN_REF_WITHIN: Duration = Duration::from_secs(5);
+
 /// What the user asked of a save.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
@@ -70,6 +73,7 @@ pub fn save(
         })
         .collect();
     let codec = house.config().codec;
+    look_for_own(house, &place);
     let mut desk = lock(&place.desk);
     let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
     if let Ok(saved) = &result {
@@ -117,7 +121,9 @@ fn fetch_own(
     reference: &RefName,
 ) -> Result<Standing, RemoteError> {
     let Some(vault) = house.vault() else { return Ok(Standing::Nothing) };
+    let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
     let fetched = with_remote(house, place, store, |remote| {
+        let remote = remote.with_deadlines(OWN_REF_WITHIN, deadline);
         let Some(there) = remote.read_back(reference)? else { return Ok(Standing::Nothing) };
         remote.fetch_tips(&[*reference], TIP_DOWNLOAD_MAX)?;
         if !Own::is_signed_by(&vault, store, there) {
@@ -317,9 +323,9 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool
         Some(Err(error)) => outcome_of(&error),
         Some(Ok(outcome)) => outcome,
     };
-    let outcome = match outcome {
+    let (outcome, tip) = match outcome {
         Outcome::Behind => settle_foreign(house, place, &reference, tip, &store),
-        outcome => outcome,
+        outcome => (outcome, tip),
     };
     match (&outcome, fail::outcome(&outcome, now_ms())) {
         (Outcome::Sent(traffic), _) => Ok(confirmed(house, place, tip, *traffic)),
@@ -422,33 +428,33 @@ fn settle_foreign(
     reference: &RefName,
     tip: Oid,
     store: &Store,
-) -> Outcome {
-    let there = match fetch_own(house, place, store, reference) {
-        Ok(Standing::Ours(there)) => return rejoin(place, there),
-        Ok(Standing::Foreign(there)) => there,
-        Ok(Standing::Nothing) => return Outcome::Behind,
-        Err(error) => return outcome_of(&error),
-    };
-    tracing::warn!("somebody else moved this device's ref: it is put back");
-    let message =
-        "somebody else had moved this device's ref on the remote; it was put back".to_owned();
-    house.tell(protocol::Event::Trouble { message, hint: None });
-    let pushed =
-        with_remote(house, place, store, |remote| remote.push(reference, tip, Some(there)));
-    pushed.and_then(Result::ok).unwrap_or(Outcome::Behind)
-}
-
-/// Joins our two states; what came of it is sent by the next push.
-fn rejoin(place: &Place, there: Oid) -> Outcome {
-    match lock(&place.desk).rejoin(there, now_ms(), &mut SystemRandom) {
-        Ok(()) => {
-            tracing::warn!("the remote held another state of this device: both were joined");
-            Outcome::Transient {
-                why: "the remote held another state of this device; both were joined".to_owned(),
+) -> (Outcome, Oid) {
+    let (tip, there) = match fetch_own(house, place, store, reference) {
+        Ok(Standing::Ours(there)) => {
+            match lock(&place.desk).rejoin(there, now_ms(), &mut SystemRandom) {
+                Ok(joined) => {
+                    tracing::warn!(
+                        "the remote held another state of this device: both were joined"
+                    );
+                    (joined, there)
+                }
+                Err(error) => return (Outcome::Transient { why: fail::chain(&error) }, tip),
             }
         }
-        Err(error) => Outcome::Transient { why: fail::chain(&error) },
-    }
+        Ok(Standing::Foreign(there)) => {
+            tracing::warn!("somebody else moved this device's ref: it is put back");
+            let message =
+                "somebody else had moved this device's ref on the remote; it was put back"
+                    .to_owned();
+            house.tell(protocol::Event::Trouble { message, hint: None });
+            (tip, there)
+        }
+        Ok(Standing::Nothing) => return (Outcome::Behind, tip),
+        Err(error) => return (outcome_of(&error), tip),
+    };
+    let sent =
+        with_remote(house, place, store, |remote| send(remote, reference, tip, Some(there), store));
+    (sent.and_then(Result::ok).unwrap_or(Outcome::Behind), tip)
 }
 
 /// Removes foreign refs that keep ours from existing, above or below its name, each with a lease and in a
