@@ -55,7 +55,7 @@ pub(super) fn resume(desk: &Desk<'_>, resume: &Resume) -> Result<ResumeReply, Fa
     warnings.extend(code_warnings(house, &home.project, history.record.code.as_ref()));
     let job = Job { place, home, holding, target, directory, warnings };
     step(desk.tell, "restoring the conversation");
-    restore(house, job, history, resume.dry_run, received)
+    restore(house, job, &history, resume.dry_run, received)
 }
 
 /// Asks the remotes for the newest state; if one does not answer, what is known has to do.
@@ -175,7 +175,7 @@ fn target(
 fn restore(
     house: &House,
     job: Job,
-    history: History,
+    history: &History,
     dry_run: bool,
     received: u64,
 ) -> Result<ResumeReply, Failure> {
@@ -191,7 +191,7 @@ fn restore(
     let ours = held.own_history(&session).ok().flatten();
     let bringing = Bringing {
         reader: held.reader(),
-        history: &history,
+        history,
         ours: ours.as_ref(),
         target: &job.target,
         scratch: &scratch,
@@ -200,7 +200,7 @@ fn restore(
     };
     let brought = bring_back(&bringing, now_ms());
     drop(held);
-    let (action, mut warnings) = read_outcome(&history, brought, job.warnings)?;
+    let (action, mut warnings) = read_outcome(history, brought, job.warnings)?;
     if !dry_run && action != ResumeAction::LocalAhead {
         lock(&job.place.desk).rebase(history.clone());
     }
