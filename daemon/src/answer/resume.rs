@@ -360,9 +360,9 @@ mod tests {
         }
     }
 
-    fn check(then: CodePoint, now: CodePoint, expected: &[&str]) {
+    fn check(then: &CodePoint, now: &CodePoint, expected: &[&str]) {
         let found: Vec<String> =
-            compare(&then, &now).into_iter().map(|warning| warning.message).collect();
+            compare(then, now).into_iter().map(|warning| warning.message).collect();
         assert_eq!(found.len(), expected.len(), "{found:?}");
         for (message, part) in found.iter().zip(expected) {
             assert!(message.contains(part), "{message}");
@@ -371,11 +371,15 @@ mod tests {
 
     #[test]
     fn code_that_is_not_the_conversations_is_named_loudly() {
-        check(code("main", 1, false), code("main", 1, true), &[]);
-        check(code("main", 1, false), code("work", 1, false), &["main, and here work"]);
-        check(code("main", 1, false), code("main", 2, false), &["01010101, and here at 02020202"]);
-        check(code("main", 1, true), code("main", 1, false), &["uncommitted"]);
-        check(code("a", 1, true), code("b", 2, false), &["on a", "commit", "uncommitted"]);
+        check(&code("main", 1, false), &code("main", 1, true), &[]);
+        check(&code("main", 1, false), &code("work", 1, false), &["main, and here work"]);
+        check(
+            &code("main", 1, false),
+            &code("main", 2, false),
+            &["01010101, and here at 02020202"],
+        );
+        check(&code("main", 1, true), &code("main", 1, false), &["uncommitted"]);
+        check(&code("a", 1, true), &code("b", 2, false), &["on a", "commit", "uncommitted"]);
         assert!(
             compare(&code("a", 1, true), &code("b", 2, false)).iter().all(|warning| warning.loud)
         );
