@@ -30,6 +30,9 @@ const CONFIRMED_FILE: &str = "on-remote";
 /// transcripts grow again.
 const LEDGERS_KEPT_MAX: usize = 64;
 
+/// Refs and where they stand.
+type Tips = Vec<(RefName, Oid)>;
+
 /// One store's working memory.
 pub struct Desk {
     /// The store's repositories.
@@ -155,10 +158,7 @@ impl Desk {
 
     /// Of the listed refs, the other devices' that moved since they were last looked at: enrolled devices
     /// first, then the ones nobody enrolled.
-    pub fn news_among(
-        &self,
-        tips: &[(RefName, Oid)],
-    ) -> (Vec<(RefName, Oid)>, Vec<(RefName, Oid)>) {
+    pub fn news_among(&self, tips: &[(RefName, Oid)]) -> (Tips, Tips) {
         let is_news = |(reference, tip): &&(RefName, Oid)| {
             reference.device != self.vault.device()
                 && self.looked_at.get(&reference.device) != Some(tip)

@@ -137,8 +137,6 @@ pub struct Standing {
     pub unsaved: BTreeMap<ProjectKey, u32>,
     /// Whether a save or a push runs.
     pub busy: bool,
-    /// Whether something waits to be sent.
-    pub unsent: bool,
 }
 
 /// The daemon's whole memory of what is due.
@@ -233,7 +231,6 @@ impl Engine {
         Standing {
             unsaved,
             busy: upstream.is_some_and(|upstream| upstream.saving || upstream.pushing),
-            unsent: upstream.is_some_and(|upstream| upstream.unsent),
         }
     }
 
@@ -353,7 +350,7 @@ impl Engine {
 
     fn hurry(&mut self, project: Option<ProjectKey>, retry: bool, now_ms: i64) {
         for track in self.sessions.values_mut().filter(|t| project.is_none_or(|p| p == t.project)) {
-            track.hurry();
+            track.hurry(now_ms);
         }
         for (key, watched) in &self.projects {
             if project.is_none_or(|wanted| wanted == *key)

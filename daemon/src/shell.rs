@@ -16,9 +16,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::answer::{self, RootReports, Tell, fail};
 use crate::client::{Asked, Reply};
 use crate::clock::{self, Monotonic};
-use crate::engine::{Effect, Engine, Event, ProjectKey, Timing};
+use crate::engine::{Effect, Engine, Event, ProjectKey, Standing, Timing};
 use crate::house::{House, Report, lock};
 use crate::log::Log;
+use crate::pulse::Beat;
 use crate::scan;
 use crate::signals::{Signal, Signals};
 use crate::watch::{Hint, Hints, Mode, Watch, git_folders};
@@ -118,19 +119,14 @@ impl Shell {
         if let Event::Enabled { project, .. } = event {
             self.watch_repository(project);
         }
-        let pushed = if let Event::Pushed(store, _) = &event { Some(*store) } else { None };
         let effects = self.engine.handle(event, self.clock.now_ms());
         let leaves = effects.contains(&Effect::Exit);
         for effect in effects {
             self.carry_out(effect);
         }
         for place in self.house.places() {
-            let standing = self.engine.standing(place.key);
-            place.pulse.set(|beat| {
-                beat.pushes += u64::from(pushed == Some(place.key));
-                (beat.busy, beat.unsent, beat.unsaved) =
-                    (standing.busy, standing.unsent, standing.unsaved);
-            });
+            let Standing { unsaved, busy } = self.engine.standing(place.key);
+            place.pulse.set(Beat { unsaved, busy });
         }
         leaves
     }
