@@ -225,8 +225,12 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool
         let Some(tip) = desk.own.tip else { return Ok(false) };
         (desk.store.clone(), desk.own.reference, tip, desk.confirmed)
     };
+    // A squash cuts the chain of tips, so that ancestry alone does not tell what is ours.
+    let is_ours = |there: Oid| {
+        store.descends_from(tip, there).unwrap_or(false) || lock(&place.desk).went_on_from(there)
+    };
     let sent =
-        with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &store));
+        with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
     let outcome = match sent {
         None => return fail_push(house, place, no_remote()),
         Some(Err(error)) => outcome_of(&error),
@@ -289,11 +293,11 @@ fn send(
     reference: &RefName,
     tip: Oid,
     lease: Option<Oid>,
-    store: &Store,
+    is_ours: &dyn Fn(Oid) -> bool,
 ) -> Outcome {
     let first = remote.push(reference, tip, lease);
     let outcome =
-        if first == Outcome::Behind { send_again(remote, reference, tip, store) } else { first };
+        if first == Outcome::Behind { send_again(remote, reference, tip, is_ours) } else { first };
     let Outcome::Sent(traffic) = outcome else { return outcome };
     match remote.read_back(reference) {
         Ok(Some(there)) if there == tip => Outcome::Sent(traffic),
@@ -305,13 +309,16 @@ fn send(
     }
 }
 
-fn send_again(remote: &Remote<'_>, reference: &RefName, tip: Oid, store: &Store) -> Outcome {
+fn send_again(
+    remote: &Remote<'_>,
+    reference: &RefName,
+    tip: Oid,
+    is_ours: &dyn Fn(Oid) -> bool,
+) -> Outcome {
     match remote.read_back(reference) {
         Ok(Some(there)) if there == tip => Outcome::Sent(Traffic::default()),
         Ok(None) => remote.push(reference, tip, None),
-        Ok(Some(there)) if store.descends_from(tip, there).unwrap_or(false) => {
-            remote.push(reference, tip, Some(there))
-        }
+        Ok(Some(there)) if is_ours(there) => remote.push(reference, tip, Some(there)),
         Ok(Some(_)) => Outcome::Permanent {
             kind: PermanentKind::Foreign,
             why: "somebody else moved this device's ref on the remote: its copy is left alone"
@@ -360,6 +367,8 @@ fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
     fetch_tips(house, place, &store, unknown, UNKNOWN_TIP_MAX)?;
     let mut arrived = 0;
     let mut desk = lock(&place.desk);
+    desk.note_looked_at(&listing.tips, &known);
+    desk.note_looked_at(&listing.tips, unknown);
     for reference in known.iter().chain(unknown) {
         let tip = store.seen_tip(reference).ok().flatten();
         let sessions =
