@@ -191,7 +191,13 @@ impl World {
         match saved.recorded.first() {
             Some(recorded) => {
                 let (commit, record) = (recorded.commit, recorded.summary.record);
-                self.acks.insert(record, now);
+                let history = self.devices[who].desk.own_history(&session());
+                let history = history.expect("ours opens").expect("it was just saved");
+                assert_eq!(history.digest, record);
+                // Files that are gone here stay saved.
+                let holds = self.devices[who].opened(&history);
+                assert!(now.iter().all(|(log, bytes)| holds.get(log) == Some(bytes)), "saved");
+                self.acks.insert(record, holds);
                 self.newest[who] = Some((commit, record));
             }
             None => {
