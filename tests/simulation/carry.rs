@@ -61,3 +61,17 @@ pub(crate) fn copy_objects(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Copies a folder with all that is in it.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    fs::set_permissions(to, fs::metadata(from).expect("it is there").permissions()).expect("ours");
+    for entry in fs::read_dir(from).expect("a folder").flatten() {
+        let there = to.join(entry.file_name());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            copy_tree(&entry.path(), &there);
+        } else {
+            fs::copy(entry.path(), there).expect("a file");
+        }
+    }
+}

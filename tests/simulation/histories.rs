@@ -65,7 +65,7 @@ impl Drop for Told<'_> {
 }
 
 fn run(seed: u64) {
-    let dir = tempfile::tempdir_in(fast_dir()).expect("a folder for the devices");
+    let dir = tempfile::tempdir_in(vaults::fast_dir()).expect("a folder for the devices");
     let mut noise = Noise::new(seed);
     let count = 2 + noise.below(2);
     let devices: Vec<Device> = vaults::vaults()
@@ -90,11 +90,6 @@ fn run(seed: u64) {
         told.1.step();
     }
     told.1.finish();
-}
-
-fn fast_dir() -> std::path::PathBuf {
-    let memory = std::path::PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { env::temp_dir() }
 }
 
 impl World {

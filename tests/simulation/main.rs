@@ -6,5 +6,6 @@
 mod carry;
 mod device;
 mod histories;
+mod lineage;
 mod noise;
 mod vaults;

@@ -20,10 +20,10 @@ const EARLIER_SNAPSHOTS_KEPT: usize = 2;
 const TAIL_BYTES_MAX: usize = 900 << 10;
 
 /// How many bytes of a record all logs together may take: a full record is one object of at most 1 MiB.
-const STATES_BYTES_MAX: usize = 800 << 10;
+const STATES_BYTES_MAX: usize = 960 << 10;
 
 /// What a log takes in a record beside its path, at most.
-const STATE_BYTES: usize = 320;
+const STATE_BYTES: usize = 256;
 
 /// A save in the making.
 pub(super) struct Work<'a> {
