@@ -8,4 +8,5 @@ mod device;
 mod histories;
 mod lineage;
 mod noise;
+mod tampering;
 mod vaults;

@@ -16,7 +16,6 @@ pub(crate) fn vaults() -> [Arc<Vault>; 3] {
 }
 
 /// A device of somebody else.
-#[expect(dead_code)]
 pub(crate) fn stranger() -> Arc<Vault> {
     static STRANGER: LazyLock<[Arc<Vault>; 3]> = LazyLock::new(|| make(2));
     STRANGER[0].clone()

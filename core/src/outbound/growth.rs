@@ -99,6 +99,10 @@ impl<'a> Work<'a> {
         let name = self.pen.vault.keys.log_name(self.session, &found.log);
         let mut cursor = self.cursor(name, &found.log);
         let growth = self.measure(&mut cursor, &mut file).map_err(read_error)?;
+        if found.log == LogId::main() && matches!(growth, Growth::Append { .. }) {
+            // After a restart nothing is known of the messages before.
+            self.catch_up(&mut file, cursor.length()).map_err(read_error)?;
+        }
         if let Some(run) = self.plan(name, &found.log, growth, random) {
             if run.is_snapshot {
                 cursor = cursor.restart();
