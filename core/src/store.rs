@@ -151,13 +151,29 @@ impl Store {
         repository::resolve(&self.lock(Where::Seen), &reference.to_string())
     }
 
-    /// Lists other devices' refs as they were last fetched.
+    /// Notes that a listed tip of another device was checked and is believed: it stays, whatever its ref
+    /// shows later.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the tip is not there or the note cannot be written.
+    pub fn accept(&self, reference: &RefName, tip: Oid) -> Result<(), StoreError> {
+        let repo = self.lock(Where::Seen);
+        let name = names::accepted(reference);
+        let old = repository::resolve(&repo, &name)?;
+        if old == Some(tip) {
+            return Ok(());
+        }
+        object::commit(&repo, tip)?;
+        durable::move_ref(&self.seen_dir(), &name, old, tip)
+    }
+
+    /// Lists other devices' tips that were believed last.
     ///
     /// # Errors
     /// [`StoreError`] when the listings cannot be read.
-    pub fn seen_refs(&self) -> Result<Vec<RefName>, StoreError> {
-        repository::ref_names(&self.lock(Where::Seen))
-            .map_err(object::failed("list what was listed"))
+    pub fn accepted(&self) -> Result<Vec<(RefName, Oid)>, StoreError> {
+        repository::accepted(&self.lock(Where::Seen))
+            .map_err(object::failed("list what was believed"))
     }
 
     /// Lists the session commits that were adopted under a name, with the device each came from.
@@ -249,21 +265,22 @@ impl Store {
             .map_err(object::failed("compare commits"))
     }
 
-    /// Writes a session's next commit: its previous tree with `put` added and `drop` taken out. Nothing
-    /// points to it before a tip does.
+    /// Writes a session's next commit: the tree of its first parent with `put` added and `drop` taken out.
+    /// Further parents are other histories of the session that are to be kept. Nothing points to it before
+    /// a tip does.
     ///
     /// # Errors
-    /// [`StoreError`] when a path is bad, or the parent is missing, or the disk is full.
+    /// [`StoreError`] when a path is bad, or a parent is missing, or the disk is full.
     pub fn commit_session(
         &self,
-        parent: Option<Oid>,
+        parents: &[Oid],
         put: &[(String, Vec<u8>)],
         drop: &[String],
     ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
-        let base = parent.map(|parent| object::tree_of(&repo, parent)).transpose()?;
+        let base = parents.first().map(|parent| object::tree_of(&repo, *parent)).transpose()?;
         let tree = tree::edit(&repo, base, put, drop)?;
-        object::write_commit(&repo, tree, parent.as_slice())
+        object::write_commit(&repo, tree, parents)
     }
 
     /// Writes the next tip: the previous tree with `put` added and `drop` taken out. Its parents are the
@@ -349,11 +366,12 @@ impl Store {
         durable::move_ref(&self.own_dir(), &reference.to_string(), old, new)
     }
 
-    /// Names an adopted session commit, so that it is kept. `commit` must be in `own.git`.
+    /// Names an adopted session commit, so that it is kept: under the device it came from, or under our own
+    /// when our transcript goes on from it. `commit` must be in `own.git`.
     ///
     /// # Errors
     /// [`StoreError`] when the ref cannot be written.
-    pub(crate) fn adopt(
+    pub fn adopt(
         &self,
         name: SessionName,
         device: DeviceId,

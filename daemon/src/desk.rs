@@ -9,7 +9,7 @@ use std::sync::Arc;
 use convosync_core::disk;
 use convosync_core::history::{History, Reader};
 use convosync_core::id::{DeviceId, Digest, LogId, Oid, Random, SessionId, SessionName};
-use convosync_core::inbound::{InboundError, Peer, open_peer};
+use convosync_core::inbound::{InboundError, Known, Peer, open_peer};
 use convosync_core::log::digest_of;
 use convosync_core::merge::{self, Side};
 use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
@@ -122,14 +122,16 @@ impl Desk {
         Ok(desk)
     }
 
-    /// Takes up other devices' states from the last listing that lies in the store.
+    /// Takes up other devices' states as they were last believed. What a ref shows since then waits for the
+    /// next listing.
     fn remember_peers(&mut self) {
-        for reference in self.store.seen_refs().unwrap_or_default() {
-            let ours =
-                reference.vault == self.vault.id() && reference.device != self.vault.device();
-            if let Some(tip) = self.store.seen_tip(&reference).ok().flatten().filter(|_| ours) {
-                self.take_peer(reference, tip, 0);
+        for (reference, tip) in self.store.accepted().unwrap_or_default() {
+            let device = reference.device;
+            if reference.vault != self.vault.id() || device == self.vault.device() {
+                continue;
             }
+            let seen = self.own.head.as_ref().and_then(|(head, _)| seen_in(&head.seen, device));
+            self.look(reference, tip, &Known { seen, store: None }, 0);
         }
     }
 
@@ -141,10 +143,25 @@ impl Desk {
         tip: Oid,
         now_ms: i64,
     ) -> Option<Vec<SessionId>> {
-        let before = self.remembered(reference.device);
+        let device = reference.device;
+        let store = self.peers.get(&device).map(|peer| peer.head.store);
+        let known = Known { seen: self.remembered(device), store };
         self.looked_at(Some(&(reference, tip)));
-        match open_peer(&self.store, &self.vault, reference, tip, before.as_ref()) {
+        self.look(reference, tip, &known, now_ms)
+    }
+
+    fn look(
+        &mut self,
+        reference: RefName,
+        tip: Oid,
+        known: &Known,
+        now_ms: i64,
+    ) -> Option<Vec<SessionId>> {
+        match open_peer(&self.store, &self.vault, reference, tip, known) {
             Ok(peer) => {
+                if let Err(error) = self.store.accept(&reference, tip) {
+                    tracing::warn!(%error, "a believed tip could not be noted");
+                }
                 self.doubts.remove(&reference.device);
                 let known = self.peers.insert(reference.device, peer);
                 Some(self.news_of(reference.device, known.as_ref()))
@@ -242,18 +259,19 @@ impl Desk {
         self.doubts.entry(device).or_insert(problem);
     }
 
-    /// The newest state of a device that was ever accepted: as listed, or as our own head says.
+    /// The newest state of a device that anybody ever accepted: as listed, as our own head says, or as the
+    /// heads of the vault's other devices say.
     fn remembered(&self, device: DeviceId) -> Option<Seen> {
         let listed = self.peers.get(&device).map(Peer::seen);
-        let signed = self
-            .own
-            .head
-            .as_ref()
-            .and_then(|(head, _)| head.seen.iter().find(|seen| seen.device == device));
-        [listed, signed.cloned()]
-            .into_iter()
-            .flatten()
-            .max_by_key(|seen| (seen.epoch, seen.sequence))
+        let own = self.own.head.as_ref().map(|(head, _)| head);
+        let heads = own.into_iter().chain(self.peers.values().map(|peer| &peer.head));
+        let signed = heads.filter_map(|head| seen_in(&head.seen, device));
+        listed.into_iter().chain(signed).max_by_key(|seen| (seen.epoch, seen.sequence))
+    }
+
+    /// Whether a tip on the remote is an older one of ours.
+    pub fn went_on_from(&self, tip: Oid) -> bool {
+        self.own.went_on_from(&self.store, &self.vault, tip)
     }
 
     /// Whether our ref has to be looked for on the remote before the first save: the store is empty, and
@@ -326,13 +344,12 @@ impl Desk {
         self.confirmed = tip;
     }
 
-    /// Whether the newest save of a session covers exactly so many bytes.
-    pub fn covers(&self, session: &SessionId, bytes: u64) -> bool {
+    /// Whether our newest save of a session covers exactly so many bytes, none of which was written since.
+    /// Otherwise the files are read once, which finds out.
+    pub fn covers(&self, session: &SessionId, bytes: u64, modified_ms: i64) -> bool {
         let name = self.vault.keys.session_name(session);
         let saved = self.own.sessions.get(&name).map(|(summary, _)| summary);
-        let adopted = self.peers.values().filter_map(|peer| peer.sessions.get(&name));
-        let held = adopted.filter(|summary| self.store.has_commit(summary.commit));
-        saved.into_iter().chain(held).any(|summary| summary.total == bytes)
+        saved.is_some_and(|summary| summary.total == bytes && modified_ms < summary.at_ms)
     }
 
     /// Saves sessions in one move of our ref. A session that fails does not hold up the others.
@@ -360,8 +377,7 @@ impl Desk {
             }
         }
         if !saved.recorded.is_empty() {
-            let seen = self.peers.values().map(Peer::seen).collect();
-            self.own.publish(&self.store, &self.vault, seen, &saved.recorded, now_ms, random)?;
+            self.publish(&saved.recorded, now_ms, random)?;
             self.saved_ms = Some(now_ms);
             for recorded in &saved.recorded {
                 self.ledgers.insert(recorded.summary.session.clone(), recorded.ledger.clone());
@@ -381,6 +397,35 @@ impl Desk {
         }
     }
 
+    fn publish(
+        &mut self,
+        recorded: &[Recorded],
+        now_ms: i64,
+        random: &mut dyn Random,
+    ) -> Result<(), OutboundError> {
+        let seen = self.peers.values().map(Peer::seen).collect();
+        if let Some(store) = self.peers.values().map(|peer| peer.head.store).min() {
+            self.own.call_store(store);
+        }
+        let result =
+            self.own.publish(&self.store, &self.vault, seen, recorded, now_ms, random).map(drop);
+        if result.is_err() {
+            self.read_again(recorded);
+        }
+        result
+    }
+
+    /// After a failure nobody knows where our ref stands: what is remembered comes from the store again.
+    fn read_again(&mut self, recorded: &[Recorded]) {
+        match Own::load(&self.store, &self.vault, self.own.reference) {
+            Ok(own) => self.own = own,
+            Err(error) => tracing::warn!(%error, "our own ref cannot be read"),
+        }
+        for one in recorded {
+            self.ledgers.remove(&one.summary.session);
+        }
+    }
+
     fn record(
         &mut self,
         request: &Request<'_>,
@@ -391,30 +436,61 @@ impl Desk {
         let session = &request.files.id;
         if !self.ledgers.contains_key(session) {
             let base = self.base(request.files)?;
-            self.ledgers.insert(session.clone(), Ledger::from_base(base));
+            let left = self.left_by(session, base.as_ref());
+            self.ledgers.insert(session.clone(), Ledger::from_base(base, left));
         }
         let pen = Pen { store: &self.store, vault: &self.vault, codec };
         outbound::record(pen, &self.ledgers[session], request, now_ms, random)
     }
 
-    /// Lets the next save of a session go on from this state, which was just brought back.
+    /// Lets the next save of a session go on from this state, which was just brought back. After an earlier
+    /// save it goes on from the newest one of the same history: numbers and chunks are never given twice.
     pub fn rebase(&mut self, base: History) {
-        self.ledgers.insert(base.session.clone(), Ledger::from_base(Some(base)));
+        let session = base.session.clone();
+        let base = self.reader().newest_at(&session, base.commit).unwrap_or(base);
+        let left = self.left_by(&session, Some(&base));
+        let name = self.vault.keys.session_name(&session);
+        let is_own = self.own.sessions.get(&name).is_some_and(|(own, _)| own.commit == base.commit);
+        if !is_own && let Err(error) = self.store.adopt(name, self.vault.device(), base.commit) {
+            tracing::warn!(%error, "what a session goes on from could not be noted");
+        }
+        self.ledgers.insert(session, Ledger::from_base(Some(base), left));
+    }
+
+    /// Our own last save of a session, if another one is gone on from that does not come after it.
+    fn left_by(&self, session: &SessionId, base: Option<&History>) -> Option<Oid> {
+        let name = self.vault.keys.session_name(session);
+        let own = self.own.sessions.get(&name).map(|(summary, _)| summary.commit)?;
+        let base = base?.commit;
+        (!self.store.descends_from(base, own).unwrap_or(false)).then_some(own)
     }
 
     /// Finds the save that a transcript goes on from: the newest one, of any device whose session commit
-    /// lies here, whose bytes the transcript begins with; else our own last one, which then starts a new
-    /// generation.
+    /// lies here, whose bytes the transcript begins with; else the one it was last known to go on from,
+    /// which then starts a new generation. What another device saved, and the transcript here does not
+    /// begin with, is never gone on from: both are kept.
     fn base(&self, files: &SessionFiles) -> Result<Option<History>, OutboundError> {
         let own = self.own_history(&files.id)?;
         let adopted = self.adopted_histories(&files.id);
-        let mut candidates: Vec<&History> = own.iter().chain(&adopted).collect();
-        candidates.sort_by_key(|history| std::cmp::Reverse(history.record.number));
-        if candidates.len() < 2 {
-            return Ok(candidates.first().copied().cloned());
+        if adopted.is_empty() {
+            return Ok(own);
         }
-        let fits = candidates.into_iter().find(|history| begins_with(files, history)).cloned();
-        Ok(fits.or(own))
+        let ours = self.vault.device();
+        let mut candidates: Vec<&History> =
+            own.iter().chain(adopted.iter().map(|(_, history)| history)).collect();
+        candidates.sort_by_key(|history| std::cmp::Reverse(history.record.number));
+        if let Some(fits) = candidates.into_iter().find(|history| begins_with(files, history)) {
+            return Ok(Some(fits.clone()));
+        }
+        let resumed = adopted.into_iter().find(|(device, _)| *device == ours);
+        Ok(match (own, resumed) {
+            (Some(own), Some((_, resumed)))
+                if !self.store.descends_from(own.commit, resumed.commit).unwrap_or(true) =>
+            {
+                Some(resumed)
+            }
+            (own, resumed) => own.or(resumed.map(|(_, history)| history)),
+        })
     }
 
     /// Our own last save of a session.
@@ -427,10 +503,13 @@ impl Desk {
         Ok(Some(self.reader().history(session, summary.commit, summary.save, summary.record)?))
     }
 
-    fn adopted_histories(&self, session: &SessionId) -> Vec<History> {
+    /// What was adopted of a session, by device; under our own id, what our transcript goes on from.
+    fn adopted_histories(&self, session: &SessionId) -> Vec<(DeviceId, History)> {
         let name = self.vault.keys.session_name(session);
         let commits = self.store.adopted(name).unwrap_or_default();
-        let read = |(_, commit)| self.reader().newest_at(session, commit).ok();
+        let read = |(device, commit)| {
+            self.reader().newest_at(session, commit).ok().map(|history| (device, history))
+        };
         commits.into_iter().filter_map(read).collect()
     }
 
@@ -470,6 +549,10 @@ impl Desk {
             .filter(|holding| query.matches(&holding.summary.session))
             .collect()
     }
+}
+
+fn seen_in(seen: &[Seen], device: DeviceId) -> Option<Seen> {
+    seen.iter().find(|seen| seen.device == device).copied()
 }
 
 fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {

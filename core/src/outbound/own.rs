@@ -30,6 +30,8 @@ pub struct Own {
     pub sessions: BTreeMap<SessionName, (Summary, Digest)>,
     /// The plain files of the tip as they stand, so that only changed ones are written again.
     files: BTreeMap<String, Vec<u8>>,
+    /// What the vault's other devices call this store.
+    store: Option<StoreId>,
 }
 
 impl Own {
@@ -40,7 +42,7 @@ impl Own {
     /// sessions.
     pub fn load(store: &Store, vault: &Vault, reference: RefName) -> Result<Self, OutboundError> {
         match store.own_tip(&reference)? {
-            Some(tip) => Self::read_from(store, vault, reference, tip),
+            Some(tip) => Self::load_at(store, vault, reference, tip),
             None => Ok(Self::empty(reference, None)),
         }
     }
@@ -56,7 +58,7 @@ impl Own {
         reference: RefName,
         tip: Oid,
     ) -> Result<Self, OutboundError> {
-        let own = Self::read_from(store, vault, reference, tip)?;
+        let own = Self::load_at(store, vault, reference, tip)?;
         store.move_ref(&reference, None, tip)?;
         Ok(own)
     }
@@ -76,7 +78,7 @@ impl Own {
         random: &mut dyn Random,
     ) -> Result<Oid, OutboundError> {
         let (store, vault) = (pen.store, pen.vault);
-        let mut joined = Self::read_from(store, vault, self.reference, theirs)?;
+        let mut joined = Self::load_at(store, vault, self.reference, theirs)?;
         let mut put: Vec<(String, Vec<u8>)> = Vec::new();
         if let Some(tip) = self.tip {
             let ours = store.read_tip(Where::Own, tip)?.sessions.into_iter();
@@ -110,18 +112,7 @@ impl Own {
 
     fn empty(reference: RefName, tip: Option<Oid>) -> Self {
         let (head, sessions, files) = (None, BTreeMap::new(), BTreeMap::new());
-        Self { reference, tip, head, sessions, files }
-    }
-
-    fn read_from(
-        store: &Store,
-        vault: &Vault,
-        reference: RefName,
-        tip: Oid,
-    ) -> Result<Self, OutboundError> {
-        let mut own = Self::empty(reference, Some(tip));
-        own.read(store, vault, tip)?;
-        Ok(own)
+        Self { reference, tip, head, sessions, files, store: None }
     }
 
     fn read(&mut self, store: &Store, vault: &Vault, at: Oid) -> Result<(), OutboundError> {
@@ -189,7 +180,34 @@ impl Own {
 
     /// The store's id: ours from the last head, or the one the vault's other devices use there.
     pub fn store_id(&self) -> Option<StoreId> {
-        self.head.as_ref().map(|(head, _)| head.store)
+        self.head.as_ref().map(|(head, _)| head.store).or(self.store)
+    }
+
+    /// Calls the store what the vault's other devices call it, unless we named it before.
+    pub fn call_store(&mut self, store: StoreId) {
+        self.store.get_or_insert(store);
+    }
+
+    /// Whether a tip is an older one of ours, however the chain of tips was squashed since: a head that we
+    /// signed, of a sequence that we went on from.
+    pub fn went_on_from(&self, store: &Store, vault: &Vault, tip: Oid) -> bool {
+        let Some((now, _)) = &self.head else { return false };
+        let Ok(then) = Self::load_at(store, vault, self.reference, tip) else { return false };
+        then.head.is_some_and(|(then, _)| {
+            then.store == now.store && (then.epoch, then.sequence) < (now.epoch, now.sequence)
+        })
+    }
+
+    fn load_at(
+        store: &Store,
+        vault: &Vault,
+        reference: RefName,
+        tip: Oid,
+    ) -> Result<Self, OutboundError> {
+        let (head, sessions, files) = (None, BTreeMap::new(), BTreeMap::new());
+        let mut own = Self { reference, tip: Some(tip), head, sessions, files, store: None };
+        own.read(store, vault, tip)?;
+        Ok(own)
     }
 
     fn plain_files(&self, vault: &Vault) -> BTreeMap<String, Vec<u8>> {
@@ -216,7 +234,7 @@ impl Own {
         let digests = sessions.iter().map(|(name, (_, digest))| (*name, *digest)).collect();
         Head {
             vault: vault.id(),
-            store: before.map_or_else(|| StoreId(draw(random)), |(head, _)| head.store),
+            store: self.store_id().unwrap_or_else(|| StoreId(draw(random))),
             device: vault.device(),
             name: vault.name.clone(),
             kind: vault.kind,
@@ -227,10 +245,23 @@ impl Own {
             roster: vault.roster.head(),
             grants: grants_of(&vault.grants),
             tombstones: before.map_or_else(Vec::new, |(head, _)| head.tombstones.clone()),
-            seen,
+            seen: newest_seen(before.map_or(&[], |(head, _)| &head.seen), seen),
             at_ms: now_ms,
         }
     }
+}
+
+/// The newest head seen of each device: what is not listed now was seen all the same, and nobody may put
+/// back an older one.
+fn newest_seen(before: &[Seen], now: Vec<Seen>) -> Vec<Seen> {
+    let mut newest: BTreeMap<DeviceId, Seen> = BTreeMap::new();
+    for seen in before.iter().copied().chain(now) {
+        let known = newest.entry(seen.device).or_insert(seen);
+        if (known.epoch, known.sequence) < (seen.epoch, seen.sequence) {
+            *known = seen;
+        }
+    }
+    newest.into_values().collect()
 }
 
 /// Where a session's summary lies in a tip.

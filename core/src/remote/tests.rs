@@ -57,7 +57,7 @@ impl Device {
     ) -> Oid {
         let chunk = (log_path(session, number), self.noise(length));
         let record = (format!("saves/{number:08x}"), self.noise(300));
-        self.store.commit_session(parent, &[chunk, record], &[]).unwrap()
+        self.store.commit_session(parent.as_slice(), &[chunk, record], &[]).unwrap()
     }
 
     /// Saves one chunk of a session and returns its commit and the new tip.
@@ -165,7 +165,7 @@ fn a_save_in_a_large_store_costs_little_more_than_its_chunk() {
     // Chunk 3000, summary 600, head 300 bytes; then the same with a record of 300.
     let before = one.store.own_tip(&ours).unwrap();
     let put = [(log_path(name(50), 4), one.noise(3000))];
-    let commit = one.store.commit_session(Some(commits[50]), &put, &[]).unwrap();
+    let commit = one.store.commit_session(&[commits[50]], &put, &[]).unwrap();
     let tip = one.tip(name(50), commit);
     let bare = push(&one, tip, before);
     let objects = objects_at(&sandbox, "remote.git");

@@ -201,13 +201,16 @@ fn count(
     Ok(walk.count())
 }
 
-/// Lists the refs that are named like a device's.
-pub(super) fn ref_names(repo: &Repository) -> Result<Vec<RefName>, git2::Error> {
-    let mut names = Vec::new();
-    for reference in repo.references()? {
-        names.extend(reference?.name().ok().and_then(|name| name.parse::<RefName>().ok()));
+/// Lists the tips that were believed last.
+pub(super) fn accepted(repo: &Repository) -> Result<Vec<(RefName, Oid)>, git2::Error> {
+    let mut accepted = Vec::new();
+    for reference in repo.references_glob(&format!("{}*", names::ACCEPTED))? {
+        let reference = reference?;
+        let below = reference.name().ok().and_then(|name| name.strip_prefix(names::ACCEPTED));
+        let name = below.and_then(|below| format!("refs/{below}").parse::<RefName>().ok());
+        accepted.extend(name.zip(reference.target().map(from_git2)));
     }
-    Ok(names)
+    Ok(accepted)
 }
 
 /// Lists what was adopted of one session, by device.
