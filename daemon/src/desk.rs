@@ -60,6 +60,7 @@ pub struct Desk {
     /// Sessions that cannot be saved.
     pub ailing: BTreeMap<SessionId, Problem>,
     dir: PathBuf,
+    asked_own: bool,
     /// The tips that were last fetched, believed or not, so that none is fetched twice.
     looked_at: BTreeMap<DeviceId, Oid>,
     ledgers: HashMap<SessionId, Ledger>,
@@ -112,6 +113,7 @@ impl Desk {
             doubts: BTreeMap::new(),
             ailing: BTreeMap::new(),
             dir: dir.to_owned(),
+            asked_own: false,
             looked_at: BTreeMap::new(),
             ledgers: HashMap::new(),
         };
@@ -252,6 +254,44 @@ impl Desk {
             .into_iter()
             .flatten()
             .max_by_key(|seen| (seen.epoch, seen.sequence))
+    }
+
+    /// Whether our ref has to be looked for on the remote before the first save: the store is empty, and
+    /// may have been lost.
+    pub fn misses_own(&self) -> bool {
+        self.own.tip.is_none() && !self.asked_own
+    }
+
+    /// Goes on from our ref as the remote has it, or from nothing where it has none.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when what the remote has is not ours.
+    pub fn take_own(&mut self, tip: Option<Oid>) -> Result<(), OutboundError> {
+        if let Some(tip) = tip.filter(|_| self.misses_own()) {
+            self.own = Own::take_back(&self.store, &self.vault, self.own.reference, tip)?;
+            self.confirmed = Some(tip);
+            self.ledgers.clear();
+        }
+        self.asked_own = true;
+        Ok(())
+    }
+
+    /// Joins our ref with another state of it that the remote has and this device signed.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when it is not ours.
+    pub fn rejoin(
+        &mut self,
+        theirs: Oid,
+        now_ms: i64,
+        random: &mut dyn Random,
+    ) -> Result<Oid, OutboundError> {
+        let seen = self.peers.values().map(Peer::seen).collect();
+        let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
+        let tip = self.own.rejoin(pen, theirs, seen, now_ms, random)?;
+        self.confirmed = Some(theirs);
+        self.ledgers.clear();
+        Ok(tip)
     }
 
     /// Whether our ref has something that the remote was not seen to hold.

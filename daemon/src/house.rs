@@ -20,6 +20,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::desk::{self, Desk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
+use crate::owners;
 use crate::pulse::Pulse;
 
 /// The folder of all stores, among what can be rebuilt.
@@ -248,8 +249,8 @@ impl House {
         self.registry().projects.get(&key).cloned()
     }
 
-    /// The enabled project a directory belongs to: the same folder, or another clone or work tree of the
-    /// same repository.
+    /// The enabled project a directory belongs to: it lies in the project's folder, or in a work tree of the
+    /// same repository. Found by looking at names only: git never runs where nobody enabled anything.
     pub fn owner(&self, directory: &Path) -> Option<Arc<Home>> {
         let (known, changes) = {
             let registry = self.registry();
@@ -258,12 +259,8 @@ impl House {
         if let Some(key) = known {
             return key.and_then(|key| self.home(key));
         }
-        let project = project::discover(directory, &self.git).ok()?;
         let homes = self.homes();
-        let home = homes
-            .iter()
-            .find(|home| home.project.root == project.root)
-            .or_else(|| homes.iter().find(|home| project::same(&home.project.ids, &project.ids)));
+        let home = std::fs::canonicalize(directory).ok().and_then(|real| owners::of(&homes, &real));
         let mut registry = self.registry();
         if registry.changes == changes {
             registry.owners.insert(directory.to_owned(), home.map(|home| home.key));

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod pulse;
 pub mod desk;
 pub mod house;
+mod owners;
 pub mod scan;
 pub mod work;
 pub mod answer;

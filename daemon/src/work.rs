@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convosync_core::id::{Oid, SessionId, SystemRandom};
-use convosync_core::outbound::{ProjectFacts, Recorded, Request};
+use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
 use convosync_core::remote::{
@@ -33,6 +33,9 @@ const UNKNOWN_TIP_MAX: u64 = 4 << 20;
 
 /// A list of refs is small: it never gets longer than this, whatever is configured for git commands.
 const LIST_WITHIN: Duration = Duration::from_secs(60);
+
+/// Asking where our own ref stands holds up the first save into an empty store: not for longer than this.
+const OWN_REF_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the user asked of a save.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +73,7 @@ pub fn save(
         })
         .collect();
     let codec = house.config().codec;
+    look_for_own(house, &place);
     let mut desk = lock(&place.desk);
     let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
     if let Ok(saved) = &result {
@@ -96,6 +100,59 @@ fn is_maintenance_due(desk: &Desk) -> bool {
 fn maintain(house: &House, store: &Store) {
     if let Err(error) = store.maintain(&house.git) {
         tracing::debug!(error = fail::chain(&error), "the store could not be packed");
+    }
+}
+
+/// What stands on the remote under our name.
+enum Standing {
+    /// A tip that this device signed, fetched whole.
+    Ours(Oid),
+    /// Something else.
+    Foreign(Oid),
+    /// Nothing.
+    Nothing,
+}
+
+/// Fetches our own ref: its tip first, and the rest only if this device signed it.
+fn fetch_own(
+    house: &House,
+    place: &Place,
+    store: &Store,
+    reference: &RefName,
+) -> Result<Standing, RemoteError> {
+    let Some(vault) = house.vault() else { return Ok(Standing::Nothing) };
+    let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
+    let fetched = with_remote(house, place, store, |remote| {
+        let remote = remote.with_deadlines(OWN_REF_WITHIN, deadline);
+        let Some(there) = remote.read_back(reference)? else { return Ok(Standing::Nothing) };
+        remote.fetch_tips(&[*reference], TIP_DOWNLOAD_MAX)?;
+        if !Own::is_signed_by(&vault, store, there) {
+            return Ok(Standing::Foreign(there));
+        }
+        Ok(remote.fetch_own(reference)?.map_or(Standing::Nothing, Standing::Ours))
+    });
+    fetched.map_or(Ok(Standing::Nothing), |fetched| fetched.and_then(|standing| standing))
+}
+
+/// Before the first save into an empty store, asks the remote whether it has our ref: the store may have
+/// been lost, and the saves go on from what was sent. A remote that cannot be asked is no reason to wait.
+pub fn look_for_own(house: &House, place: &Place) {
+    let (store, reference) = {
+        let desk = lock(&place.desk);
+        if !desk.misses_own() {
+            return;
+        }
+        (desk.store.clone(), desk.own.reference)
+    };
+    let taken = match fetch_own(house, place, &store, &reference) {
+        Ok(Standing::Ours(tip)) => {
+            lock(&place.desk).take_own(Some(tip)).map_err(|error| fail::outbound(&error))
+        }
+        Ok(_) => lock(&place.desk).take_own(None).map_err(|error| fail::outbound(&error)),
+        Err(error) => Err(fail::remote(&error)),
+    };
+    if let Err(failure) = taken {
+        tracing::debug!(reason = %failure.message, "our own ref could not be looked for");
     }
 }
 
@@ -266,6 +323,10 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool
         Some(Err(error)) => outcome_of(&error),
         Some(Ok(outcome)) => outcome,
     };
+    let (outcome, tip) = match outcome {
+        Outcome::Behind => settle_foreign(house, place, &reference, tip, &store),
+        outcome => (outcome, tip),
+    };
     match (&outcome, fail::outcome(&outcome, now_ms())) {
         (Outcome::Sent(traffic), _) => Ok(confirmed(house, place, tip, *traffic)),
         (_, problem) => fail_push(house, place, problem.unwrap_or_else(no_remote)),
@@ -353,13 +414,47 @@ fn send_again(remote: &Remote<'_>, reference: &RefName, tip: Oid, store: &Store)
         Ok(Some(there)) if store.descends_from(tip, there).unwrap_or(false) => {
             remote.push(reference, tip, Some(there))
         }
-        Ok(Some(_)) => Outcome::Permanent {
-            kind: PermanentKind::Foreign,
-            why: "somebody else moved this device's ref on the remote: its copy is left alone"
-                .to_owned(),
-        },
+        Ok(Some(_)) => Outcome::Behind,
         Err(error) => outcome_of(&error),
     }
+}
+
+/// Our ref on the remote is neither ours as we know it nor gone. If this device signed what stands there
+/// (the store was lost, or the disk copied), both are joined; anything else was put there by somebody who
+/// is not us: it is told, and replaced with a lease.
+fn settle_foreign(
+    house: &House,
+    place: &Place,
+    reference: &RefName,
+    tip: Oid,
+    store: &Store,
+) -> (Outcome, Oid) {
+    let (tip, there) = match fetch_own(house, place, store, reference) {
+        Ok(Standing::Ours(there)) => {
+            match lock(&place.desk).rejoin(there, now_ms(), &mut SystemRandom) {
+                Ok(joined) => {
+                    tracing::warn!(
+                        "the remote held another state of this device: both were joined"
+                    );
+                    (joined, there)
+                }
+                Err(error) => return (Outcome::Transient { why: fail::chain(&error) }, tip),
+            }
+        }
+        Ok(Standing::Foreign(there)) => {
+            tracing::warn!("somebody else moved this device's ref: it is put back");
+            let message =
+                "somebody else had moved this device's ref on the remote; it was put back"
+                    .to_owned();
+            house.tell(protocol::Event::Trouble { message, hint: None });
+            (tip, there)
+        }
+        Ok(Standing::Nothing) => return (Outcome::Behind, tip),
+        Err(error) => return (outcome_of(&error), tip),
+    };
+    let sent =
+        with_remote(house, place, store, |remote| send(remote, reference, tip, Some(there), store));
+    (sent.and_then(Result::ok).unwrap_or(Outcome::Behind), tip)
 }
 
 /// Removes foreign refs that keep ours from existing, above or below its name, each with a lease and in a
@@ -407,6 +502,7 @@ pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
 }
 
 fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
+    look_for_own(house, place);
     let (store, confirmed) = {
         let desk = lock(&place.desk);
         (desk.store.clone(), desk.confirmed)

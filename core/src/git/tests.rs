@@ -1,3 +1,5 @@
+//! Git's children: what they hear of us, and what ends them.
+
 use super::sandbox::{gone, write_program};
 use super::*;
 use std::time::Instant;

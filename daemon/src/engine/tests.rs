@@ -1,3 +1,5 @@
+//! Events and times in, effects out: when sessions are saved and sent.
+
 use super::*;
 
 const PROJECT: ProjectKey = ProjectKey(1);
