@@ -240,7 +240,8 @@ impl Cursor {
         let raw = read_range(file, range.clone())?;
         // The file may have been rewritten since the look; these bytes then continue nothing.
         let is_same = self.looked.is_some_and(|(stat, to)| {
-            let ends_line = self.kind == Kind::Whole || range.end != to || raw.ends_with(b"\n");
+            let is_cut_short = range.end != to || range.is_empty();
+            let ends_line = self.kind == Kind::Whole || is_cut_short || raw.ends_with(b"\n");
             ends_line && look(file).is_ok_and(|now| is_as_before_or_longer(&stat, &now))
         });
         if !is_same || Digest::of(last_of(&prefix)) != self.window {
