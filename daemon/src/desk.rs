@@ -286,8 +286,8 @@ impl Desk {
             }
         }
         if !saved.recorded.is_empty() {
-            let seen = self.peers.values().map(Peer::seen).collect();
-            self.own.publish(&self.store, &self.vault, seen, &saved.recorded, now_ms, random)?;
+            let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
+            self.own.publish(&self.store, &self.vault, &seen, &saved.recorded, now_ms, random)?;
             self.saved_ms = Some(now_ms);
             for recorded in &saved.recorded {
                 self.ledgers.insert(recorded.summary.session.clone(), recorded.ledger.clone());
