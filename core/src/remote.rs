@@ -11,6 +11,7 @@
 
 mod error;
 mod outcome;
+mod own;
 mod probe;
 mod progress;
 mod vaults;
