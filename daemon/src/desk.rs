@@ -304,9 +304,9 @@ impl Desk {
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Oid, OutboundError> {
-        let seen = self.peers.values().map(Peer::seen).collect();
+        let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
         let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
-        let tip = self.own.rejoin(pen, theirs, seen, now_ms, random)?;
+        let tip = self.own.rejoin(pen, theirs, &seen, now_ms, random)?;
         self.confirmed = Some(theirs);
         self.ledgers.clear();
         Ok(tip)
@@ -403,12 +403,12 @@ impl Desk {
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<(), OutboundError> {
-        let seen = self.peers.values().map(Peer::seen).collect();
+        let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
         if let Some(store) = self.peers.values().map(|peer| peer.head.store).min() {
             self.own.call_store(store);
         }
         let result =
-            self.own.publish(&self.store, &self.vault, seen, recorded, now_ms, random).map(drop);
+            self.own.publish(&self.store, &self.vault, &seen, recorded, now_ms, random).map(drop);
         if result.is_err() {
             self.read_again(recorded);
         }

@@ -543,15 +543,3 @@ proptest! {
         recorded.state();
     }
 }
-
-#[test]
-fn a_file_without_a_complete_line_is_recorded_as_empty() {
-    for content in [&b""[..], b"half a line"] {
-        let mut file = Fake::new(content);
-        let mut cursor = Cursor::start(Kind::Lines);
-        assert_eq!(cursor.measure(&mut file).unwrap(), Growth::Nothing);
-        let piece = cursor.read(&mut file, 0..0).unwrap();
-        cursor.accept(&piece);
-        assert_eq!((cursor.length(), cursor.content()), (0, Digest::of(b"")));
-    }
-}
