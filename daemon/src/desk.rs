@@ -20,7 +20,7 @@ use convosync_core::store::{RefKind, RefName, Store};
 use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
-use crate::answer::fail;
+use crate::fail;
 
 /// The file in a store's folder that names the tip which the remote was last seen to hold: a cache that
 /// spares a restarted daemon a push.

@@ -243,7 +243,7 @@ impl House {
             }
             if let Err(failure) = self.open_project(&entry, &vault) {
                 tracing::warn!(reason = %failure.message, "a project cannot be opened");
-                problems.push(crate::answer::fail::problem_of(&failure, crate::clock::now_ms()));
+                problems.push(crate::fail::problem_of(&failure, crate::clock::now_ms()));
             }
         }
         Ok(problems)
@@ -259,7 +259,7 @@ impl House {
         vault: &Arc<Vault>,
     ) -> Result<Arc<Home>, protocol::Failure> {
         let project = project::discover(&entry.root, &self.git)
-            .map_err(|error| crate::answer::fail::project(&error))?;
+            .map_err(|error| crate::fail::project(&error))?;
         let place = self.place_of(&project, entry.branches_only, vault)?;
         let unsent = lock(&place.desk).is_unsent();
         let mut registry = self.registry();
@@ -300,8 +300,8 @@ impl House {
         if let Some(place) = self.places().into_iter().find(|place| place.dir == dir) {
             return Ok(place);
         }
-        let settings = project::settings(project, &self.git)
-            .map_err(|error| crate::answer::fail::project(&error))?;
+        let settings =
+            project::settings(project, &self.git).map_err(|error| crate::fail::project(&error))?;
         let desk = Desk::open(&dir, vault.clone(), branches_only)?;
         let mut registry = self.registry();
         let key = StoreKey(registry.fresh());

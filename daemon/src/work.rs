@@ -15,10 +15,10 @@ use convosync_core::remote::{
 use convosync_core::seal::CodePoint;
 use convosync_core::store::{RefName, Store};
 
-use crate::answer::fail;
 use crate::clock::now_ms;
 use crate::desk::Saved;
 use crate::engine::{Event, ProjectKey, PushEnd, SaveEnd, StoreKey};
+use crate::fail;
 use crate::house::{Found, House, Place, lock};
 use crate::scan;
 
