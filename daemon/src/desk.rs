@@ -26,6 +26,13 @@ use crate::fail;
 /// spares a restarted daemon a push.
 const CONFIRMED_FILE: &str = "on-remote";
 
+/// How many sessions' ledgers are kept in memory: those of a busy day. Others are rebuilt when their
+/// transcripts grow again.
+const LEDGERS_KEPT_MAX: usize = 64;
+
+/// Refs and where they stand.
+type Tips = Vec<(RefName, Oid)>;
+
 /// One store's working memory.
 pub struct Desk {
     /// The store's repositories.
@@ -53,6 +60,7 @@ pub struct Desk {
     /// Sessions that cannot be saved.
     pub ailing: BTreeMap<SessionId, Problem>,
     dir: PathBuf,
+    asked_own: bool,
     /// The tips that were last fetched, believed or not, so that none is fetched twice.
     looked_at: BTreeMap<DeviceId, Oid>,
     ledgers: HashMap<SessionId, Ledger>,
@@ -105,6 +113,7 @@ impl Desk {
             doubts: BTreeMap::new(),
             ailing: BTreeMap::new(),
             dir: dir.to_owned(),
+            asked_own: false,
             looked_at: BTreeMap::new(),
             ledgers: HashMap::new(),
         };
@@ -133,6 +142,7 @@ impl Desk {
         now_ms: i64,
     ) -> Option<Vec<SessionId>> {
         let before = self.remembered(reference.device);
+        self.looked_at(Some(&(reference, tip)));
         match open_peer(&self.store, &self.vault, reference, tip, before.as_ref()) {
             Ok(peer) => {
                 self.doubts.remove(&reference.device);
@@ -148,19 +158,35 @@ impl Desk {
 
     /// Of the listed refs, the other devices' that moved since they were last looked at: enrolled devices
     /// first, then the ones nobody enrolled.
-    pub fn news_among(&mut self, tips: &[(RefName, Oid)]) -> (Vec<RefName>, Vec<RefName>) {
-        let ours = self.vault.device();
-        let mut moved = Vec::new();
-        for (reference, tip) in tips.iter().filter(|(reference, _)| reference.device != ours) {
-            let known = self.peers.get(&reference.device).map(|peer| peer.tip);
-            if known != Some(*tip) && self.looked_at.insert(reference.device, *tip) != Some(*tip) {
-                moved.push(*reference);
-            }
-        }
+    pub fn news_among(&self, tips: &[(RefName, Oid)]) -> (Tips, Tips) {
+        let is_news = |(reference, tip): &&(RefName, Oid)| {
+            reference.device != self.vault.device()
+                && self.looked_at.get(&reference.device) != Some(tip)
+                && self.peers.get(&reference.device).map(|peer| peer.tip) != Some(*tip)
+        };
         let members = self.vault.roster.verify().ok();
         let is_member =
             |device| members.as_ref().is_some_and(|members| members.active(device).is_ok());
-        moved.into_iter().partition(|reference| is_member(reference.device))
+        let moved = tips.iter().filter(is_news).copied();
+        moved.partition(|(reference, _)| is_member(reference.device))
+    }
+
+    /// Notes that a tip was fetched, or never can be, so that it is not fetched again.
+    pub fn looked_at(&mut self, listed: Option<&(RefName, Oid)>) {
+        self.looked_at.extend(listed.map(|(reference, tip)| (reference.device, *tip)));
+    }
+
+    /// Whether a listing shows that the remote no longer holds what it was seen to hold when the listing
+    /// began; from then on that is unsent.
+    pub fn has_lost(&mut self, confirmed: Option<Oid>, tips: &[(RefName, Oid)]) -> bool {
+        let ours = |(reference, _): &&(RefName, Oid)| *reference == self.own.reference;
+        let there = tips.iter().find(ours).map(|(_, tip)| *tip);
+        let holds = there == confirmed || (there.is_some() && there == self.own.tip);
+        let is_lost = confirmed.is_some() && self.confirmed == confirmed && !holds;
+        if is_lost {
+            self.keep_confirmed(None);
+        }
+        is_lost
     }
 
     /// A device's name as far as it is known.
@@ -183,9 +209,11 @@ impl Desk {
     /// The repository's fingerprint at our own last save of a session; `None` when the last save of it was
     /// another device's.
     pub fn own_code(&self, session: &SessionId) -> Option<Digest> {
-        let base = self.ledgers.get(session)?.base.as_ref()?;
-        let is_own = base.record.device == self.vault.device();
-        base.record.code.as_ref().map(|code| code.fingerprint).filter(|_| is_own)
+        let known = self.ledgers.get(session).and_then(|ledger| ledger.base.as_ref());
+        let saved = || self.own_history(session).ok().flatten();
+        let record = known.map(|base| base.record.clone()).or_else(|| Some(saved()?.record))?;
+        let is_own = record.device == self.vault.device();
+        record.code.map(|code| code.fingerprint).filter(|_| is_own)
     }
 
     /// How many messages of a session are known to be here.
@@ -228,6 +256,44 @@ impl Desk {
             .max_by_key(|seen| (seen.epoch, seen.sequence))
     }
 
+    /// Whether our ref has to be looked for on the remote before the first save: the store is empty, and
+    /// may have been lost.
+    pub fn misses_own(&self) -> bool {
+        self.own.tip.is_none() && !self.asked_own
+    }
+
+    /// Goes on from our ref as the remote has it, or from nothing where it has none.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when what the remote has is not ours.
+    pub fn take_own(&mut self, tip: Option<Oid>) -> Result<(), OutboundError> {
+        if let Some(tip) = tip.filter(|_| self.misses_own()) {
+            self.own = Own::take_back(&self.store, &self.vault, self.own.reference, tip)?;
+            self.confirmed = Some(tip);
+            self.ledgers.clear();
+        }
+        self.asked_own = true;
+        Ok(())
+    }
+
+    /// Joins our ref with another state of it that the remote has and this device signed.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when it is not ours.
+    pub fn rejoin(
+        &mut self,
+        theirs: Oid,
+        now_ms: i64,
+        random: &mut dyn Random,
+    ) -> Result<Oid, OutboundError> {
+        let seen = self.peers.values().map(Peer::seen).collect();
+        let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
+        let tip = self.own.rejoin(pen, theirs, seen, now_ms, random)?;
+        self.confirmed = Some(theirs);
+        self.ledgers.clear();
+        Ok(tip)
+    }
+
     /// Whether our ref has something that the remote was not seen to hold.
     pub fn is_unsent(&self) -> bool {
         self.own.tip.is_some() && self.own.tip != self.confirmed
@@ -245,6 +311,11 @@ impl Desk {
 
     /// Notes that the remote was read back and holds `tip`.
     pub fn confirm(&mut self, tip: Option<Oid>, now_ms: i64) {
+        self.keep_confirmed(tip);
+        self.confirmed_ms = Some(now_ms);
+    }
+
+    fn keep_confirmed(&mut self, tip: Option<Oid>) {
         if self.confirmed != tip {
             let text = tip.map_or_else(String::new, |tip| format!("{tip}\n"));
             if let Err(error) = disk::write_atomic(&self.dir.join(CONFIRMED_FILE), text.as_bytes())
@@ -253,7 +324,6 @@ impl Desk {
             }
         }
         self.confirmed = tip;
-        self.confirmed_ms = Some(now_ms);
     }
 
     /// Whether the newest save of a session covers exactly so many bytes.
@@ -282,6 +352,10 @@ impl Desk {
             match self.record(request, codec, now_ms, random) {
                 Ok(Some(recorded)) => saved.recorded.push(recorded),
                 Ok(None) => saved.unchanged.push(session),
+                // A transcript that is gone (Claude Code cleans up) has nothing left to save.
+                Err(OutboundError::Open { source, .. }) if source.is_missing() => {
+                    saved.unchanged.push(session)
+                }
                 Err(error) => saved.failed.push((session, error)),
             }
         }
@@ -292,8 +366,19 @@ impl Desk {
             for recorded in &saved.recorded {
                 self.ledgers.insert(recorded.summary.session.clone(), recorded.ledger.clone());
             }
+            self.forget_ledgers(&saved);
         }
         Ok(saved)
+    }
+
+    /// Lets go of what can be rebuilt, when there is much of it.
+    fn forget_ledgers(&mut self, saved: &Saved) {
+        if self.ledgers.len() > LEDGERS_KEPT_MAX {
+            let is_new = |session: &SessionId| {
+                saved.recorded.iter().any(|one| one.summary.session == *session)
+            };
+            self.ledgers.retain(|session, _| is_new(session));
+        }
     }
 
     fn record(

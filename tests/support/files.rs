@@ -52,12 +52,33 @@ pub fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
 }
 
+/// Panics unless both hold the same bytes, and says from where on they differ instead of printing them.
+#[track_caller]
+pub fn assert_same(left: &[u8], right: &[u8]) {
+    let same = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+    assert!(left == right, "{} and {} bytes, the same up to {same}", left.len(), right.len());
+}
+
 /// Removes a directory with all it holds.
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "the tests' files are removed here")]
 pub fn remove_tree(path: &Path) {
     fs::remove_dir_all(path)
         .unwrap_or_else(|error| panic!("cannot remove {}: {error}", path.display()));
+}
+
+/// Removes a file.
+#[track_caller]
+pub fn remove_file(path: &Path) {
+    fs::remove_file(path)
+        .unwrap_or_else(|error| panic!("cannot remove {}: {error}", path.display()));
+}
+
+/// Moves a file or a directory.
+#[track_caller]
+pub fn rename(from: &Path, to: &Path) {
+    fs::rename(from, to)
+        .unwrap_or_else(|error| panic!("cannot rename {}: {error}", from.display()));
 }
 
 /// Returns every file below `dir`, sorted; nothing when there is no such directory.

@@ -149,7 +149,9 @@ fn target(
     {
         return Ok((Target { slug_dir: found.files.slug_dir, session }, cwd));
     }
-    let below = home.project.root.join(&holding.summary.subdirectory);
+    let subdirectory = &holding.summary.subdirectory;
+    let root = &home.project.root;
+    let below = if subdirectory.is_empty() { root.clone() } else { root.join(subdirectory) };
     let directory = if below.is_dir() && below.starts_with(&home.project.root) {
         below
     } else {
