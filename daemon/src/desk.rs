@@ -463,6 +463,20 @@ impl Desk {
         self.holdings().into_values().filter_map(newest_of).collect()
     }
 
+    /// What resuming a session means where our own state of it is the newest: another device's that ours
+    /// does not go on from, if there is one, so that two conversations that went apart are noticed.
+    pub fn apart_from(&self, holding: Holding) -> Holding {
+        let ours = holding.summary.commit;
+        if holding.device != self.vault.device() {
+            return holding;
+        }
+        let name = self.vault.keys.session_name(&holding.summary.session);
+        let mut others = self.holdings().remove(&name).unwrap_or_default();
+        others
+            .retain(|other| !self.store.descends_from(ours, other.summary.commit).unwrap_or(false));
+        newest_of(others).unwrap_or(holding)
+    }
+
     /// The newest holding of the sessions that answer to a name.
     pub fn find(&self, query: &SessionQuery) -> Vec<Holding> {
         self.newest()
@@ -470,6 +484,11 @@ impl Desk {
             .filter(|holding| query.matches(&holding.summary.session))
             .collect()
     }
+}
+
+/// Whether something was ever sent from the store below `dir`.
+pub fn was_sent(dir: &Path) -> bool {
+    dir.join(CONFIRMED_FILE).exists()
 }
 
 fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {
