@@ -39,7 +39,8 @@ const GIT_SHARE: u64 = 1000;
 const BEYOND_A_CHUNK: u64 = 2_560;
 /// The same with the protocol of a push and of reading the ref back, both ways; our own figure.
 const BEYOND_ON_THE_WIRE: u64 = 4_096;
-/// The first save after resuming, both ways: the card, the roster, the grants and a negotiation come on top.
+/// The first save after resuming, beyond what is new. The very first one of a device brings its card, the
+/// roster and the grants too; a negotiation is in each.
 const FIRST_SAVE: u64 = 4_096;
 /// What is received for learning of a newer save and getting it, beyond its chunks: three connections, the
 /// new tip's trees, summary and head, the session's trees and record. Only what is new is asked for; this is
@@ -195,7 +196,7 @@ fn among_many_sessions(bounds: &mut Bounds) -> Result<(), Failure> {
     bounds.bytes("(b) the same on the wire, both ways, read back", dearest.1, BEYOND_ON_THE_WIRE);
     bob.start();
     bob.join(&phrase);
-    there_and_back((ada, bob), &told, &mut writers[0], bounds)
+    there_and_back((ada, bob), &told, &mut writers, bounds)
 }
 
 /// Lets a session grow by one turn and measures the save.
@@ -229,9 +230,10 @@ fn measure_save(
 fn there_and_back(
     (ada, bob): (&Device, &Device),
     told: &Events,
-    writer: &mut Writer,
+    writers: &mut [Writer],
     bounds: &mut Bounds,
 ) -> Result<(), Failure> {
+    let [writer, other, ..] = writers else { return Ok(()) };
     let id = writer.session().to_owned();
     let long = bytes(writer.total_bytes());
     print::heading(&format!("a session of {long} bytes there and back, among {SESSIONS}"));
@@ -246,9 +248,21 @@ fn there_and_back(
     added.row(&mut table, "bob's first save");
     let back = resume(ada, &id);
     back.row(&mut table, "ada resumes what bob added");
+    resume(bob, other.session()).row(&mut table, "bob resumes another");
+    let next = add_on(bob, other.session(), other.total_bytes())?;
+    next.row(&mut table, "bob's first save of that");
     print::line(&table.text());
+    let strict = bytes(added.beyond());
+    print::line(&format!(
+        "bob's first save, both ways, beyond its sealed chunks: {strict} (no bound of its own)"
+    ));
     let beyond = |step: Step, new: Step| step.wire.received.saturating_sub(new.sealed);
-    bounds.bytes("(c) a first save after resuming, beyond its chunks", added.beyond(), FIRST_SAVE);
+    let (first, most) = (added.wire.total(), added.raw + FIRST_SAVE);
+    bounds.bytes("(c) a first save after resuming, both ways: new bytes and 4 KiB", first, most);
+    let pack = added.pack.saturating_sub(added.sealed);
+    bounds.bytes("(c) the same beyond its chunks, in git's pack", pack, FIRST_SAVE);
+    let what = "(c) of the next session resumed, beyond its chunks, both ways";
+    bounds.bytes(what, next.beyond(), FIRST_SAVE);
     bounds.bytes("(d) downloaded for what is new, beyond its chunks", beyond(newer, gone_on), NEWS);
     bounds.bytes("(d) the same on the way back", beyond(back, added), NEWS);
     Ok(())

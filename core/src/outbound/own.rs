@@ -326,3 +326,95 @@ fn grant_path(device: DeviceId) -> String {
 fn owned((path, bytes): (&String, &Vec<u8>)) -> (String, Vec<u8>) {
     (path.clone(), bytes.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{SeededRandom, SessionId};
+    use crate::outbound::Ledger;
+    use crate::seal::{DeviceKind, Phrase, seal_summary};
+    use crate::store::RefKind;
+
+    const OTHER: DeviceId = DeviceId([9; 8]);
+
+    fn summary(vault: &Vault, session: SessionId, commit: Oid) -> Summary {
+        let (none, zero) = (String::new(), 0);
+        Summary {
+            session,
+            commit,
+            save: 2,
+            record: Digest::NONE,
+            at_ms: 1,
+            device: vault.device(),
+            first_ms: None,
+            last_ms: None,
+            project: Vec::new(),
+            project_name: none.clone(),
+            subdirectory: none,
+            title: None,
+            message: None,
+            branch: None,
+            head: None,
+            dirty: false,
+            messages: zero,
+            lines: zero,
+            malformed: zero,
+            length: 0,
+            total: 0,
+            logs: 0,
+            client: None,
+            model: None,
+        }
+    }
+
+    /// Records a session's save, which goes on from another device's when it is `adopted`.
+    fn recorded(store: &Store, vault: &Vault, number: usize, adopted: bool) -> Recorded {
+        let random = &mut SeededRandom::new(number as u64);
+        let session: SessionId = format!("session-{number:08}").parse().unwrap();
+        let name = vault.keys.session_name(&session);
+        let put = |save: u32| [(format!("saves/{save:08x}"), session.as_str().as_bytes().to_vec())];
+        let base = adopted.then(|| store.commit_session(None, &put(1), &[]).unwrap());
+        if let Some(base) = base {
+            store.adopt(name, OTHER, base).unwrap();
+        }
+        let commit = store.commit_session(base, &put(2), &[]).unwrap();
+        let summary = summary(vault, session, commit);
+        let sealed_summary = seal_summary(&vault.keys, vault.device(), &summary, random).unwrap();
+        let ledger = Ledger::default();
+        let (sealed_bytes, new_messages) = (0, 0);
+        Recorded { name, commit, summary, sealed_summary, ledger, sealed_bytes, new_messages }
+    }
+
+    fn check_tips(adopted: usize, own: usize, tips: u32) {
+        let place = tempfile::tempdir().unwrap();
+        let random = &mut SeededRandom::new(1);
+        let phrase = Phrase::create(random);
+        let keys = place.path().join("keys");
+        let vault = Vault::create(&keys, &phrase, "desk", DeviceKind::Desktop, 1, random).unwrap();
+        let store = Store::open(&place.path().join("store")).unwrap();
+        let reference = RefName::new(RefKind::Custom, vault.id(), vault.device());
+        let mut ours = Own::load(&store, &vault, reference).unwrap();
+        let sessions: Vec<Recorded> = (0..adopted + own)
+            .map(|number| recorded(&store, &vault, number, number < adopted))
+            .collect();
+
+        let tip = ours.publish(&store, &vault, &[], &sessions, 2, random).unwrap();
+
+        assert_eq!(store.own_tip(&reference).unwrap(), Some(tip));
+        assert_eq!(store.chain_length(tip, 99).unwrap(), tips, "{adopted} adopted");
+        let plan = store.push_plan(None, tip).unwrap();
+        assert_eq!((plan.steps.len(), plan.negotiate), (tips as usize, adopted > 0));
+        let read = Own::load(&store, &vault, reference).unwrap();
+        assert_eq!(read.sessions, ours.sessions);
+        assert_eq!(read.sessions.len(), adopted + own);
+        assert_eq!(read.head.map(|(head, _)| head.sequence), Some(tips.into()));
+    }
+
+    #[test]
+    fn no_tip_brings_more_adopted_commits_than_git_asks_the_remote_about() {
+        check_tips(0, 40, 1);
+        check_tips(ADOPTED_PER_TIP, 3, 1);
+        check_tips(ADOPTED_PER_TIP + 1, 0, 2);
+        check_tips(30, 30, 3);
+    }
+}
