@@ -1,11 +1,19 @@
 //! One daemon per user: an exclusive lock on a file, which the kernel drops with the process.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use convosync_core::disk::{self, DiskError, FileLock};
 
 /// The lock's name in the state directory.
 const LOCK_NAME: &str = "daemon.lock";
+
+/// A daemon that was killed may leave a child that has not become git yet and still holds the lock: it
+/// lets go within milliseconds, on a busy machine within this.
+const FREED_WITHIN: Duration = Duration::from_millis(500);
+
+/// The lock is tried again so often.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Proof that no other daemon of this user runs; keep it for as long as that has to be true.
 #[derive(Debug)]
@@ -48,9 +56,15 @@ impl Instance {
     pub fn claim(state_dir: &Path) -> Result<Self, InstanceError> {
         disk::private_dir(state_dir)?;
         let path = state_dir.join(LOCK_NAME);
-        match disk::lock(&path)? {
-            Some(lock) => Ok(Self { _lock: lock }),
-            None => Err(InstanceError::AlreadyRunning { lock: path }),
+        let deadline = Instant::now() + FREED_WITHIN;
+        loop {
+            match disk::lock(&path)? {
+                Some(lock) => return Ok(Self { _lock: lock }),
+                None if Instant::now() >= deadline => {
+                    return Err(InstanceError::AlreadyRunning { lock: path });
+                }
+                None => std::thread::sleep(LOOK_EVERY),
+            }
         }
     }
 }

@@ -13,8 +13,9 @@ use super::SealError;
 use super::chunk::{CHUNK_RAW_MAX, Codec, PREFIX_MAX};
 use super::envelope::{GZIP, STORED, ZSTD};
 
-/// Beyond this level the gain is a few percent and the time several times as long (measured).
-const ZSTD_LEVEL: i32 = 9;
+/// On real transcripts 2 % smaller than level 9 in twice the time; level 19 saves 5 % more in six times
+/// the time (measured).
+const ZSTD_LEVEL: i32 = 12;
 
 /// The smallest window zstd knows.
 const WINDOW_LOG_MIN: u32 = 10;
