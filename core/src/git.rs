@@ -199,6 +199,21 @@ impl Git {
         Ok(Self { inner: Arc::new(Inner { program, version, variables }) })
     }
 
+    /// Offers an ssh agent to the children where there is none, or one that is gone: a daemon of the
+    /// service manager has none of its own, but a terminal's client may lend it one.
+    #[must_use]
+    pub fn with_agent(&self, socket: &Path) -> Self {
+        let has_one = self.variable("SSH_AUTH_SOCK").is_some_and(|own| Path::new(own).exists());
+        if has_one || !socket.exists() {
+            return self.clone();
+        }
+        let mut variables = self.inner.variables.clone();
+        variables.retain(|(name, _)| *name != "SSH_AUTH_SOCK");
+        variables.push(("SSH_AUTH_SOCK", socket.as_os_str().to_owned()));
+        let Inner { program, version, .. } = &*self.inner;
+        Self { inner: Arc::new(Inner { program: program.clone(), version: *version, variables }) }
+    }
+
     fn ask_version(&self) -> Result<Version, GitError> {
         let output = self.command().arg("version").deadline(VERSION_DEADLINE).run();
         let output = output.map_err(|error| match error {

@@ -10,6 +10,7 @@
 //! at the beginning of each push.
 
 mod outcome;
+mod own;
 mod probe;
 mod progress;
 mod vaults;

@@ -45,7 +45,7 @@ pub use key::{KeyRing, VaultKey};
 pub use phrase::{Phrase, PhraseError};
 pub use roster::{Enrolment, Member, Members, Revocation, Roster, RosterAction};
 pub use save::{CodePoint, LogState, Parent, SaveRecord, open_save, seal_save};
-pub use summary::{Summary, open_summary, seal_summary};
+pub use summary::{Summary, open_summary, project_key, seal_summary};
 
 use crate::id::{DeviceId, KeyId, VaultId};
 use crate::wire::WireError;

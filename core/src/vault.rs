@@ -16,6 +16,8 @@ mod files;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use crate::disk;
 use crate::id::{DeviceId, Random, VaultId, draw, hex};
 use crate::seal::{
@@ -24,7 +26,6 @@ use crate::seal::{
 };
 
 pub use error::VaultError;
-use zeroize::Zeroizing;
 
 /// Where the keys lie inside the data directory.
 const FOLDER: &str = "vault";
@@ -32,6 +33,10 @@ const FOLDER: &str = "vault";
 const NEW_FOLDER: &str = "vault.new";
 /// Who makes keys holds this.
 const LOCK: &str = "vault.lock";
+
+/// The first line of exported keys.
+const EXPORT_TITLE: &str = "# ConvoSync keys of one device: keep them secret. Each line is a file of its `vault` \
+    folder in hex.\n";
 
 /// Everything this device knows of its vault.
 #[derive(Debug)]
@@ -183,12 +188,17 @@ impl Vault {
         let folder = dir.join(FOLDER);
         files::check_dir(&folder)?;
         files::read(&folder)?;
-        let mut text = Zeroizing::new(String::from(
-            "# ConvoSync keys of one device: keep them secret. Each line is a file of its `vault` folder in hex.\n",
-        ));
-        for name in files::names() {
-            let bytes = files::read_private(&folder.join(name))?;
-            text.push_str(&format!("{name} {}\n", *Zeroizing::new(hex(&bytes))));
+        let names = files::names();
+        let read = |name: &&str| files::read_private(&folder.join(name));
+        let contents = names.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let lines = contents.iter().map(|bytes| 16 + 2 * bytes.len()).sum::<usize>();
+        // Room for all of it at once: a text that grew would leave secrets behind.
+        let mut text = Zeroizing::new(String::with_capacity(EXPORT_TITLE.len() + lines));
+        text.push_str(EXPORT_TITLE);
+        for (name, bytes) in names.iter().zip(&contents) {
+            for piece in [name, " ", &Zeroizing::new(hex(bytes)), "\n"] {
+                text.push_str(piece);
+            }
         }
         Ok(text)
     }

@@ -1,23 +1,23 @@
 //! One store's working memory: our own sessions there, other devices' as last listed, and what is known
 //! of the remote. Saving and finding happen here; the network never does.
 
+mod lineage;
+mod peers;
+
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use convosync_core::disk;
-use convosync_core::history::{History, Reader};
-use convosync_core::id::{DeviceId, Digest, LogId, Oid, Random, SessionId, SessionName};
-use convosync_core::inbound::{InboundError, Known, Peer, open_peer};
-use convosync_core::log::digest_of;
+use convosync_core::history::Reader;
+use convosync_core::id::{DeviceId, Digest, Oid, Random, SessionId, SessionName};
+use convosync_core::inbound::Peer;
 use convosync_core::merge::{self, Side};
 use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
 use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
 use convosync_core::remote::Traffic;
-use convosync_core::seal::{Codec, Seen, Summary};
+use convosync_core::seal::{Codec, Summary};
 use convosync_core::store::{RefKind, RefName, Store};
-use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
 use crate::answer::fail;
@@ -25,6 +25,13 @@ use crate::answer::fail;
 /// The file in a store's folder that names the tip which the remote was last seen to hold: a cache that
 /// spares a restarted daemon a push.
 const CONFIRMED_FILE: &str = "on-remote";
+
+/// How many sessions' ledgers are kept in memory: those of a busy day. Others are rebuilt when their
+/// transcripts grow again.
+const LEDGERS_KEPT_MAX: usize = 64;
+
+/// Refs and where they stand.
+type Tips = Vec<(RefName, Oid)>;
 
 /// One store's working memory.
 pub struct Desk {
@@ -53,6 +60,7 @@ pub struct Desk {
     /// Sessions that cannot be saved.
     pub ailing: BTreeMap<SessionId, Problem>,
     dir: PathBuf,
+    asked_own: bool,
     /// The tips that were last fetched, believed or not, so that none is fetched twice.
     looked_at: BTreeMap<DeviceId, Oid>,
     ledgers: HashMap<SessionId, Ledger>,
@@ -105,6 +113,7 @@ impl Desk {
             doubts: BTreeMap::new(),
             ailing: BTreeMap::new(),
             dir: dir.to_owned(),
+            asked_own: false,
             looked_at: BTreeMap::new(),
             ledgers: HashMap::new(),
         };
@@ -113,78 +122,17 @@ impl Desk {
         Ok(desk)
     }
 
-    /// Takes up other devices' states as they were last believed. What a ref shows since then waits for the
-    /// next listing.
-    fn remember_peers(&mut self) {
-        for (reference, tip) in self.store.accepted().unwrap_or_default() {
-            let device = reference.device;
-            if reference.vault != self.vault.id() || device == self.vault.device() {
-                continue;
-            }
-            let seen = self.own.head.as_ref().and_then(|(head, _)| seen_in(&head.seen, device));
-            self.look(reference, tip, &Known { seen, store: None }, 0);
+    /// Whether a listing shows that the remote no longer holds what it was seen to hold when the listing
+    /// began; from then on that is unsent.
+    pub fn has_lost(&mut self, confirmed: Option<Oid>, tips: &[(RefName, Oid)]) -> bool {
+        let ours = |(reference, _): &&(RefName, Oid)| *reference == self.own.reference;
+        let there = tips.iter().find(ours).map(|(_, tip)| *tip);
+        let holds = there == confirmed || (there.is_some() && there == self.own.tip);
+        let is_lost = confirmed.is_some() && self.confirmed == confirmed && !holds;
+        if is_lost {
+            self.keep_confirmed(None);
         }
-    }
-
-    /// Opens a listed tip of another device. A state that is not believed is noted and the last good one
-    /// stays. Returns the device's name when there is news.
-    pub fn take_peer(
-        &mut self,
-        reference: RefName,
-        tip: Oid,
-        now_ms: i64,
-    ) -> Option<Vec<SessionId>> {
-        let device = reference.device;
-        let store = self.peers.get(&device).map(|peer| peer.head.store);
-        let known = Known { seen: self.remembered(device), store };
-        self.look(reference, tip, &known, now_ms)
-    }
-
-    fn look(
-        &mut self,
-        reference: RefName,
-        tip: Oid,
-        known: &Known,
-        now_ms: i64,
-    ) -> Option<Vec<SessionId>> {
-        match open_peer(&self.store, &self.vault, reference, tip, known) {
-            Ok(peer) => {
-                if let Err(error) = self.store.accept(&reference, tip) {
-                    tracing::warn!(%error, "a believed tip could not be noted");
-                }
-                self.doubts.remove(&reference.device);
-                let known = self.peers.insert(reference.device, peer);
-                Some(self.news_of(reference.device, known.as_ref()))
-            }
-            Err(error) => {
-                self.doubt(reference.device, &error, now_ms);
-                None
-            }
-        }
-    }
-
-    /// Of the listed refs, the other devices' that moved since they were last looked at: enrolled devices
-    /// first, then the ones nobody enrolled.
-    pub fn news_among(&mut self, tips: &[(RefName, Oid)]) -> (Vec<RefName>, Vec<RefName>) {
-        let ours = self.vault.device();
-        let mut moved = Vec::new();
-        for (reference, tip) in tips.iter().filter(|(reference, _)| reference.device != ours) {
-            let known = self.peers.get(&reference.device).map(|peer| peer.tip);
-            if known != Some(*tip) && self.looked_at.get(&reference.device) != Some(tip) {
-                moved.push(*reference);
-            }
-        }
-        let members = self.vault.roster.verify().ok();
-        let is_member =
-            |device| members.as_ref().is_some_and(|members| members.active(device).is_ok());
-        moved.into_iter().partition(|reference| is_member(reference.device))
-    }
-
-    /// Notes that listed tips were fetched, believed or not: only now, because a fetch that failed has to be
-    /// tried again.
-    pub fn note_looked_at(&mut self, tips: &[(RefName, Oid)], fetched: &[RefName]) {
-        let fetched = tips.iter().filter(|(reference, _)| fetched.contains(reference));
-        self.looked_at.extend(fetched.map(|(reference, tip)| (reference.device, *tip)));
+        is_lost
     }
 
     /// A device's name as far as it is known.
@@ -207,9 +155,11 @@ impl Desk {
     /// The repository's fingerprint at our own last save of a session; `None` when the last save of it was
     /// another device's.
     pub fn own_code(&self, session: &SessionId) -> Option<Digest> {
-        let base = self.ledgers.get(session)?.base.as_ref()?;
-        let is_own = base.record.device == self.vault.device();
-        base.record.code.as_ref().map(|code| code.fingerprint).filter(|_| is_own)
+        let known = self.ledgers.get(session).and_then(|ledger| ledger.base.as_ref());
+        let saved = || self.own_history(session).ok().flatten();
+        let record = known.map(|base| base.record.clone()).or_else(|| Some(saved()?.record))?;
+        let is_own = record.device == self.vault.device();
+        record.code.map(|code| code.fingerprint).filter(|_| is_own)
     }
 
     /// How many messages of a session are known to be here.
@@ -220,37 +170,47 @@ impl Desk {
         base.map(|base| base.record.messages).or(own).unwrap_or(0)
     }
 
-    fn news_of(&self, device: DeviceId, before: Option<&Peer>) -> Vec<SessionId> {
-        let Some(peer) = self.peers.get(&device) else { return Vec::new() };
-        let is_new = |name: &SessionName, summary: &Summary| {
-            before
-                .and_then(|peer| peer.sessions.get(name))
-                .is_none_or(|old| old.commit != summary.commit)
-        };
-        let news = peer.sessions.iter().filter(|(name, summary)| is_new(name, summary));
-        news.map(|(_, summary)| summary.session.clone()).collect()
-    }
-
-    fn doubt(&mut self, device: DeviceId, error: &InboundError, since_ms: i64) {
-        let failure = fail::inbound(error);
-        tracing::warn!(%device, reason = %failure.message, "another device's ref is not believed");
-        let problem = Problem { message: failure.message, hint: failure.data.hint, since_ms };
-        self.doubts.entry(device).or_insert(problem);
-    }
-
-    /// The newest state of a device that anybody ever accepted: as listed, as our own head says, or as the
-    /// heads of the vault's other devices say.
-    fn remembered(&self, device: DeviceId) -> Option<Seen> {
-        let listed = self.peers.get(&device).map(Peer::seen);
-        let own = self.own.head.as_ref().map(|(head, _)| head);
-        let heads = own.into_iter().chain(self.peers.values().map(|peer| &peer.head));
-        let signed = heads.filter_map(|head| seen_in(&head.seen, device));
-        listed.into_iter().chain(signed).max_by_key(|seen| (seen.epoch, seen.sequence))
-    }
-
     /// Whether a tip on the remote is an older one of ours.
     pub fn went_on_from(&self, tip: Oid) -> bool {
         self.own.went_on_from(&self.store, &self.vault, tip)
+    }
+
+    /// Whether our ref has to be looked for on the remote before the first save: the store is empty, and
+    /// may have been lost.
+    pub fn misses_own(&self) -> bool {
+        self.own.tip.is_none() && !self.asked_own
+    }
+
+    /// Goes on from our ref as the remote has it, or from nothing where it has none.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when what the remote has is not ours.
+    pub fn take_own(&mut self, tip: Option<Oid>) -> Result<(), OutboundError> {
+        if let Some(tip) = tip.filter(|_| self.misses_own()) {
+            self.own = Own::take_back(&self.store, &self.vault, self.own.reference, tip)?;
+            self.confirmed = Some(tip);
+            self.ledgers.clear();
+        }
+        self.asked_own = true;
+        Ok(())
+    }
+
+    /// Joins our ref with another state of it that the remote has and this device signed.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when it is not ours.
+    pub fn rejoin(
+        &mut self,
+        theirs: Oid,
+        now_ms: i64,
+        random: &mut dyn Random,
+    ) -> Result<Oid, OutboundError> {
+        let seen = self.peers.values().map(Peer::seen).collect();
+        let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
+        let tip = self.own.rejoin(pen, theirs, seen, now_ms, random)?;
+        self.confirmed = Some(theirs);
+        self.ledgers.clear();
+        Ok(tip)
     }
 
     /// Whether our ref has something that the remote was not seen to hold.
@@ -270,6 +230,11 @@ impl Desk {
 
     /// Notes that the remote was read back and holds `tip`.
     pub fn confirm(&mut self, tip: Option<Oid>, now_ms: i64) {
+        self.keep_confirmed(tip);
+        self.confirmed_ms = Some(now_ms);
+    }
+
+    fn keep_confirmed(&mut self, tip: Option<Oid>) {
         if self.confirmed != tip {
             let text = tip.map_or_else(String::new, |tip| format!("{tip}\n"));
             if let Err(error) = disk::write_atomic(&self.dir.join(CONFIRMED_FILE), text.as_bytes())
@@ -278,7 +243,6 @@ impl Desk {
             }
         }
         self.confirmed = tip;
-        self.confirmed_ms = Some(now_ms);
     }
 
     /// Whether our newest save of a session covers exactly so many bytes, none of which was written since.
@@ -306,6 +270,10 @@ impl Desk {
             match self.record(request, codec, now_ms, random) {
                 Ok(Some(recorded)) => saved.recorded.push(recorded),
                 Ok(None) => saved.unchanged.push(session),
+                // A transcript that is gone (Claude Code cleans up) has nothing left to save.
+                Err(OutboundError::Open { source, .. }) if source.is_missing() => {
+                    saved.unchanged.push(session)
+                }
                 Err(error) => saved.failed.push((session, error)),
             }
         }
@@ -315,6 +283,7 @@ impl Desk {
             for recorded in &saved.recorded {
                 self.ledgers.insert(recorded.summary.session.clone(), recorded.ledger.clone());
             }
+            self.forget_ledgers(&saved);
         }
         Ok(saved)
     }
@@ -348,6 +317,16 @@ impl Desk {
         }
     }
 
+    /// Lets go of what can be rebuilt, when there is much of it.
+    fn forget_ledgers(&mut self, saved: &Saved) {
+        if self.ledgers.len() > LEDGERS_KEPT_MAX {
+            let is_new = |session: &SessionId| {
+                saved.recorded.iter().any(|one| one.summary.session == *session)
+            };
+            self.ledgers.retain(|session, _| is_new(session));
+        }
+    }
+
     fn record(
         &mut self,
         request: &Request<'_>,
@@ -363,76 +342,6 @@ impl Desk {
         }
         let pen = Pen { store: &self.store, vault: &self.vault, codec };
         outbound::record(pen, &self.ledgers[session], request, now_ms, random)
-    }
-
-    /// Lets the next save of a session go on from this state, which was just brought back. After an earlier
-    /// save it goes on from the newest one of the same history: numbers and chunks are never given twice.
-    pub fn rebase(&mut self, base: History) {
-        let session = base.session.clone();
-        let base = self.reader().newest_at(&session, base.commit).unwrap_or(base);
-        let left = self.left_by(&session, Some(&base));
-        let name = self.vault.keys.session_name(&session);
-        let is_own = self.own.sessions.get(&name).is_some_and(|(own, _)| own.commit == base.commit);
-        if !is_own && let Err(error) = self.store.adopt(name, self.vault.device(), base.commit) {
-            tracing::warn!(%error, "what a session goes on from could not be noted");
-        }
-        self.ledgers.insert(session, Ledger::from_base(Some(base), left));
-    }
-
-    /// Our own last save of a session, if another one is gone on from that does not come after it.
-    fn left_by(&self, session: &SessionId, base: Option<&History>) -> Option<Oid> {
-        let name = self.vault.keys.session_name(session);
-        let own = self.own.sessions.get(&name).map(|(summary, _)| summary.commit)?;
-        let base = base?.commit;
-        (!self.store.descends_from(base, own).unwrap_or(false)).then_some(own)
-    }
-
-    /// Finds the save that a transcript goes on from: the newest one, of any device whose session commit
-    /// lies here, whose bytes the transcript begins with; else the one it was last known to go on from,
-    /// which then starts a new generation. What another device saved, and the transcript here does not
-    /// begin with, is never gone on from: both are kept.
-    fn base(&self, files: &SessionFiles) -> Result<Option<History>, OutboundError> {
-        let own = self.own_history(&files.id)?;
-        let adopted = self.adopted_histories(&files.id);
-        if adopted.is_empty() {
-            return Ok(own);
-        }
-        let ours = self.vault.device();
-        let mut candidates: Vec<&History> =
-            own.iter().chain(adopted.iter().map(|(_, history)| history)).collect();
-        candidates.sort_by_key(|history| std::cmp::Reverse(history.record.number));
-        if let Some(fits) = candidates.into_iter().find(|history| begins_with(files, history)) {
-            return Ok(Some(fits.clone()));
-        }
-        let resumed = adopted.into_iter().find(|(device, _)| *device == ours);
-        Ok(match (own, resumed) {
-            (Some(own), Some((_, resumed)))
-                if !self.store.descends_from(own.commit, resumed.commit).unwrap_or(true) =>
-            {
-                Some(resumed)
-            }
-            (own, resumed) => own.or(resumed.map(|(_, history)| history)),
-        })
-    }
-
-    /// Our own last save of a session.
-    ///
-    /// # Errors
-    /// [`OutboundError::History`] when it cannot be read.
-    pub fn own_history(&self, session: &SessionId) -> Result<Option<History>, OutboundError> {
-        let name = self.vault.keys.session_name(session);
-        let Some((summary, _)) = self.own.sessions.get(&name) else { return Ok(None) };
-        Ok(Some(self.reader().history(session, summary.commit, summary.save, summary.record)?))
-    }
-
-    /// What was adopted of a session, by device; under our own id, what our transcript goes on from.
-    fn adopted_histories(&self, session: &SessionId) -> Vec<(DeviceId, History)> {
-        let name = self.vault.keys.session_name(session);
-        let commits = self.store.adopted(name).unwrap_or_default();
-        let read = |(device, commit)| {
-            self.reader().newest_at(session, commit).ok().map(|history| (device, history))
-        };
-        commits.into_iter().filter_map(read).collect()
     }
 
     /// Opens sessions from this store.
@@ -473,10 +382,6 @@ impl Desk {
     }
 }
 
-fn seen_in(seen: &[Seen], device: DeviceId) -> Option<Seen> {
-    seen.iter().find(|seen| seen.device == device).copied()
-}
-
 fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {
     let side = |holding: &Holding| Side {
         device: holding.device,
@@ -485,14 +390,4 @@ fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {
     };
     let newest = merge::newest(holdings.iter().map(side))?;
     holdings.into_iter().find(|holding| holding.device == newest.device)
-}
-
-/// Whether the main transcript begins with what a save holds of it.
-fn begins_with(files: &SessionFiles, history: &History) -> bool {
-    let main = LogId::main();
-    let Some(state) = history.logs.values().find(|state| state.log == main) else { return false };
-    let Some(mut file) = files.main().and_then(|main| File::open(&main.path).ok()) else {
-        return false;
-    };
-    digest_of(&mut file, 0..state.length).is_ok_and(|digest| digest == state.content)
 }

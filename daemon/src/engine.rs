@@ -8,7 +8,7 @@
 mod session;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use convosync_core::id::SessionId;
 
@@ -23,7 +23,7 @@ pub const SESSIONS_PER_SAVE_MAX: usize = 8;
 
 /// How long a stopping daemon goes on saving and pushing. Five seconds are allowed in all (systemd
 /// and launchd would wait longer, a closing laptop would not).
-pub const STOP_WITHIN_MS: i64 = 4_000;
+pub const STOP_WITHIN_MS: i64 = 3_000;
 
 /// A project as the engine knows it: a number the shell hands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +82,8 @@ pub enum Event {
     Pushed(StoreKey, PushEnd),
     /// Other devices' refs were listed, or could not be.
     Listed(StoreKey),
+    /// The remote was seen not to hold what it held: it was put back or made anew.
+    Lost(StoreKey),
     /// The user or a hook wants everything of this project saved and sent now.
     Hurry {
         /// Which project; all when absent.
@@ -135,8 +137,6 @@ pub struct Standing {
     pub unsaved: BTreeMap<ProjectKey, u32>,
     /// Whether a save or a push runs.
     pub busy: bool,
-    /// Whether something waits to be sent.
-    pub unsent: bool,
 }
 
 /// The daemon's whole memory of what is due.
@@ -148,8 +148,17 @@ pub struct Engine {
     stores: BTreeMap<StoreKey, Upstream>,
     rescan_at_ms: i64,
     rescanning: bool,
-    stopping_since_ms: Option<i64>,
+    leaving: Option<Leaving>,
     jitter: u64,
+}
+
+/// A stop that is under way.
+#[derive(Debug, Clone, Copy)]
+struct Leaving {
+    since_ms: i64,
+    /// Looks at every transcript that still have to end: what was written just now is noticed by one that
+    /// began after the stop was asked for.
+    looks: u8,
 }
 
 #[derive(Debug)]
@@ -158,6 +167,9 @@ struct Watched {
     check_at_ms: i64,
     checking: bool,
 }
+
+/// A store is asked for other devices' news for so long after a session in it last grew (DESIGN 11).
+const POLLED_FOR_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A repository is compared so long after the last hint about it: one `git commit` is many events.
 const REPOSITORY_SETTLES_MS: i64 = 2_000;
@@ -172,7 +184,7 @@ impl Engine {
             stores: BTreeMap::new(),
             rescan_at_ms: now_ms,
             rescanning: false,
-            stopping_since_ms: None,
+            leaving: None,
             jitter: seed | 1,
         }
     }
@@ -180,10 +192,9 @@ impl Engine {
     /// Takes in one event and returns what must be done about it, in order.
     pub fn handle(&mut self, event: Event, now_ms: i64) -> Vec<Effect> {
         self.take_in(event, now_ms);
-        if self.stopping_since_ms.is_some() {
-            self.due_while_stopping(now_ms)
-        } else {
-            self.due(now_ms)
+        match self.leaving {
+            Some(leaving) => self.due_while_leaving(leaving, now_ms),
+            None => self.due(now_ms),
         }
     }
 
@@ -197,7 +208,7 @@ impl Engine {
         let saves = self.sessions.values().filter_map(|track| track.due_at_ms(&self.timing));
         let stores = self.stores.values().filter_map(Upstream::due_at_ms);
         let checks = self.projects.iter().filter(|(_, p)| !p.checking).map(|(_, p)| p.check_at_ms);
-        let stop = self.stopping_since_ms.map(|since| since + STOP_WITHIN_MS);
+        let stop = self.leaving.map(|leaving| leaving.since_ms + STOP_WITHIN_MS);
         let rescan = (!self.rescanning).then_some(self.rescan_at_ms);
         saves
             .chain(stores)
@@ -220,7 +231,6 @@ impl Engine {
         Standing {
             unsaved,
             busy: upstream.is_some_and(|upstream| upstream.saving || upstream.pushing),
-            unsent: upstream.is_some_and(|upstream| upstream.unsent),
         }
     }
 
@@ -233,20 +243,24 @@ impl Engine {
             Event::Seen(sightings) => {
                 sightings.iter().for_each(|sighting| self.see(sighting, now_ms))
             }
-            Event::Rescanned => self.rescanning = false,
+            Event::Rescanned => self.note_rescanned(),
             Event::Live(live) => self.note_live(&live),
             Event::RepositoryTouched(project) => self.check_soon(project, now_ms),
             Event::CodeChecked(project, session) => self.note_code(project, session, now_ms),
             Event::Saved(store, end) => self.note_saved(store, &end, now_ms),
             Event::Pushed(store, end) => self.note_pushed(store, end, now_ms),
             Event::Listed(store) => self.note_listed(store, now_ms),
+            Event::Lost(store) => self.note_lost(store),
             Event::Hurry { project, retry } => self.hurry(project, retry, now_ms),
-            Event::Stop => self.stopping_since_ms = self.stopping_since_ms.or(Some(now_ms)),
+            Event::Stop => self.leave(now_ms),
             Event::Tick => {}
         }
     }
 
     fn enable(&mut self, project: ProjectKey, store: StoreKey, unsent: bool, now_ms: i64) {
+        if self.projects.get(&project).is_some_and(|watched| watched.store != store) {
+            self.disable(project);
+        }
         let check_at_ms = now_ms + self.timing.code_check_every_ms;
         self.projects.insert(project, Watched { store, check_at_ms, checking: false });
         let upstream = self.stores.entry(store).or_insert_with(|| Upstream::new(now_ms));
@@ -328,9 +342,15 @@ impl Engine {
         }
     }
 
+    fn note_lost(&mut self, store: StoreKey) {
+        if let Some(upstream) = self.stores.get_mut(&store) {
+            upstream.unsent = true;
+        }
+    }
+
     fn hurry(&mut self, project: Option<ProjectKey>, retry: bool, now_ms: i64) {
         for track in self.sessions.values_mut().filter(|t| project.is_none_or(|p| p == t.project)) {
-            track.hurry();
+            track.hurry(now_ms);
         }
         for (key, watched) in &self.projects {
             if project.is_none_or(|wanted| wanted == *key)
@@ -354,16 +374,33 @@ impl Engine {
         effects
     }
 
-    /// A leaving daemon saves whatever is dirty, sends it if there is time, and goes.
-    fn due_while_stopping(&mut self, now_ms: i64) -> Vec<Effect> {
-        let since_ms = self.stopping_since_ms.unwrap_or(now_ms);
-        let out_of_time = now_ms >= since_ms + STOP_WITHIN_MS;
-        let mut effects = if out_of_time { Vec::new() } else { self.saves(now_ms, Why::Stopping) };
-        if effects.is_empty() && !out_of_time && !self.stores.values().any(|store| store.saving) {
+    fn note_rescanned(&mut self) {
+        self.rescanning = false;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.looks = leaving.looks.saturating_sub(1);
+        }
+    }
+
+    fn leave(&mut self, now_ms: i64) {
+        let looks = 1 + u8::from(self.rescanning);
+        self.leaving.get_or_insert(Leaving { since_ms: now_ms, looks });
+    }
+
+    /// A leaving daemon looks once more, saves whatever is dirty, sends it if there is time, and goes.
+    fn due_while_leaving(&mut self, leaving: Leaving, now_ms: i64) -> Vec<Effect> {
+        if now_ms >= leaving.since_ms + STOP_WITHIN_MS {
+            return vec![Effect::Exit];
+        }
+        let mut effects = self.saves(now_ms, Why::Stopping);
+        if leaving.looks > 0 && !self.rescanning {
+            self.rescanning = true;
+            effects.push(Effect::Rescan);
+        }
+        if effects.is_empty() && !self.stores.values().any(|store| store.saving) {
             effects.extend(self.pushes(now_ms));
         }
         let running = self.stores.values().any(|store| store.saving || store.pushing);
-        if out_of_time || (effects.is_empty() && !running) {
+        if effects.is_empty() && !running && leaving.looks == 0 {
             effects.push(Effect::Exit);
         }
         effects
@@ -398,9 +435,15 @@ impl Engine {
         self.stores.iter_mut().filter_map(push).collect()
     }
 
+    /// Only stores with a session of the last day are asked by themselves; others on demand.
     fn lists(&mut self, now_ms: i64) -> Vec<Effect> {
+        let active_since_ms = now_ms - POLLED_FOR_MS;
+        let active = self.sessions.iter().filter(|(_, track)| track.grown_ms >= active_since_ms);
+        let active: BTreeSet<StoreKey> = active.map(|((store, _), _)| *store).collect();
+        let poll_every_ms = self.timing.poll_every_ms;
         let list = |(store, upstream): (&StoreKey, &mut Upstream)| {
-            upstream.may_list(now_ms).then_some(Effect::List(*store))
+            let may = upstream.may_list(active.contains(store), poll_every_ms, now_ms);
+            may.then_some(Effect::List(*store))
         };
         self.stores.iter_mut().filter_map(list).collect()
     }

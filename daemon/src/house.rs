@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use convosync_core::claude::{self, ClaudeRoot};
-use convosync_core::config::{Config, Paths};
+use convosync_core::config::{Config, Paths, excluded_by};
 use convosync_core::git::Git;
 use convosync_core::id::{Digest, SessionId, hex};
 use convosync_core::project::{self, GitSettings, Project};
@@ -20,6 +20,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::desk::Desk;
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
+use crate::owners;
 use crate::pulse::Pulse;
 
 /// How many events a slow `watch` client may lag behind before it misses some.
@@ -47,8 +48,12 @@ pub struct House {
     config: RwLock<Arc<Config>>,
     vault: RwLock<Option<Arc<Vault>>>,
     registry: Mutex<Registry>,
+    /// Held while a project is opened or closed, so that no store is opened twice.
+    opening: Mutex<()>,
     /// The scanner's memory of what it read already.
     pub scanner: Mutex<Scanner>,
+    /// The ssh agent that a client lent us last.
+    agent: Mutex<Option<PathBuf>>,
 }
 
 /// The projects and stores of this device, and the sessions found in them.
@@ -61,7 +66,9 @@ pub struct Registry {
     /// Sessions of enabled projects, as last scanned.
     pub found: BTreeMap<(StoreKey, SessionId), Found>,
     /// Which project a working directory belongs to, once it was asked.
-    pub owners: BTreeMap<PathBuf, Option<ProjectKey>>,
+    owners: BTreeMap<PathBuf, Option<ProjectKey>>,
+    /// Counts the changes to the projects: what was found out before one is not remembered after it.
+    changes: u64,
     /// The first working directory each transcript names, with the length at which it was asked.
     pub cwds: BTreeMap<PathBuf, (u64, Option<PathBuf>)>,
     next: u32,
@@ -129,7 +136,9 @@ impl House {
             config: RwLock::new(Arc::new(config)),
             vault: RwLock::new(vault.map(Arc::new)),
             registry: Mutex::default(),
+            opening: Mutex::default(),
             scanner: Mutex::default(),
+            agent: Mutex::default(),
         }
     }
 
@@ -141,6 +150,21 @@ impl House {
     /// Replaces the configuration.
     pub fn set_config(&self, config: Config) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// Takes note of the ssh agent a client lends us.
+    pub fn lend_agent(&self, socket: Option<PathBuf>) {
+        if socket.is_some() {
+            *lock(&self.agent) = socket;
+        }
+    }
+
+    /// Git as it reaches remotes: with the agent that was lent to us, if there is none of our own.
+    pub fn remote_git(&self) -> Git {
+        match &*lock(&self.agent) {
+            Some(socket) => self.git.with_agent(socket),
+            None => self.git.clone(),
+        }
     }
 
     /// This device's keys, if it has any.
@@ -213,20 +237,23 @@ impl House {
         self.registry().projects.get(&key).cloned()
     }
 
-    /// The enabled project a directory belongs to: the same folder, or another clone or work tree of the
-    /// same repository.
+    /// The enabled project a directory belongs to: it lies in the project's folder, or in a work tree of the
+    /// same repository. Found by looking at names only: git never runs where nobody enabled anything.
     pub fn owner(&self, directory: &Path) -> Option<Arc<Home>> {
-        let known = self.registry().owners.get(directory).copied();
+        let (known, changes) = {
+            let registry = self.registry();
+            (registry.owners.get(directory).copied(), registry.changes)
+        };
         if let Some(key) = known {
             return key.and_then(|key| self.home(key));
         }
-        let project = project::discover(directory, &self.git).ok()?;
         let homes = self.homes();
-        let home = homes
-            .iter()
-            .find(|home| home.project.root == project.root)
-            .or_else(|| homes.iter().find(|home| project::same(&home.project.ids, &project.ids)));
-        self.registry().owners.insert(directory.to_owned(), home.map(|home| home.key));
+        let home = std::fs::canonicalize(directory).ok().and_then(|real| owners::of(&homes, &real));
+        let mut registry = self.registry();
+        if registry.changes == changes {
+            registry.owners.insert(directory.to_owned(), home.map(|home| home.key));
+        }
+        drop(registry);
         home.cloned()
     }
 
@@ -238,11 +265,14 @@ impl House {
         let Some(vault) = self.vault() else { return Ok(Vec::new()) };
         let mut problems = Vec::new();
         for entry in Enabled::load(&self.paths.data_dir)?.projects {
-            if enabled::is_off(&entry.root) {
+            let excluded =
+                excluded_by(&self.config().exclude, &entry.root, &self.paths.home).is_some();
+            if excluded || enabled::is_off(&entry.root) {
                 continue;
             }
             if let Err(failure) = self.open_project(&entry, &vault) {
-                tracing::warn!(reason = %failure.message, "a project cannot be opened");
+                tracing::warn!("a project cannot be opened");
+                tracing::debug!(reason = %failure.message, "a project cannot be opened");
                 problems.push(crate::answer::fail::problem_of(&failure, crate::clock::now_ms()));
             }
         }
@@ -260,6 +290,7 @@ impl House {
     ) -> Result<Arc<Home>, protocol::Failure> {
         let project = project::discover(&entry.root, &self.git)
             .map_err(|error| crate::answer::fail::project(&error))?;
+        let opening = lock(&self.opening);
         let place = self.place_of(&project, entry.branches_only, vault)?;
         let unsent = lock(&place.desk).is_unsent();
         let mut registry = self.registry();
@@ -271,22 +302,22 @@ impl House {
         let key = known.unwrap_or_else(|| ProjectKey(registry.fresh()));
         let home = Arc::new(Home { key, project, store: place.key });
         registry.projects.insert(key, home.clone());
-        registry.owners.clear();
+        registry.forget_unused();
         drop(registry);
         self.report(Event::Enabled { project: key, store: place.key, unsent });
+        drop(opening);
         Ok(home)
     }
 
     /// Forgets a project; what was saved stays saved.
     pub fn close_project(&self, key: ProjectKey) {
+        let opening = lock(&self.opening);
         let mut registry = self.registry();
         registry.projects.remove(&key);
-        registry.owners.clear();
-        registry.found.retain(|_, found| found.project != key);
-        let used: Vec<StoreKey> = registry.projects.values().map(|home| home.store).collect();
-        registry.stores.retain(|store, _| used.contains(store));
+        registry.forget_unused();
         drop(registry);
         self.report(Event::Disabled(key));
+        drop(opening);
     }
 
     fn place_of(
@@ -320,6 +351,16 @@ impl House {
 }
 
 impl Registry {
+    /// Lets go of what belongs to no project any more; called after every change to the projects.
+    fn forget_unused(&mut self) {
+        self.changes += 1;
+        self.owners.clear();
+        let used: BTreeMap<ProjectKey, StoreKey> =
+            self.projects.iter().map(|(key, home)| (*key, home.store)).collect();
+        self.found.retain(|(store, _), found| used.get(&found.project) == Some(store));
+        self.stores.retain(|store, _| used.values().any(|other| other == store));
+    }
+
     fn fresh(&mut self) -> u32 {
         self.next += 1;
         self.next

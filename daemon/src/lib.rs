@@ -15,6 +15,7 @@ pub mod engine;
 pub mod pulse;
 pub mod desk;
 pub mod house;
+mod owners;
 pub mod scan;
 pub mod work;
 pub mod answer;
@@ -85,10 +86,13 @@ pub fn start(args: &Args, env: &dyn Fn(&str) -> Option<OsString>) -> Result<(), 
         .enable_all()
         .build()
         .map_err(Fatal::Runtime)?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let signals = Signals::listen().map_err(Fatal::Runtime)?;
         run(Parts { paths, config, log, signals, supervisor }).await
-    })
+    });
+    // Work that still waits for a remote is given up: its git children die with us.
+    runtime.shutdown_background();
+    result
 }
 
 /// Runs the daemon until a signal or a client asks it to leave.
@@ -113,10 +117,12 @@ pub async fn run(parts: Parts) -> Result<(), Fatal> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     shell.run(Inlets { reports, requests, hints, signals }).await;
     supervisor.stopping();
+    tracing::info!("leaving");
     leave.cancel();
     if clients.await.is_err() {
         tracing::error!("the socket's task panicked");
     }
     drop(instance);
+    tracing::info!("left");
     Ok(())
 }

@@ -13,10 +13,6 @@ pub struct Beat {
     pub unsaved: BTreeMap<ProjectKey, u32>,
     /// Whether a save or a push runs.
     pub busy: bool,
-    /// Whether something waits to be sent.
-    pub unsent: bool,
-    /// Pushes that have ended since the start, well or not.
-    pub pushes: u64,
 }
 
 /// Publishes a store's [`Beat`].
@@ -33,22 +29,20 @@ impl Pulse {
     }
 
     /// Publishes a new state.
-    pub fn set(&self, change: impl FnOnce(&mut Beat)) {
-        change(&mut self.lock());
+    pub fn set(&self, beat: Beat) {
+        *self.lock() = beat;
         self.changed.notify_all();
     }
 
-    /// Waits until everything is saved and sent, or a push has ended since `before` without that; returns
-    /// the state then, or after `within`.
-    pub fn settle(&self, before: &Beat, within: Duration) -> Beat {
+    /// Waits until no save and no push runs, or until `within` has passed. The engine starts what is due
+    /// in the moment it becomes due: what then is still unsaved or unsent has been tried and has to wait.
+    pub fn settle(&self, within: Duration) {
         let deadline = Instant::now() + within;
         let mut beat = self.lock();
-        loop {
-            let tried = beat.pushes > before.pushes && !beat.busy;
-            let done = !beat.busy && !beat.unsent && beat.unsaved.values().all(|count| *count == 0);
+        while beat.busy {
             let left = deadline.saturating_duration_since(Instant::now());
-            if tried || done || left.is_zero() {
-                return beat.clone();
+            if left.is_zero() {
+                return;
             }
             beat = self.changed.wait_timeout(beat, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -63,26 +57,20 @@ impl Pulse {
 mod tests {
     use super::*;
 
-    #[test]
-    fn settling_waits_for_the_push_that_is_under_way() {
-        let pulse = Pulse::default();
-        pulse.set(|beat| (beat.busy, beat.unsent) = (true, true));
-        let before = pulse.now();
-        assert_eq!(pulse.settle(&before, Duration::ZERO), before);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                pulse.set(|beat| (beat.busy, beat.unsent, beat.pushes) = (false, false, 1))
-            });
-            assert!(!pulse.settle(&before, Duration::from_secs(30)).unsent);
-        });
+    fn beat(busy: bool) -> Beat {
+        Beat { unsaved: BTreeMap::from([(ProjectKey(1), 1)]), busy }
     }
 
     #[test]
-    fn a_push_that_failed_is_not_waited_for_again() {
+    fn settling_waits_for_the_work_that_is_under_way_and_for_nothing_else() {
         let pulse = Pulse::default();
-        pulse.set(|beat| beat.unsent = true);
-        let before = pulse.now();
-        pulse.set(|beat| beat.pushes = 1);
-        assert!(pulse.settle(&before, Duration::from_secs(30)).unsent);
+        pulse.set(beat(true));
+        pulse.settle(Duration::ZERO);
+        assert!(pulse.now().busy);
+        std::thread::scope(|scope| {
+            scope.spawn(|| pulse.set(beat(false)));
+            pulse.settle(Duration::from_secs(30));
+            assert!(!pulse.now().busy);
+        });
     }
 }

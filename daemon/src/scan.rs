@@ -39,7 +39,6 @@ pub fn scan_all(house: &House, now_ms: i64) -> BTreeMap<PathBuf, RootReport> {
         live.extend(live_in(&root, now_ms));
     }
     house.report(Event::Live(live));
-    house.report(Event::Rescanned);
     reports
 }
 

@@ -11,14 +11,15 @@ use convosync_core::protocol::{
 };
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::answer::{self, RootReports, Tell, fail};
 use crate::client::{Asked, Reply};
 use crate::clock::{self, Monotonic};
-use crate::engine::{Effect, Engine, Event, ProjectKey, Timing};
+use crate::engine::{Effect, Engine, Event, ProjectKey, Standing, Timing};
 use crate::house::{House, Report, lock};
 use crate::log::Log;
+use crate::pulse::Beat;
 use crate::scan;
 use crate::signals::{Signal, Signals};
 use crate::watch::{Hint, Hints, Mode, Watch, git_folders};
@@ -69,7 +70,10 @@ impl Shell {
 
     /// Runs until the daemon has left.
     pub async fn run(mut self, mut inlets: Inlets) {
-        self.open_projects();
+        // Before the first request: a client that started us asks about its project at once.
+        if self.open_projects().await.is_err() {
+            tracing::error!("opening the projects panicked");
+        }
         loop {
             let wake = self.clock.instant(self.engine.wake_at_ms()).into();
             let leaves = tokio::select! {
@@ -85,16 +89,17 @@ impl Shell {
         }
     }
 
-    fn open_projects(&self) {
+    fn open_projects(&self) -> JoinHandle<()> {
         let (house, roots) = (self.house.clone(), self.roots.clone());
         spawn_blocking(move || match house.open_projects() {
             Ok(problems) => lock(&roots.problems).extend(problems),
             Err(error) => {
                 let failure = fail::failure(ErrorKind::Failed, &error, None);
-                tracing::error!(reason = %failure.message, "no project is saved");
+                tracing::error!("no project is saved: the list of projects cannot be read");
+                tracing::debug!(reason = %failure.message, "no project is saved");
                 lock(&roots.problems).push(fail::problem_of(&failure, clock::now_ms()));
             }
-        });
+        })
     }
 
     fn take_report(&mut self, report: Report) -> bool {
@@ -114,19 +119,14 @@ impl Shell {
         if let Event::Enabled { project, .. } = event {
             self.watch_repository(project);
         }
-        let pushed = if let Event::Pushed(store, _) = &event { Some(*store) } else { None };
         let effects = self.engine.handle(event, self.clock.now_ms());
         let leaves = effects.contains(&Effect::Exit);
         for effect in effects {
             self.carry_out(effect);
         }
         for place in self.house.places() {
-            let standing = self.engine.standing(place.key);
-            place.pulse.set(|beat| {
-                beat.pushes += u64::from(pushed == Some(place.key));
-                (beat.busy, beat.unsent, beat.unsaved) =
-                    (standing.busy, standing.unsent, standing.unsaved);
-            });
+            let Standing { unsaved, busy } = self.engine.standing(place.key);
+            place.pulse.set(Beat { unsaved, busy });
         }
         leaves
     }
@@ -146,6 +146,7 @@ impl Shell {
             Effect::Rescan => drop(spawn_blocking(move || {
                 let reports = scan::scan_all(&house, clock::now_ms());
                 *lock(&roots.scans) = reports;
+                house.report(Event::Rescanned);
             })),
             Effect::Exit => {}
         }
@@ -154,12 +155,10 @@ impl Shell {
     fn take_request(&mut self, asked: Asked) -> bool {
         let Asked { request, reply } = asked;
         match request {
-            Request::Hello(_) => reply.answer(Ok(HelloReply {
-                protocol: PROTOCOL,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                pid: std::process::id(),
-                initialised: self.house.vault().is_some(),
-            })),
+            Request::Hello(hello) => {
+                self.house.lend_agent(hello.ssh_auth_sock);
+                reply.answer(Ok(self.hello()));
+            }
             Request::Stop(_) => {
                 reply.answer(Ok(Nothing {}));
                 return self.tell_engine(Event::Stop);
@@ -168,6 +167,15 @@ impl Shell {
             request => self.answer(request, reply),
         }
         false
+    }
+
+    fn hello(&self) -> HelloReply {
+        HelloReply {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            initialised: self.house.vault().is_some(),
+        }
     }
 
     fn answer(&self, request: Request, reply: Reply) {
@@ -197,7 +205,13 @@ impl Shell {
             .map_err(|error| fail::failure(ErrorKind::BadConfig, &error, error.hint()))?;
         self.log.set_level(config.log_level);
         self.engine.retime(timing(&config));
+        let before = self.house.config();
+        let reopen = before.store_remote != config.store_remote || before.exclude != config.exclude;
         self.house.set_config(config);
+        if reopen {
+            self.house.homes().iter().for_each(|home| self.house.close_project(home.key));
+            drop(self.open_projects());
+        }
         self.watch.set_roots(self.house.claude_roots(), self.house.config().events);
         Ok(())
     }

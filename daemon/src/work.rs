@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use convosync_core::id::{Oid, SessionId, SystemRandom};
-use convosync_core::outbound::{ProjectFacts, Recorded, Request};
+use convosync_core::id::{Oid, SessionId, StoreId, SystemRandom};
+use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
 use convosync_core::remote::{
@@ -17,7 +18,8 @@ use convosync_core::store::{RefName, Store};
 
 use crate::answer::fail;
 use crate::clock::now_ms;
-use crate::desk::Saved;
+use crate::desk::{Desk, Saved};
+use crate::enabled;
 use crate::engine::{Event, ProjectKey, PushEnd, SaveEnd, StoreKey};
 use crate::house::{Found, House, Place, lock};
 use crate::scan;
@@ -28,6 +30,12 @@ const UNKNOWN_DEVICES_MAX: usize = 8;
 /// The most that is downloaded of such a device's tip. It may be one that joined by the recovery phrase:
 /// then its roster says so, and stands in the tip beside its sessions, 1 KiB each.
 const UNKNOWN_TIP_MAX: u64 = 4 << 20;
+
+/// A list of refs is small: it never gets longer than this, whatever is configured for git commands.
+const LIST_WITHIN: Duration = Duration::from_secs(60);
+
+/// Asking where our own ref stands holds up the first save into an empty store: not for longer than this.
+const OWN_REF_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the user asked of a save.
 #[derive(Debug, Clone, Default)]
@@ -49,13 +57,7 @@ pub fn save(
     wish: &Wish,
 ) -> Result<Saved, Failure> {
     let Some(place) = house.place(store) else { return Ok(Saved::default()) };
-    let found: Vec<Found> = {
-        let registry = house.registry();
-        sessions
-            .iter()
-            .filter_map(|session| registry.found.get(&(store, session.clone())).cloned())
-            .collect()
-    };
+    let found = wanted(house, store, sessions);
     let codes = code_points(house, &found);
     let projects: Vec<ProjectFacts> =
         found.iter().map(|found| project_facts(house, found)).collect();
@@ -71,42 +73,136 @@ pub fn save(
         })
         .collect();
     let codec = house.config().codec;
+    look_for_own(house, &place);
     let mut desk = lock(&place.desk);
     let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
     if let Ok(saved) = &result {
         note_ailing(&mut desk.ailing, saved);
     }
+    let is_full = result.is_ok() && is_maintenance_due(&desk);
+    let repositories = desk.store.clone();
     drop(desk);
-    finish_save(house, store, &found, result)
+    let result = finish_save(house, store, sessions, &found, result);
+    if is_full {
+        maintain(house, &repositories);
+    }
+    result
+}
+
+/// After so many tips the store's loose objects are packed: a save leaves about a dozen.
+const MAINTAIN_EVERY: u64 = 50;
+
+fn is_maintenance_due(desk: &Desk) -> bool {
+    desk.own.head.as_ref().is_some_and(|(head, _)| head.sequence.is_multiple_of(MAINTAIN_EVERY))
+}
+
+/// Packs the store; that it could not be packed costs room and time, no data.
+fn maintain(house: &House, store: &Store) {
+    if let Err(error) = store.maintain(&house.git) {
+        tracing::debug!(error = fail::chain(&error), "the store could not be packed");
+    }
+}
+
+/// What stands on the remote under our name.
+enum Standing {
+    /// A tip that this device signed, fetched whole.
+    Ours(Oid),
+    /// Something else.
+    Foreign(Oid),
+    /// Nothing.
+    Nothing,
+}
+
+/// Fetches our own ref: its tip first, and the rest only if this device signed it.
+fn fetch_own(
+    house: &House,
+    place: &Place,
+    store: &Store,
+    reference: &RefName,
+) -> Result<Standing, RemoteError> {
+    let Some(vault) = house.vault() else { return Ok(Standing::Nothing) };
+    let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
+    let fetched = with_remote(house, place, store, |remote| {
+        let remote = remote.with_deadlines(OWN_REF_WITHIN, deadline);
+        let Some(there) = remote.read_back(reference)? else { return Ok(Standing::Nothing) };
+        remote.fetch_tips(&[*reference], TIP_DOWNLOAD_MAX)?;
+        let signed_for = Own::signed_for(&vault, store, there);
+        if signed_for.is_none_or(|store| is_elsewhere(house, place, store)) {
+            return Ok(Standing::Foreign(there));
+        }
+        Ok(remote.fetch_own(reference)?.map_or(Standing::Nothing, Standing::Ours))
+    });
+    fetched.map_or(Ok(Standing::Nothing), |fetched| fetched.and_then(|standing| standing))
+}
+
+/// Whether a store's id is that of another remote of ours: a tip from there was copied here by somebody.
+fn is_elsewhere(house: &House, here: &Place, store: StoreId) -> bool {
+    let others = house.places().into_iter().filter(|place| place.key != here.key);
+    let mut ids = others.map(|place| lock(&place.desk).own.store_id());
+    ids.any(|id| id == Some(store))
+}
+
+/// Before the first save into an empty store, asks the remote whether it has our ref: the store may have
+/// been lost, and the saves go on from what was sent. A remote that cannot be asked is no reason to wait.
+pub fn look_for_own(house: &House, place: &Place) {
+    let (store, reference) = {
+        let desk = lock(&place.desk);
+        if !desk.misses_own() {
+            return;
+        }
+        (desk.store.clone(), desk.own.reference)
+    };
+    let taken = match fetch_own(house, place, &store, &reference) {
+        Ok(Standing::Ours(tip)) => {
+            lock(&place.desk).take_own(Some(tip)).map_err(|error| fail::outbound(&error))
+        }
+        Ok(_) => lock(&place.desk).take_own(None).map_err(|error| fail::outbound(&error)),
+        Err(error) => Err(fail::remote(&error)),
+    };
+    if let Err(failure) = taken {
+        tracing::debug!(reason = %failure.message, "our own ref could not be looked for");
+    }
+}
+
+/// The files of the sessions to save; not those of a project that says of itself that it is off.
+fn wanted(house: &House, store: StoreKey, sessions: &[SessionId]) -> Vec<Found> {
+    let found: Vec<Found> = {
+        let registry = house.registry();
+        sessions
+            .iter()
+            .filter_map(|session| registry.found.get(&(store, session.clone())).cloned())
+            .collect()
+    };
+    let is_on = |found: &Found| {
+        house.home(found.project).is_some_and(|home| !enabled::is_off(&home.project.root))
+    };
+    found.into_iter().filter(is_on).collect()
 }
 
 fn finish_save(
     house: &House,
     store: StoreKey,
+    sessions: &[SessionId],
     found: &[Found],
     result: Result<Saved, convosync_core::outbound::OutboundError>,
 ) -> Result<Saved, Failure> {
-    let failed_sessions =
-        |saved: &Saved| saved.failed.iter().map(|(session, _)| session.clone()).collect();
-    let end = match &result {
-        Ok(saved) => {
-            let failed: Vec<SessionId> = failed_sessions(saved);
-            let covered = found.iter().filter(|found| !failed.contains(&found.files.id));
-            let covered = covered
-                .map(|found| (found.files.id.clone(), scan::stamp_of(&found.files)))
-                .collect();
-            SaveEnd { covered, failed, moved: !saved.recorded.is_empty() }
-        }
-        Err(_) => SaveEnd {
-            covered: Vec::new(),
-            failed: found.iter().map(|found| found.files.id.clone()).collect(),
-            moved: false,
-        },
+    let is_well = |session: &SessionId| {
+        result.as_ref().is_ok_and(|saved| !saved.failed.iter().any(|(failed, _)| failed == session))
     };
+    let covered: Vec<_> = found
+        .iter()
+        .filter(|found| is_well(&found.files.id))
+        .map(|found| (found.files.id.clone(), scan::stamp_of(&found.files)))
+        .collect();
+    let is_covered = |session: &&SessionId| covered.iter().any(|(other, _)| other == *session);
+    let failed = sessions.iter().filter(|session| !is_covered(session)).cloned().collect();
+    let moved = result.as_ref().is_ok_and(|saved| !saved.recorded.is_empty());
+    let end = SaveEnd { covered, failed, moved };
     house.report(Event::Saved(store, end));
     let saved = result.map_err(|error| {
         let failure = fail::outbound(&error);
-        tracing::warn!(reason = %failure.message, "nothing could be saved");
+        tracing::warn!("nothing could be saved");
+        tracing::debug!(reason = %failure.message, "nothing could be saved");
         failure
     })?;
     saved.recorded.iter().for_each(|recorded| tell_saved(house, recorded));
@@ -138,7 +234,8 @@ fn note_ailing(ailing: &mut BTreeMap<SessionId, Problem>, saved: &Saved) {
     }
     for (session, error) in &saved.failed {
         let failure = fail::outbound(error);
-        tracing::warn!(session = session.short(), reason = %failure.message, "a session could not be saved");
+        tracing::warn!(session = session.short(), "a session could not be saved");
+        tracing::debug!(reason = %failure.message, "a session could not be saved");
         ailing.entry(session.clone()).or_insert_with(|| fail::problem_of(&failure, now_ms()));
     }
 }
@@ -203,8 +300,10 @@ pub fn with_remote<T>(
     ask: impl FnOnce(&Remote<'_>) -> T,
 ) -> Option<Result<T, RemoteError>> {
     let (url, vault) = (place.url.as_deref()?, house.vault()?);
-    let remote = Remote::new(&house.git, store, &place.settings, url, vault.id());
-    Some(remote.map(|remote| ask(&remote)))
+    let git = house.remote_git();
+    let remote = Remote::new(&git, store, &place.settings, url, vault.id());
+    let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
+    Some(remote.map(|remote| ask(&remote.with_deadlines(deadline.min(LIST_WITHIN), deadline))))
 }
 
 /// Sends our ref and reads it back, and reports to the engine.
@@ -235,6 +334,10 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool
         None => return fail_push(house, place, no_remote()),
         Some(Err(error)) => outcome_of(&error),
         Some(Ok(outcome)) => outcome,
+    };
+    let (outcome, tip) = match outcome {
+        Outcome::Behind => settle_foreign(house, place, &reference, tip, &store),
+        outcome => (outcome, tip),
     };
     match (&outcome, fail::outcome(&outcome, now_ms())) {
         (Outcome::Sent(traffic), _) => Ok(confirmed(house, place, tip, *traffic)),
@@ -277,7 +380,8 @@ fn fail_push(
     desk.stuck = Some((problem.clone(), is_final));
     drop(desk);
     if is_news {
-        tracing::warn!(reason = %problem.message, is_final, "not on remote");
+        tracing::warn!(is_final, "not on remote");
+        tracing::debug!(reason = %problem.message, "not on remote");
         house.tell(protocol::Event::Trouble {
             message: problem.message.clone(),
             hint: problem.hint.clone(),
@@ -295,9 +399,15 @@ fn send(
     lease: Option<Oid>,
     is_ours: &dyn Fn(Oid) -> bool,
 ) -> Outcome {
-    let first = remote.push(reference, tip, lease);
-    let outcome =
-        if first == Outcome::Behind { send_again(remote, reference, tip, is_ours) } else { first };
+    let outcome = match remote.push(reference, tip, lease) {
+        Outcome::Behind => send_again(remote, reference, tip, is_ours),
+        Outcome::Permanent { kind: PermanentKind::RefRefused, .. }
+            if clear_way(remote, reference) =>
+        {
+            remote.push(reference, tip, lease)
+        }
+        other => other,
+    };
     let Outcome::Sent(traffic) = outcome else { return outcome };
     match remote.read_back(reference) {
         Ok(Some(there)) if there == tip => Outcome::Sent(traffic),
@@ -319,13 +429,70 @@ fn send_again(
         Ok(Some(there)) if there == tip => Outcome::Sent(Traffic::default()),
         Ok(None) => remote.push(reference, tip, None),
         Ok(Some(there)) if is_ours(there) => remote.push(reference, tip, Some(there)),
-        Ok(Some(_)) => Outcome::Permanent {
-            kind: PermanentKind::Foreign,
-            why: "somebody else moved this device's ref on the remote: its copy is left alone"
-                .to_owned(),
-        },
+        Ok(Some(_)) => Outcome::Behind,
         Err(error) => outcome_of(&error),
     }
+}
+
+/// Our ref on the remote is neither ours as we know it nor gone. If this device signed what stands there
+/// (the store was lost, or the disk copied), both are joined; anything else was put there by somebody who
+/// is not us: it is told, and replaced with a lease.
+fn settle_foreign(
+    house: &House,
+    place: &Place,
+    reference: &RefName,
+    tip: Oid,
+    store: &Store,
+) -> (Outcome, Oid) {
+    let (tip, there) = match fetch_own(house, place, store, reference) {
+        Ok(Standing::Ours(there)) => {
+            match lock(&place.desk).rejoin(there, now_ms(), &mut SystemRandom) {
+                Ok(joined) => {
+                    tracing::warn!(
+                        "the remote held another state of this device: both were joined"
+                    );
+                    (joined, there)
+                }
+                Err(error) => return (Outcome::Transient { why: fail::chain(&error) }, tip),
+            }
+        }
+        Ok(Standing::Foreign(there)) => {
+            tracing::warn!("somebody else moved this device's ref: it is put back");
+            let message =
+                "somebody else had moved this device's ref on the remote; it was put back"
+                    .to_owned();
+            house.tell(protocol::Event::Trouble { message, hint: None });
+            (tip, there)
+        }
+        Ok(Standing::Nothing) => return (Outcome::Behind, tip),
+        Err(error) => return (outcome_of(&error), tip),
+    };
+    let sent = with_remote(house, place, store, |remote| {
+        send(remote, reference, tip, Some(there), &|_| false)
+    });
+    (sent.and_then(Result::ok).unwrap_or(Outcome::Behind), tip)
+}
+
+/// Removes foreign refs that keep ours from existing, above or below its name, each with a lease and in a
+/// push of its own; returns whether there were any.
+fn clear_way(remote: &Remote<'_>, reference: &RefName) -> bool {
+    let Ok(listing) = remote.list() else { return false };
+    let name = reference.to_string();
+    let is_in_the_way = |other: &str| {
+        name.strip_prefix(other)
+            .or_else(|| other.strip_prefix(&name))
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    let blocking: Vec<_> =
+        listing.blocking.into_iter().filter(|(other, _)| is_in_the_way(other)).collect();
+    for (other, at) in &blocking {
+        let outcome = remote.remove(other, *at);
+        tracing::warn!(
+            removed = matches!(outcome, Outcome::Sent(_)),
+            "a foreign ref stood in the way of ours"
+        );
+    }
+    !blocking.is_empty()
 }
 
 fn outcome_of(error: &RemoteError) -> Outcome {
@@ -351,7 +518,11 @@ pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
 }
 
 fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
-    let store = lock(&place.desk).store.clone();
+    look_for_own(house, place);
+    let (store, confirmed) = {
+        let desk = lock(&place.desk);
+        (desk.store.clone(), desk.confirmed)
+    };
     let Some(listing) = with_remote(house, place, &store, |remote| remote.list()) else {
         return Ok(0);
     };
@@ -360,6 +531,10 @@ fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
         let mut desk = lock(&place.desk);
         desk.traffic += listing.traffic;
         desk.listed_ms = Some(now_ms());
+        if desk.has_lost(confirmed, &listing.tips) {
+            tracing::warn!("the remote does not hold our saves any more: sending them again");
+            house.report(Event::Lost(place.key));
+        }
         desk.news_among(&listing.tips)
     };
     let unknown = &unknown[..unknown.len().min(UNKNOWN_DEVICES_MAX)];
@@ -367,12 +542,10 @@ fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
     fetch_tips(house, place, &store, unknown, UNKNOWN_TIP_MAX)?;
     let mut arrived = 0;
     let mut desk = lock(&place.desk);
-    desk.note_looked_at(&listing.tips, &known);
-    desk.note_looked_at(&listing.tips, unknown);
-    for reference in known.iter().chain(unknown) {
-        let tip = store.seen_tip(reference).ok().flatten();
-        let sessions =
-            tip.and_then(|tip| desk.take_peer(*reference, tip, now_ms())).unwrap_or_default();
+    for (reference, listed) in known.iter().chain(unknown) {
+        let fetched = store.seen_tip(reference).ok().flatten();
+        let Some(tip) = fetched.filter(|tip| tip == listed) else { continue };
+        let sessions = desk.take_peer(*reference, tip, now_ms()).unwrap_or_default();
         arrived += u32::try_from(sessions.len()).unwrap_or(u32::MAX);
         let device = desk.device_name(reference.device);
         for session in sessions {
@@ -386,17 +559,21 @@ fn fetch_tips(
     house: &House,
     place: &Place,
     store: &Store,
-    wanted: &[RefName],
+    wanted: &[(RefName, Oid)],
     limit: u64,
 ) -> Result<(), Failure> {
-    let Some(fetched) = with_remote(house, place, store, |remote| remote.fetch_tips(wanted, limit))
-    else {
+    let references: Vec<RefName> = wanted.iter().map(|(reference, _)| *reference).collect();
+    let fetch = |remote: &Remote<'_>| remote.fetch_tips(&references, limit);
+    let Some(fetched) = with_remote(house, place, store, fetch) else {
         return Ok(());
     };
     let fetched = fetched.and_then(|fetched| fetched).map_err(|error| fail::remote(&error))?;
     let mut desk = lock(&place.desk);
     desk.traffic += fetched.traffic;
     for (reference, error) in fetched.refused {
+        if !error.is_transient() {
+            desk.looked_at(wanted.iter().find(|(other, _)| *other == reference));
+        }
         let failure = fail::remote(&error);
         desk.doubts.insert(reference.device, fail::problem_of(&failure, now_ms()));
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod counting;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod pizza;
 #[cfg(test)]
 mod privacy;

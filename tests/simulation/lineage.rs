@@ -405,8 +405,8 @@ fn a_tip_that_could_not_be_fetched_is_asked_for_again() {
     let tips = [(bench.devices[0].desk.own.reference, bench.tip(0))];
     let desk = &mut bench.devices[1].desk;
     let (news, _) = desk.news_among(&tips);
-    assert_eq!(news, [tips[0].0]);
-    assert_eq!(desk.news_among(&tips).0, [tips[0].0], "nobody fetched it");
-    desk.note_looked_at(&tips, &news);
+    assert_eq!(news, tips);
+    assert_eq!(desk.news_among(&tips).0, tips, "nobody fetched it");
+    desk.looked_at(Some(&tips[0]));
     assert!(desk.news_among(&tips).0.is_empty());
 }

@@ -60,6 +60,20 @@ pub fn remove_tree(path: &Path) {
         .unwrap_or_else(|error| panic!("cannot remove {}: {error}", path.display()));
 }
 
+/// Removes a file.
+#[track_caller]
+pub fn remove_file(path: &Path) {
+    fs::remove_file(path)
+        .unwrap_or_else(|error| panic!("cannot remove {}: {error}", path.display()));
+}
+
+/// Moves a file or a directory.
+#[track_caller]
+pub fn rename(from: &Path, to: &Path) {
+    fs::rename(from, to)
+        .unwrap_or_else(|error| panic!("cannot rename {}: {error}", from.display()));
+}
+
 /// Returns every file below `dir`, sorted; nothing when there is no such directory.
 pub fn under(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };

@@ -1,3 +1,5 @@
+//! Configuration files right and wrong, and where our own files lie.
+
 use std::ffi::OsString;
 
 use super::*;

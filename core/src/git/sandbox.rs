@@ -36,7 +36,7 @@ impl Sandbox {
 
     pub(crate) fn write(&self, below: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(below);
-        crate::disk::private_dir(path.parent().unwrap()).unwrap();
+        crate::disk::make_dirs(path.parent().unwrap()).unwrap();
         crate::disk::write_atomic(&path, text.as_ref()).unwrap();
         path
     }
@@ -44,7 +44,7 @@ impl Sandbox {
     /// Writes a program.
     pub(crate) fn script(&self, below: &str, body: &str) -> PathBuf {
         let path = self.path(below);
-        crate::disk::private_dir(path.parent().unwrap()).unwrap();
+        crate::disk::make_dirs(path.parent().unwrap()).unwrap();
         write_program(&self.git, &path, body);
         path
     }

@@ -1,3 +1,5 @@
+//! Git's children: what they hear of us, and what ends them.
+
 use super::sandbox::{gone, write_program};
 use super::*;
 use std::time::Instant;
@@ -184,4 +186,26 @@ fn no_file_grows_beyond_its_limit() {
     let output = git.command().arg("write").arg(&file).file_size_limit(100_000).run().unwrap();
     assert!(!output.success());
     assert!(std::fs::metadata(&file).unwrap().len() <= 100_352);
+}
+
+#[test]
+fn a_lent_agent_is_used_only_where_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, lent) = (dir.path().join("ours"), dir.path().join("lent"));
+    std::fs::File::options().create_new(true).write(true).open(&lent).unwrap();
+    let path = std::env::var_os("PATH");
+    let find = |own: bool| {
+        let env = |name: &str| match name {
+            "PATH" => path.clone(),
+            "SSH_AUTH_SOCK" => own.then(|| ours.clone().into_os_string()),
+            _ => None,
+        };
+        Git::find(None, &env).unwrap()
+    };
+    let agent_of = |git: &Git| git.variable("SSH_AUTH_SOCK").map(PathBuf::from);
+    assert_eq!(agent_of(&find(false).with_agent(&lent)), Some(lent.clone()));
+    assert_eq!(agent_of(&find(true).with_agent(&lent)), Some(lent.clone()), "ours is gone");
+    std::fs::File::options().create_new(true).write(true).open(&ours).unwrap();
+    assert_eq!(agent_of(&find(true).with_agent(&lent)), Some(ours.clone()));
+    assert_eq!(agent_of(&find(false).with_agent(&dir.path().join("nowhere"))), None);
 }

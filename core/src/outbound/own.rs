@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{OutboundError, Recorded};
+use super::{OutboundError, Pen, Recorded};
 use crate::id::{DeviceId, Digest, Oid, Random, SessionName, StoreId, draw};
 use crate::seal::{
     Card, Head, Sealed, Seen, Summary, grants_of, open_head, open_summary, root_of, seal_head,
@@ -42,16 +42,90 @@ impl Own {
     /// sessions.
     pub fn load(store: &Store, vault: &Vault, reference: RefName) -> Result<Self, OutboundError> {
         match store.own_tip(&reference)? {
-            Some(tip) => Self::load_at(store, vault, reference, tip),
-            None => Ok(Self {
-                reference,
-                tip: None,
-                head: None,
-                sessions: BTreeMap::new(),
-                files: BTreeMap::new(),
-                store: None,
-            }),
+            Some(tip) => Self::read_from(store, vault, reference, tip),
+            None => Ok(Self::empty(reference, None)),
         }
+    }
+
+    /// Goes on from our ref as the remote has it, in a store that lost its own: checks that the tip is one
+    /// that this device signed, and moves our ref there.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when it is not ours or not whole; the store then stays empty.
+    pub fn take_back(
+        store: &Store,
+        vault: &Vault,
+        reference: RefName,
+        tip: Oid,
+    ) -> Result<Self, OutboundError> {
+        let own = Self::read_from(store, vault, reference, tip)?;
+        store.move_ref(&reference, None, tip)?;
+        Ok(own)
+    }
+
+    /// Joins our ref with another state of it that this device signed too: the store was lost and begun
+    /// anew, or the disk was copied. The next tip goes on from theirs, in a new epoch, and holds the
+    /// sessions of both; of a session in both, ours counts and theirs stays in its history.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when theirs is not ours by signature or not whole; nothing is changed then.
+    pub fn rejoin(
+        &mut self,
+        pen: Pen<'_>,
+        theirs: Oid,
+        seen: Vec<Seen>,
+        now_ms: i64,
+        random: &mut dyn Random,
+    ) -> Result<Oid, OutboundError> {
+        let (store, vault) = (pen.store, pen.vault);
+        let mut joined = Self::read_from(store, vault, self.reference, theirs)?;
+        let mut put: Vec<(String, Vec<u8>)> = Vec::new();
+        if let Some(tip) = self.tip {
+            let ours = store.read_tip(Where::Own, tip)?.sessions.into_iter();
+            put.extend(ours.map(|(name, bytes)| (summary_path(name), bytes)));
+        }
+        joined.sessions.extend(self.sessions.clone());
+        put.extend(self.files.iter().map(owned));
+        let before = self.head.as_ref().map(|(head, _)| head);
+        let seen = newest_seen(before.map_or(&[], |head| &head.seen), seen);
+        let mut head = joined.next_head(vault, &joined.sessions, seen, now_ms, random);
+        // Newer than both: theirs may be an old one that somebody put back.
+        head.epoch = head.epoch.max(before.map_or(0, |head| head.epoch)) + 1;
+        let sealed = seal_head(&vault.keys, &vault.identity, &head, random)
+            .map_err(OutboundError::OwnHead)?;
+        put.push(("head".to_owned(), sealed.as_bytes().to_vec()));
+        let commits: Vec<Oid> = self.sessions.values().map(|(summary, _)| summary.commit).collect();
+        let tip = store.commit_tip(Some(theirs), &commits, &put, &[])?;
+        store.move_ref(&self.reference, self.tip, tip)?;
+        (joined.tip, joined.files) = (Some(tip), self.files.clone());
+        joined.head = Some((head, sealed.digest()));
+        *self = joined;
+        Ok(tip)
+    }
+
+    /// Returns for which store this device signed a listed tip, if it did; asked before anything of it is
+    /// downloaded whole. One that belongs to another remote must not be joined here.
+    pub fn signed_for(vault: &Vault, store: &Store, tip: Oid) -> Option<StoreId> {
+        let head = store.read_tip(Where::Seen, tip).ok()?.head?;
+        let sealed = Sealed::from_bytes(head).ok()?;
+        let card = Card::open(&vault.card).ok()?;
+        open_head(&vault.keys, &card, &sealed).ok().map(|head| head.store)
+    }
+
+    fn empty(reference: RefName, tip: Option<Oid>) -> Self {
+        let (head, sessions, files) = (None, BTreeMap::new(), BTreeMap::new());
+        Self { reference, tip, head, sessions, files, store: None }
+    }
+
+    fn read_from(
+        store: &Store,
+        vault: &Vault,
+        reference: RefName,
+        tip: Oid,
+    ) -> Result<Self, OutboundError> {
+        let mut own = Self::empty(reference, Some(tip));
+        own.read(store, vault, tip)?;
+        Ok(own)
     }
 
     fn read(&mut self, store: &Store, vault: &Vault, at: Oid) -> Result<(), OutboundError> {
@@ -131,22 +205,10 @@ impl Own {
     /// signed, of a sequence that we went on from.
     pub fn went_on_from(&self, store: &Store, vault: &Vault, tip: Oid) -> bool {
         let Some((now, _)) = &self.head else { return false };
-        let Ok(then) = Self::load_at(store, vault, self.reference, tip) else { return false };
+        let Ok(then) = Self::read_from(store, vault, self.reference, tip) else { return false };
         then.head.is_some_and(|(then, _)| {
             then.store == now.store && (then.epoch, then.sequence) < (now.epoch, now.sequence)
         })
-    }
-
-    fn load_at(
-        store: &Store,
-        vault: &Vault,
-        reference: RefName,
-        tip: Oid,
-    ) -> Result<Self, OutboundError> {
-        let (head, sessions, files) = (None, BTreeMap::new(), BTreeMap::new());
-        let mut own = Self { reference, tip: Some(tip), head, sessions, files, store: None };
-        own.read(store, vault, tip)?;
-        Ok(own)
     }
 
     fn plain_files(&self, vault: &Vault) -> BTreeMap<String, Vec<u8>> {

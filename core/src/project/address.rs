@@ -1,5 +1,6 @@
 //! Addresses of remotes, made comparable: two devices reach one repository in different ways.
 
+use crate::seal::project_key;
 use std::path::Path;
 
 /// How long an address may be: longer ones are not ours to compare.
@@ -47,9 +48,9 @@ fn names_helper(url: &str) -> bool {
         .is_some_and(|(helper, _)| helper.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
 }
 
-/// Whether two projects are one: they share a name.
+/// Whether two projects are one: they share a name, written out or in the short form of summaries.
 pub fn same(a: &[String], b: &[String]) -> bool {
-    a.iter().any(|id| b.contains(id))
+    a.iter().any(|one| b.iter().any(|other| project_key(one) == project_key(other)))
 }
 
 /// `[user@]host[:port]/path`.

@@ -1,3 +1,5 @@
+//! Repositories of every shape, read by real git and left as they were.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,3 +1,5 @@
+//! Lines as they stand on the socket.
+
 use super::*;
 use crate::id::SessionId;
 

@@ -1,3 +1,5 @@
+//! Devices and remotes with real git: what arrives, what it costs, and what is refused.
+
 use super::*;
 use crate::git::sandbox::Sandbox;
 use crate::id::{DeviceId, Random as _, SeededRandom};

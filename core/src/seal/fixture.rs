@@ -107,6 +107,7 @@ pub(super) fn full_save() -> SaveRecord {
     let mut tailed = log_state(agent.clone());
     tailed.tail = Some(digest(7));
     tailed.window = tailed.content;
+    tailed.earlier = vec![1, 2];
     let beside = LogId { role: Role::Beside, path: "agent-b.jsonl".to_owned() };
     SaveRecord {
         message: Some("before the rewrite — 日本".to_owned()),

@@ -262,7 +262,7 @@ pub(super) fn binding(vault: VaultId, device: DeviceId) -> Binding<'static> {
     Binding { purpose: Purpose::Head, context: context(vault, device) }
 }
 
-fn write(head: &Head) -> Vec<u8> {
+pub(super) fn write(head: &Head) -> Vec<u8> {
     let mut record = Writer::new();
     record
         .bytes(tag::STORE, &head.store.0)

@@ -18,7 +18,7 @@ const REF_MAX: usize = 4 << 10;
 const PATH_MAX: usize = 4 << 10;
 
 /// How many earlier snapshots of one generation may stand beside the newest.
-const EARLIER_MAX: usize = 16;
+pub const EARLIER_MAX: usize = 16;
 
 const WHAT: &str = "save record";
 
@@ -152,8 +152,8 @@ pub struct SaveRecord {
 /// Seals a save record for its session and number.
 ///
 /// # Errors
-/// [`SealError::Malformed`] for a log whose path leads out of its folder, [`SealError::TooLarge`]
-/// for too many logs (about 4000 fit).
+/// [`SealError::Malformed`] for a log whose path leads out of its folder or that has too many earlier
+/// snapshots, [`SealError::TooLarge`] for too many logs (about 4000 fit).
 pub fn seal_save(
     keys: &KeyRing,
     session: &SessionId,
@@ -167,6 +167,10 @@ pub fn seal_save(
         .chain(record.parents.iter().map(|parent| &parent.log));
     for id in ids {
         check_path(id).map_err(malformed(WHAT))?;
+    }
+    if let Some(log) = record.logs.iter().find(|log| log.earlier.len() > EARLIER_MAX) {
+        let len = log.earlier.len();
+        return Err(malformed(WHAT)(WireError::Length { tag: tag::log::EARLIER, len }));
     }
     binding(keys, session, record.number).seal_record(keys, &write(record), padme, random)
 }
@@ -192,7 +196,7 @@ pub(super) fn binding<'a>(keys: &KeyRing, session: &'a SessionId, number: u32) -
     Binding { purpose: Purpose::Save(session), context }
 }
 
-fn write(save: &SaveRecord) -> Vec<u8> {
+pub(super) fn write(save: &SaveRecord) -> Vec<u8> {
     let mut record = Writer::new();
     record
         .time(tag::AT, Some(save.at_ms))
@@ -304,11 +308,11 @@ fn read_earlier(fields: &Fields<'_>) -> Result<Vec<u32>, WireError> {
     let tag = tag::log::EARLIER;
     let bytes = fields.bytes(tag)?.unwrap_or_default();
     let (numbers, rest) = bytes.as_chunks();
-    let is_ascending = numbers.is_sorted_by_key(|number| u32::from_le_bytes(*number));
-    if !rest.is_empty() || numbers.len() > EARLIER_MAX || !is_ascending {
+    if !rest.is_empty() || numbers.len() > EARLIER_MAX {
         return Err(WireError::Length { tag, len: bytes.len() });
     }
-    Ok(numbers.iter().map(|number| u32::from_le_bytes(*number)).collect())
+    let numbers: Vec<u32> = numbers.iter().map(|&number| u32::from_le_bytes(number)).collect();
+    if numbers.is_sorted() { Ok(numbers) } else { Err(WireError::Meaningless(tag)) }
 }
 
 fn read_log(bytes: &[u8]) -> Result<LogState, WireError> {

@@ -164,7 +164,7 @@ pub(super) fn binding(keys: &KeyRing, device: DeviceId, name: SessionName) -> Bi
     Binding { purpose: Purpose::Summary, context }
 }
 
-fn write(holder: DeviceId, summary: &Summary) -> Vec<u8> {
+pub(super) fn write(holder: DeviceId, summary: &Summary) -> Vec<u8> {
     let mut record = Writer::new();
     let uuid = uuid_bytes(summary.session.as_str());
     match &uuid {

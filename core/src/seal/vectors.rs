@@ -46,8 +46,16 @@ impl Vector {
     }
 
     fn text(&self) -> String {
-        let fields = self.fields.iter().map(|(name, value)| format!("{name}: {value}\n"));
+        let line = |(name, value): &(String, String)| {
+            format!("{name}: {value}").trim_end().to_owned() + "\n"
+        };
+        let fields = self.fields.iter().map(line);
         format!("# {}\n{}", self.about, fields.collect::<String>())
+    }
+
+    /// Returns the fields that later versions must agree on: how one shows an object is its own affair.
+    fn promised(&self) -> impl Iterator<Item = &(String, String)> {
+        self.fields.iter().filter(|field| field.0 != "reads")
     }
 
     fn parse(text: &str) -> Self {
@@ -112,38 +120,48 @@ impl Vector {
         Sealed::from_bytes(self.bytes("sealed"))
     }
 
-    /// Opens what the vector holds and describes what came out.
-    fn open(&self) -> Result<String, SealError> {
+    /// Opens what the vector holds. Returns what came out in a form that later versions give too (for a
+    /// record, the bytes that stand for it), and how this version shows it.
+    fn open(&self) -> Result<(String, String), SealError> {
+        let keys = || self.keys();
         match self.get("kind") {
-            "chunk" => self.open_chunk().map(|raw| hex(&raw)),
+            "chunk" => {
+                self.open_chunk().map(|raw| (hex(&raw), shown(&String::from_utf8_lossy(&raw))))
+            }
             "save" => {
                 let number = self.get("number").parse().unwrap();
-                open_save(&self.keys(), &self.session(), number, &self.sealed()?).map(shown)
+                let record = open_save(&keys(), &self.session(), number, &self.sealed()?)?;
+                Ok((hex(&save::write(&record)), shown(&record)))
             }
             "summary" => {
                 let (device, name) =
                     (DeviceId(self.array("device")), SessionName(self.array("name")));
-                open_summary(&self.keys(), device, name, &self.sealed()?).map(shown)
+                let summary = open_summary(&keys(), device, name, &self.sealed()?)?;
+                Ok((hex(&summary::write(device, &summary)), shown(&summary)))
             }
-            "card" => Card::open(&self.bytes("card")).map(shown),
-            "head" => open_head(&self.keys(), &Card::open(&self.bytes("card"))?, &self.sealed()?)
-                .map(shown),
+            "card" => {
+                Card::open(&self.bytes("card")).map(|card| (described_card(&card), shown(&card)))
+            }
+            "head" => {
+                let card = Card::open(&self.bytes("card"))?;
+                let head = open_head(&keys(), &card, &self.sealed()?)?;
+                Ok((hex(&head::write(&head)), shown(&head)))
+            }
             "roster" => {
-                let roster = Roster::open(&self.keys(), &self.sealed()?)?;
-                Ok(format!("{} {:?}", roster.head(), roster.verify()?))
+                let roster = Roster::open(&keys(), &self.sealed()?)?;
+                let members = roster.verify()?;
+                Ok((described_roster(&roster, &members), shown(&members)))
             }
             "grant" => self.open_grant(),
             "names" => {
-                let (keys, session) = (self.keys(), self.session());
-                Ok(format!(
-                    "{} {}",
-                    keys.session_name(&session),
-                    keys.log_name(&session, &self.log())
-                ))
+                let (keys, session) = (keys(), self.session());
+                let names = [keys.session_name(&session).0, keys.log_name(&session, &self.log()).0];
+                Ok((names.map(|name| hex(&name)).join(" "), String::new()))
             }
             "phrase" => {
                 let paper = Identity::from_phrase(&Phrase::parse(self.get("words")).unwrap());
-                Ok(format!("{} {} {}", paper.device(), paper.recipient(), hex(&paper.verifying())))
+                let keys = [paper.recipient(), hex(&paper.verifying())].join(" ");
+                Ok((format!("{} {keys}", paper.device()), String::new()))
             }
             other => panic!("`{other}` is no kind of vector"),
         }
@@ -172,18 +190,43 @@ impl Vector {
         open_chunk(&self.keys(), &place, &self.bytes("prefix"), &parts)
     }
 
-    fn open_grant(&self) -> Result<String, SealError> {
+    fn open_grant(&self) -> Result<(String, String), SealError> {
         let grant = open_grant(&self.identity(), &self.bytes("grant"))?;
         let roster = Roster::open(grant.unproven_keys(), &self.sealed()?)?;
-        let described = format!("{grant:?} {} {:?}", grant.roster, grant.seen);
+        let described =
+            format!("{} {} {} {}", grant.vault, grant.recipient, grant.approver, grant.roster);
+        let reads = shown(&grant.seen);
         let mut keys = crate::wire::Writer::new();
         grant.into_keys(&roster.verify()?)?.write(&mut keys, 1);
-        Ok(format!("{described} {}", hex(&keys.finish())))
+        Ok((format!("{described} {}", hex(&keys.finish())), reads))
     }
 }
 
-fn shown(value: impl Debug) -> String {
+fn shown(value: &impl Debug) -> String {
     format!("{value:?}")
+}
+
+fn described_card(card: &Card) -> String {
+    let predecessor = card.predecessor.as_ref().map(|older| older.device.to_string());
+    let fields = [
+        card.vault.to_string(),
+        card.device.to_string(),
+        card.recipient.clone(),
+        hex(&card.verifying),
+    ];
+    format!("{} {}", fields.join(" "), predecessor.unwrap_or_default()).trim_end().to_owned()
+}
+
+fn described_roster(roster: &Roster, members: &Members) -> String {
+    let member = |(device, member): (DeviceId, &Member)| {
+        let end = member
+            .revoked
+            .map_or("active".to_owned(), |end| format!("revoked at {}", end.sequence));
+        format!("{device} {} {end}", member.enrolment.kind)
+    };
+    let keys = members.rotated_keys().iter().map(|(counter, key)| format!("key {counter} {key}"));
+    let lines: Vec<_> = members.iter().map(member).chain(keys).collect();
+    format!("{}: {}", roster.head(), lines.join(", "))
 }
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -230,7 +273,11 @@ fn the_vectors_are_those_this_version_makes() {
     for Case { path, vector, repeats } in &cases {
         let file = files.get(path).unwrap_or_else(|| panic!("{} is missing", path.display()));
         assert_eq!(file.about, vector.about, "{}", path.display());
-        assert!(!repeats || file == vector, "{} would be made differently today", path.display());
+        assert!(
+            !repeats || file.promised().eq(vector.promised()),
+            "{} would be made differently today",
+            path.display()
+        );
     }
     assert_eq!(files.len(), cases.len(), "every file has its case");
 }
@@ -240,7 +287,7 @@ fn every_vector_opens_or_is_refused_as_it_says() {
     for (path, vector) in files() {
         let must_pass = path.parent().unwrap().ends_with("pass");
         match vector.open() {
-            Ok(opened) => {
+            Ok((opened, _)) => {
                 assert!(must_pass && opened == vector.get("opens"), "{}: {opened}", path.display())
             }
             Err(error) => {

@@ -240,6 +240,20 @@ fn files_of_two_vaults_do_not_mix() {
 }
 
 #[test]
+fn exported_keys_are_the_files_line_by_line() {
+    let home = home();
+    create(home.path()).unwrap();
+    let text = Vault::export(home.path()).unwrap();
+    let (title, lines) = text.split_once('\n').unwrap();
+    assert!(title.starts_with("# ConvoSync keys") && text.capacity() - text.len() < 64);
+    for (line, file) in lines.lines().zip(["identity", "keys", "public"]) {
+        let bytes = fs::read(folder(home.path()).join(file)).unwrap();
+        assert_eq!(line, format!("{file} {}", hex(&bytes)));
+    }
+    assert_eq!(lines.lines().count(), 3);
+}
+
+#[test]
 fn the_phrase_brings_a_new_device_into_the_vault() {
     let (one, two, three) = (home(), home(), home());
     let first = create(one.path()).unwrap();

@@ -98,8 +98,9 @@ fn find(house: &House, recover: &Recover, phrase: &Phrase) -> Result<Recovered, 
     let dir = house::store_dir(&house.paths.state_dir, Some(&url), &project.root);
     let store = Store::open(&dir).map_err(|error| fail::store(&error))?;
     let nobody = VaultId([0; VaultId::LEN]);
-    let remote = Remote::new(&house.git, &store, &settings, &url, nobody)
-        .map_err(|error| fail::remote(&error))?;
+    let git = house.remote_git();
+    let remote =
+        Remote::new(&git, &store, &settings, &url, nobody).map_err(|error| fail::remote(&error))?;
     let (refs, _) = remote.list_vaults().map_err(|error| fail::remote(&error))?;
     let mut vaults: BTreeMap<VaultId, Vec<RefName>> = BTreeMap::new();
     for (reference, _) in refs {

@@ -58,6 +58,7 @@ fn enable_one(desk: &Desk<'_>, root: &Path) -> Result<EnabledProject, Failure> {
         .ok_or_else(|| Failure::new(ErrorKind::Failed, "the store was closed"))?;
     step(desk.tell, "trying the remote");
     let result = probe_place(house, &place);
+    work::look_for_own(house, &place);
     if result.as_ref().is_some_and(|result| result.works && result.branches_only)
         && !place.branches_only
     {

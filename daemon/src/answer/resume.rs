@@ -55,7 +55,7 @@ pub(super) fn resume(desk: &Desk<'_>, resume: &Resume) -> Result<ResumeReply, Fa
     warnings.extend(code_warnings(house, &home.project, history.record.code.as_ref()));
     let job = Job { place, home, holding, target, directory, warnings };
     step(desk.tell, "restoring the conversation");
-    restore(house, job, history, resume.dry_run, received)
+    restore(house, job, &history, resume.dry_run, received)
 }
 
 /// Asks the remotes for the newest state; if one does not answer, what is known has to do.
@@ -148,7 +148,9 @@ fn target(
     {
         return Ok((Target { slug_dir: found.files.slug_dir, session }, cwd));
     }
-    let below = home.project.root.join(&holding.summary.subdirectory);
+    let subdirectory = &holding.summary.subdirectory;
+    let root = &home.project.root;
+    let below = if subdirectory.is_empty() { root.clone() } else { root.join(subdirectory) };
     let directory = if below.is_dir() && below.starts_with(&home.project.root) {
         below
     } else {
@@ -173,7 +175,7 @@ fn target(
 fn restore(
     house: &House,
     job: Job,
-    history: History,
+    history: &History,
     dry_run: bool,
     received: u64,
 ) -> Result<ResumeReply, Failure> {
@@ -189,7 +191,7 @@ fn restore(
     let ours = held.own_history(&session).ok().flatten();
     let bringing = Bringing {
         reader: held.reader(),
-        history: &history,
+        history,
         ours: ours.as_ref(),
         target: &job.target,
         scratch: &scratch,
@@ -198,7 +200,7 @@ fn restore(
     };
     let brought = bring_back(&bringing, now_ms());
     drop(held);
-    let (action, mut warnings) = read_outcome(&history, brought, job.warnings)?;
+    let (action, mut warnings) = read_outcome(history, brought, job.warnings)?;
     if !dry_run && action != ResumeAction::LocalAhead {
         lock(&job.place.desk).rebase(history.clone());
     }
@@ -358,9 +360,9 @@ mod tests {
         }
     }
 
-    fn check(then: CodePoint, now: CodePoint, expected: &[&str]) {
+    fn check(then: &CodePoint, now: &CodePoint, expected: &[&str]) {
         let found: Vec<String> =
-            compare(&then, &now).into_iter().map(|warning| warning.message).collect();
+            compare(then, now).into_iter().map(|warning| warning.message).collect();
         assert_eq!(found.len(), expected.len(), "{found:?}");
         for (message, part) in found.iter().zip(expected) {
             assert!(message.contains(part), "{message}");
@@ -369,11 +371,15 @@ mod tests {
 
     #[test]
     fn code_that_is_not_the_conversations_is_named_loudly() {
-        check(code("main", 1, false), code("main", 1, true), &[]);
-        check(code("main", 1, false), code("work", 1, false), &["main, and here work"]);
-        check(code("main", 1, false), code("main", 2, false), &["01010101, and here at 02020202"]);
-        check(code("main", 1, true), code("main", 1, false), &["uncommitted"]);
-        check(code("a", 1, true), code("b", 2, false), &["on a", "commit", "uncommitted"]);
+        check(&code("main", 1, false), &code("main", 1, true), &[]);
+        check(&code("main", 1, false), &code("work", 1, false), &["main, and here work"]);
+        check(
+            &code("main", 1, false),
+            &code("main", 2, false),
+            &["01010101, and here at 02020202"],
+        );
+        check(&code("main", 1, true), &code("main", 1, false), &["uncommitted"]);
+        check(&code("a", 1, true), &code("b", 2, false), &["on a", "commit", "uncommitted"]);
         assert!(
             compare(&code("a", 1, true), &code("b", 2, false)).iter().all(|warning| warning.loud)
         );

@@ -57,10 +57,9 @@ pub(super) fn save(desk: &Desk<'_>, save: &Save) -> Result<SaveReply, Failure> {
 /// Asks the engine to send, and waits until it has been tried.
 fn send(house: &Arc<House>, home: &Home) {
     let Some(place) = house.place(home.store) else { return };
-    let before = place.pulse.now();
     house.report(Event::Hurry { project: Some(home.key), retry: true });
     house.barrier();
-    place.pulse.settle(&before, SEND_WITHIN);
+    place.pulse.settle(SEND_WITHIN);
 }
 
 /// The session named, else the one that runs in this directory, else the newest of the project.
@@ -110,14 +109,13 @@ pub(super) fn sync(desk: &Desk<'_>, sync: &Sync) -> Result<SyncReply, Failure> {
         if only.as_ref().is_some_and(|home| home.store != place.key) {
             continue;
         }
-        let before = place.pulse.now();
         house.report(Event::Hurry {
             project: only.as_ref().map(|home| home.key),
             retry: sync.retry,
         });
         house.barrier();
         step(desk.tell, "sending");
-        place.pulse.settle(&before, SEND_WITHIN);
+        place.pulse.settle(SEND_WITHIN);
         step(desk.tell, "looking for other devices' saves");
         match work::list(house, place.key) {
             Ok(count) => arrived += count,

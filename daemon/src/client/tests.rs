@@ -1,3 +1,5 @@
+//! Clients that ask well, badly, too much, or not at all.
+
 use super::*;
 use convosync_core::protocol::Nothing;
 use tokio::io::{

@@ -104,8 +104,10 @@ impl Track {
         self.not_before_ms = now_ms + SAVE_RETRY_MS;
     }
 
-    pub(super) fn hurry(&mut self) {
+    /// The user waits: what failed before is tried again now.
+    pub(super) fn hurry(&mut self, now_ms: i64) {
         self.hurried = true;
+        self.not_before_ms = self.not_before_ms.min(now_ms);
     }
 
     pub(super) fn is_dirty(&self) -> bool {

@@ -1,3 +1,5 @@
+//! Events and times in, effects out: when sessions are saved and sent.
+
 use super::*;
 
 const PROJECT: ProjectKey = ProjectKey(1);
@@ -229,24 +231,53 @@ fn hurry_saves_sends_and_lists_at_once() {
 }
 
 #[test]
-fn stop_saves_what_is_dirty_sends_it_and_leaves() {
+fn stop_looks_once_more_saves_what_is_dirty_sends_it_and_leaves() {
     let mut engine = engine();
     engine.handle(seen("a", 10), 1_000);
-    assert_eq!(engine.handle(Event::Stop, 2_000), [save(&["a"])]);
-    assert_eq!(engine.handle(saved(&[("a", 10)], true), 2_500), [Effect::Push(STORE)]);
-    assert_eq!(
-        engine.handle(Event::Pushed(STORE, PushEnd::Sent { more: false }), 3_000),
-        [Effect::Exit]
-    );
+    assert_eq!(engine.handle(Event::Stop, 2_000), [save(&["a"]), Effect::Rescan]);
+    assert_eq!(engine.handle(saved(&[("a", 10)], true), 2_100), [Effect::Push(STORE)]);
+    assert_eq!(engine.handle(seen("a", 20), 2_200), [save(&["a"])]);
+    assert_eq!(engine.handle(Event::Rescanned, 2_300), []);
+    let sent = Event::Pushed(STORE, PushEnd::Sent { more: false });
+    assert_eq!(engine.handle(sent.clone(), 2_400), []);
+    assert_eq!(engine.handle(saved(&[("a", 20)], true), 2_500), [Effect::Push(STORE)]);
+    assert_eq!(engine.handle(sent, 2_600), [Effect::Exit]);
 }
 
 #[test]
-fn stop_does_not_wait_for_a_hanging_push() {
+fn a_look_that_began_before_the_stop_does_not_count() {
+    let mut engine = engine();
+    assert_eq!(engine.handle(Event::Tick, 60_000), [Effect::Rescan]);
+    assert_eq!(engine.handle(Event::Stop, 60_100), []);
+    assert_eq!(engine.handle(Event::Rescanned, 60_200), [Effect::Rescan]);
+    assert_eq!(engine.handle(Event::Rescanned, 60_300), [Effect::Exit]);
+}
+
+#[test]
+fn stop_does_not_wait_for_a_hanging_push_or_a_slow_disk() {
     let mut engine = engine();
     engine.handle(saved(&[], true), 1_000);
-    assert_eq!(engine.handle(Event::Stop, 2_000), []);
+    assert_eq!(engine.handle(Event::Stop, 2_000), [Effect::Rescan]);
     assert_eq!(engine.wake_at_ms(), 2_000 + STOP_WITHIN_MS);
     assert_eq!(engine.handle(Event::Tick, 6_000), [Effect::Exit]);
+}
+
+#[test]
+fn what_the_remote_lost_is_sent_again() {
+    let mut engine = engine();
+    assert_eq!(engine.handle(Event::Lost(STORE), 1_000), [Effect::Push(STORE)]);
+}
+
+#[test]
+fn a_project_that_got_another_remote_is_saved_there_as_a_whole() {
+    const OTHER: StoreKey = StoreKey(2);
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 0);
+    engine.handle(Event::Enabled { project: PROJECT, store: OTHER, unsent: false }, 1_000);
+    assert_eq!(unsaved(&engine), 0);
+    engine.handle(seen("a", 10), 2_000);
+    let elsewhere = Effect::Save { store: OTHER, sessions: vec![session("a")] };
+    assert_eq!(next(&mut engine, 2_000).1, elsewhere);
 }
 
 #[test]
@@ -269,5 +300,6 @@ fn a_disabled_project_is_forgotten() {
     engine.handle(Event::Disabled(PROJECT), 1_000);
     engine.handle(seen("a", 20), 2_000);
     assert_eq!(unsaved(&engine), 0);
-    assert!(engine.handle(Event::Stop, 3_000).contains(&Effect::Exit));
+    assert_eq!(engine.handle(Event::Stop, 3_000), [Effect::Rescan]);
+    assert_eq!(engine.handle(Event::Rescanned, 3_100), [Effect::Exit]);
 }

@@ -35,6 +35,7 @@ pub(super) struct Upstream {
     pub(super) saving: bool,
     pub(super) pushing: bool,
     listing: bool,
+    wants_list: bool,
     list_at_ms: i64,
     /// Time up to which pushes are paid for: it may run ahead of the clock by the burst.
     paid_until_ms: i64,
@@ -49,6 +50,7 @@ impl Upstream {
             saving: false,
             pushing: false,
             listing: false,
+            wants_list: true,
             list_at_ms: now_ms,
             paid_until_ms: i64::MIN / 2,
             not_before_ms: now_ms,
@@ -77,10 +79,18 @@ impl Upstream {
         true
     }
 
-    pub(super) fn may_list(&mut self, now_ms: i64) -> bool {
-        let may = !self.listing && now_ms >= self.list_at_ms;
-        self.listing |= may;
-        may
+    /// Whether a listing starts now. A store without recent sessions is asked once at the start and when
+    /// somebody hurries, and otherwise left alone.
+    pub(super) fn may_list(&mut self, is_active: bool, every_ms: i64, now_ms: i64) -> bool {
+        if self.listing || now_ms < self.list_at_ms {
+            return false;
+        }
+        self.listing = is_active || self.wants_list;
+        self.wants_list = false;
+        if !self.listing {
+            self.list_at_ms = now_ms + every_ms;
+        }
+        self.listing
     }
 
     pub(super) fn pushed(&mut self, end: PushEnd, spread: u64, now_ms: i64) {
@@ -112,6 +122,7 @@ impl Upstream {
             self.paid_until_ms = self.paid_until_ms.min(now_ms);
         }
         self.list_at_ms = now_ms;
+        self.wants_list = true;
     }
 }
 

@@ -1,3 +1,5 @@
+//! A socket that is ours alone, and how it comes and goes.
+
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 
 use super::*;

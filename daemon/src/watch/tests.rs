@@ -1,3 +1,5 @@
+//! Folders that change in every way, with events and without.
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 

@@ -1,3 +1,5 @@
+//! What hosts answer, word for word, and what it means.
+
 use super::*;
 
 const REF: &str = "refs/convosync/0123456789abcdef/fedcba9876543210";

@@ -124,6 +124,19 @@ fn a_path_that_leads_out_is_refused_on_both_sides() {
 }
 
 #[test]
+fn earlier_snapshots_are_few_and_in_order() {
+    let with = |earlier: Vec<u32>| LogState { earlier, ..log_state(LogId::main()) };
+    let tag = tag::log::EARLIER;
+    check_round_trip(&SaveRecord { logs: vec![with((0..16).collect())], ..save() });
+    assert_eq!(read_log(&write_log(&with(vec![2, 1]))), Err(WireError::Meaningless(tag)));
+    let many = with((0..17).collect());
+    assert_eq!(read_log(&write_log(&many)), Err(WireError::Length { tag, len: 68 }));
+    let record = SaveRecord { logs: vec![many], ..save() };
+    let refused = seal_save(&ring(), &uuid(), &record, &mut SeededRandom::new(3)).unwrap_err();
+    assert_eq!(variant(&refused), "Malformed");
+}
+
+#[test]
 fn a_record_that_lacks_something_is_refused() {
     assert_eq!(read(1, &[]), Err(WireError::Missing(tag::AT)));
     let mut gone = Writer::new();

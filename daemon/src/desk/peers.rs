@@ -1,0 +1,116 @@
+//! Other devices: whose tips are believed, and what is remembered of them.
+
+use convosync_core::id::{DeviceId, Oid, SessionId, SessionName};
+use convosync_core::inbound::{InboundError, Known, Peer, open_peer};
+use convosync_core::protocol::Problem;
+use convosync_core::seal::{Seen, Summary};
+use convosync_core::store::RefName;
+
+use super::{Desk, Tips};
+use crate::answer::fail;
+
+impl Desk {
+    /// Takes up other devices' states as they were last believed. What a ref shows since then waits for the
+    /// next listing.
+    pub(super) fn remember_peers(&mut self) {
+        for (reference, tip) in self.store.accepted().unwrap_or_default() {
+            let device = reference.device;
+            if reference.vault != self.vault.id() || device == self.vault.device() {
+                continue;
+            }
+            let seen = self.own.head.as_ref().and_then(|(head, _)| seen_in(&head.seen, device));
+            self.look(reference, tip, &Known { seen, store: None }, 0);
+        }
+    }
+
+    /// Opens a listed tip of another device. A state that is not believed is noted and the last good one
+    /// stays. Returns the device's name when there is news.
+    pub fn take_peer(
+        &mut self,
+        reference: RefName,
+        tip: Oid,
+        now_ms: i64,
+    ) -> Option<Vec<SessionId>> {
+        let device = reference.device;
+        let store = self.peers.get(&device).map(|peer| peer.head.store);
+        let known = Known { seen: self.remembered(device), store };
+        self.looked_at(Some(&(reference, tip)));
+        self.look(reference, tip, &known, now_ms)
+    }
+
+    /// Opens a tip and notes it when it is believed.
+    fn look(
+        &mut self,
+        reference: RefName,
+        tip: Oid,
+        known: &Known,
+        now_ms: i64,
+    ) -> Option<Vec<SessionId>> {
+        match open_peer(&self.store, &self.vault, reference, tip, known) {
+            Ok(peer) => {
+                if let Err(error) = self.store.accept(&reference, tip) {
+                    tracing::warn!(%error, "a believed tip could not be noted");
+                }
+                self.doubts.remove(&reference.device);
+                let known = self.peers.insert(reference.device, peer);
+                Some(self.news_of(reference.device, known.as_ref()))
+            }
+            Err(error) => {
+                self.doubt(reference.device, &error, now_ms);
+                None
+            }
+        }
+    }
+
+    /// Of the listed refs, the other devices' that moved since they were last looked at: enrolled devices
+    /// first, then the ones nobody enrolled.
+    pub fn news_among(&self, tips: &[(RefName, Oid)]) -> (Tips, Tips) {
+        let is_news = |(reference, tip): &&(RefName, Oid)| {
+            reference.device != self.vault.device()
+                && self.looked_at.get(&reference.device) != Some(tip)
+                && self.peers.get(&reference.device).map(|peer| peer.tip) != Some(*tip)
+        };
+        let members = self.vault.roster.verify().ok();
+        let is_member =
+            |device| members.as_ref().is_some_and(|members| members.active(device).is_ok());
+        let moved = tips.iter().filter(is_news).copied();
+        moved.partition(|(reference, _)| is_member(reference.device))
+    }
+
+    /// Notes that a tip was fetched, or never can be, so that it is not fetched again.
+    pub fn looked_at(&mut self, listed: Option<&(RefName, Oid)>) {
+        self.looked_at.extend(listed.map(|(reference, tip)| (reference.device, *tip)));
+    }
+
+    fn news_of(&self, device: DeviceId, before: Option<&Peer>) -> Vec<SessionId> {
+        let Some(peer) = self.peers.get(&device) else { return Vec::new() };
+        let is_new = |name: &SessionName, summary: &Summary| {
+            before
+                .and_then(|peer| peer.sessions.get(name))
+                .is_none_or(|old| old.commit != summary.commit)
+        };
+        let news = peer.sessions.iter().filter(|(name, summary)| is_new(name, summary));
+        news.map(|(_, summary)| summary.session.clone()).collect()
+    }
+
+    fn doubt(&mut self, device: DeviceId, error: &InboundError, since_ms: i64) {
+        let failure = fail::inbound(error);
+        tracing::warn!(%device, reason = %failure.message, "another device's ref is not believed");
+        let problem = Problem { message: failure.message, hint: failure.data.hint, since_ms };
+        self.doubts.entry(device).or_insert(problem);
+    }
+
+    /// The newest state of a device that anybody ever accepted: as listed, as our own head says, or as the
+    /// heads of the vault's other devices say.
+    fn remembered(&self, device: DeviceId) -> Option<Seen> {
+        let listed = self.peers.get(&device).map(Peer::seen);
+        let own = self.own.head.as_ref().map(|(head, _)| head);
+        let heads = own.into_iter().chain(self.peers.values().map(|peer| &peer.head));
+        let signed = heads.filter_map(|head| seen_in(&head.seen, device));
+        listed.into_iter().chain(signed).max_by_key(|seen| (seen.epoch, seen.sequence))
+    }
+}
+
+fn seen_in(seen: &[Seen], device: DeviceId) -> Option<Seen> {
+    seen.iter().find(|seen| seen.device == device).copied()
+}
