@@ -50,6 +50,15 @@ pub enum Where {
     Seen,
 }
 
+/// How a push is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PushPlan {
+    /// What our ref is moved to, one after the other.
+    pub(crate) steps: Vec<Oid>,
+    /// Whether the remote is asked first which commits it has.
+    pub(crate) negotiate: bool,
+}
+
 /// The repositories that mirror one remote's ConvoSync refs. Cheap to clone; safe to share. Only one
 /// process may hold it at a time: the daemon's instance lock sees to that.
 #[derive(Clone)]
@@ -284,7 +293,8 @@ impl Store {
     }
 
     /// Writes the next tip: the previous tree with `put` added and `drop` taken out. Its parents are the
-    /// previous tip and then the `sessions` that changed.
+    /// previous tip and then `sessions`: the commits of other devices that are gone on from here, and the
+    /// sessions that changed.
     ///
     /// # Errors
     /// [`StoreError`] when a path is bad, or a commit is missing, or the disk is full.
@@ -393,12 +403,28 @@ impl Store {
         Ok(largest)
     }
 
-    /// Whether a push from `lease` to `new` brings commits of other devices: the remote has them already,
-    /// but only a negotiation finds out.
-    pub(crate) fn brings_adopted(&self, lease: Option<Oid>, new: Oid) -> Result<bool, StoreError> {
+    /// Plans a push from `lease` to `new`: in one go where nothing in between was adopted from another
+    /// device. Else each tip that brings adopted commits is pushed for itself, for git finds out only about
+    /// few commits in one push that the remote has them already.
+    pub(crate) fn push_plan(&self, lease: Option<Oid>, new: Oid) -> Result<PushPlan, StoreError> {
         let repo = self.lock(Where::Own);
-        repository::brings_adopted(&repo, lease, new)
-            .map_err(object::failed("look for adopted commits"))
+        let adopted = repository::adopted_between(&repo, lease, new)
+            .map_err(object::failed("look for adopted commits"))?;
+        let mut steps = vec![new];
+        let mut next = Some(new).filter(|_| !adopted.is_empty());
+        while let Some(tip) = next.filter(|tip| Some(*tip) != lease) {
+            if !tip::is_tip(&repo, tip)? {
+                break;
+            }
+            let parents: Vec<Oid> =
+                object::commit(&repo, tip)?.parent_ids().map(object::from_git2).collect();
+            if tip != new && parents.iter().any(|parent| adopted.contains(parent)) {
+                steps.push(tip);
+            }
+            next = parents.first().copied();
+        }
+        steps.reverse();
+        Ok(PushPlan { steps, negotiate: !adopted.is_empty() })
     }
 
     /// Writes the commit the remote is probed with: an empty tree, no parent.

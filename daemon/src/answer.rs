@@ -73,11 +73,21 @@ fn value(reply: &impl Serialize) -> Result<Value, Failure> {
 
 /// This device's keys, or the way to get some.
 pub(crate) fn vault(house: &House) -> Result<Arc<Vault>, Failure> {
-    house.vault().ok_or_else(|| {
-        Failure::new(ErrorKind::NotInitialised, "this device has no keys yet").with_hint(
-            "run `convosyncctl init` on your first device, or `convosyncctl join --recover` on every other one",
-        )
-    })
+    house.vault().ok_or_else(|| no_keys(house))
+}
+
+/// What a device without keys is told. Keys that were there once are never made anew.
+pub(crate) fn no_keys(house: &House) -> Failure {
+    if house.has_lost_keys() {
+        let message =
+            format!("this device's keys are gone from `{}`", house.paths.data_dir.display());
+        return Failure::new(ErrorKind::NotInitialised, message).with_hint(
+            "put that folder back, or run `convosyncctl join --recover` with your recovery phrase; what is on the remote stays as it is",
+        );
+    }
+    Failure::new(ErrorKind::NotInitialised, "this device has no keys yet").with_hint(
+        "run `convosyncctl init` on your first device, or `convosyncctl join --recover` on every other one",
+    )
 }
 
 /// The enabled project of a directory, or the way to enable it.

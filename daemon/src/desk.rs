@@ -16,7 +16,7 @@ use convosync_core::merge::{self, Side};
 use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
 use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
 use convosync_core::remote::Traffic;
-use convosync_core::seal::{Codec, Summary};
+use convosync_core::seal::{Codec, Seen, Summary};
 use convosync_core::store::{RefKind, RefName, Store};
 use convosync_core::vault::Vault;
 
@@ -205,9 +205,9 @@ impl Desk {
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Oid, OutboundError> {
-        let seen = self.peers.values().map(Peer::seen).collect();
+        let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
         let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
-        let tip = self.own.rejoin(pen, theirs, seen, now_ms, random)?;
+        let tip = self.own.rejoin(pen, theirs, &seen, now_ms, random)?;
         self.confirmed = Some(theirs);
         self.ledgers.clear();
         Ok(tip)
@@ -288,18 +288,28 @@ impl Desk {
         Ok(saved)
     }
 
+    /// Lets go of what can be rebuilt, when there is much of it.
+    fn forget_ledgers(&mut self, saved: &Saved) {
+        if self.ledgers.len() > LEDGERS_KEPT_MAX {
+            let is_new = |session: &SessionId| {
+                saved.recorded.iter().any(|one| one.summary.session == *session)
+            };
+            self.ledgers.retain(|session, _| is_new(session));
+        }
+    }
+
     fn publish(
         &mut self,
         recorded: &[Recorded],
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<(), OutboundError> {
-        let seen = self.peers.values().map(Peer::seen).collect();
+        let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
         if let Some(store) = self.peers.values().map(|peer| peer.head.store).min() {
             self.own.call_store(store);
         }
         let result =
-            self.own.publish(&self.store, &self.vault, seen, recorded, now_ms, random).map(drop);
+            self.own.publish(&self.store, &self.vault, &seen, recorded, now_ms, random).map(drop);
         if result.is_err() {
             self.read_again(recorded);
         }
@@ -314,16 +324,6 @@ impl Desk {
         }
         for one in recorded {
             self.ledgers.remove(&one.summary.session);
-        }
-    }
-
-    /// Lets go of what can be rebuilt, when there is much of it.
-    fn forget_ledgers(&mut self, saved: &Saved) {
-        if self.ledgers.len() > LEDGERS_KEPT_MAX {
-            let is_new = |session: &SessionId| {
-                saved.recorded.iter().any(|one| one.summary.session == *session)
-            };
-            self.ledgers.retain(|session, _| is_new(session));
         }
     }
 
@@ -373,6 +373,20 @@ impl Desk {
         self.holdings().into_values().filter_map(newest_of).collect()
     }
 
+    /// What resuming a session means where our own state of it is the newest: another device's that ours
+    /// does not go on from, if there is one, so that two conversations that went apart are noticed.
+    pub fn apart_from(&self, holding: Holding) -> Holding {
+        let ours = holding.summary.commit;
+        if holding.device != self.vault.device() {
+            return holding;
+        }
+        let name = self.vault.keys.session_name(&holding.summary.session);
+        let mut others = self.holdings().remove(&name).unwrap_or_default();
+        others
+            .retain(|other| !self.store.descends_from(ours, other.summary.commit).unwrap_or(false));
+        newest_of(others).unwrap_or(holding)
+    }
+
     /// The newest holding of the sessions that answer to a name.
     pub fn find(&self, query: &SessionQuery) -> Vec<Holding> {
         self.newest()
@@ -380,6 +394,11 @@ impl Desk {
             .filter(|holding| query.matches(&holding.summary.session))
             .collect()
     }
+}
+
+/// Whether something was ever sent from the store below `dir`.
+pub fn was_sent(dir: &Path) -> bool {
+    dir.join(CONFIRMED_FILE).exists()
 }
 
 fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {

@@ -39,6 +39,23 @@ pub enum EnabledError {
     Write(#[from] DiskError),
 }
 
+impl EnabledError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { path, .. } => {
+                Some(format!("make it readable: `chmod 600 '{}'`", path.display()))
+            }
+            Self::Parse { .. } => Some(
+                "mend it, or remove it and run `convosyncctl enable` in each project again; \
+                 until then nothing is saved"
+                    .to_owned(),
+            ),
+            Self::Write(error) => error.hint(),
+        }
+    }
+}
+
 /// The enabled projects.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,7 +98,7 @@ impl Enabled {
             Err(source) => return Err(EnabledError::Read { path, source }),
         };
         toml::from_str(&text)
-            .map_err(|error| EnabledError::Parse { path, message: error.to_string() })
+            .map_err(|error| EnabledError::Parse { path, message: one_line(&text, &error) })
     }
 
     /// Writes the list.
@@ -106,6 +123,12 @@ impl Enabled {
         self.projects.retain(|known| known.root != root);
         self.projects.len() < before
     }
+}
+
+/// What is wrong with the text, and on which line.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
 /// Whether a project said of itself that it is never to be saved.

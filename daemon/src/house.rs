@@ -17,11 +17,14 @@ use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
 
-use crate::desk::Desk;
+use crate::desk::{self, Desk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
 use crate::owners;
 use crate::pulse::Pulse;
+
+/// The folder of all stores, among what can be rebuilt.
+const STORES: &str = "stores";
 
 /// How many events a slow `watch` client may lag behind before it misses some.
 const NEWS_KEPT: usize = 256;
@@ -170,6 +173,15 @@ impl House {
     /// This device's keys, if it has any.
     pub fn vault(&self) -> Option<Arc<Vault>> {
         self.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether there were keys once: there are none, and yet projects were enabled or a store was sent.
+    pub fn has_lost_keys(&self) -> bool {
+        let sent = || {
+            let stores = std::fs::read_dir(self.paths.state_dir.join(STORES)).ok();
+            stores.into_iter().flatten().flatten().any(|store| desk::was_sent(&store.path()))
+        };
+        self.vault().is_none() && (self.paths.data_dir.join(enabled::FILE).exists() || sent())
     }
 
     /// Takes the keys that `init` or `join` made.
@@ -374,5 +386,5 @@ pub fn store_dir(state_dir: &Path, url: Option<&str>, root: &Path) -> PathBuf {
         Some(url) => project::normalise(url).unwrap_or_else(|| url.to_owned()),
         None => format!("local:{}", root.display()),
     };
-    state_dir.join("stores").join(hex(&Digest::of(what.as_bytes()).0[..8]))
+    state_dir.join(STORES).join(hex(&Digest::of(what.as_bytes()).0[..8]))
 }

@@ -94,7 +94,7 @@ impl Shell {
         spawn_blocking(move || match house.open_projects() {
             Ok(problems) => lock(&roots.problems).extend(problems),
             Err(error) => {
-                let failure = fail::failure(ErrorKind::Failed, &error, None);
+                let failure = fail::failure(ErrorKind::Failed, &error, error.hint());
                 tracing::error!("no project is saved: the list of projects cannot be read");
                 tracing::debug!(reason = %failure.message, "no project is saved");
                 lock(&roots.problems).push(fail::problem_of(&failure, clock::now_ms()));

@@ -467,6 +467,7 @@ fn settle_foreign(
         Ok(Standing::Nothing) => return (Outcome::Behind, tip),
         Err(error) => return (outcome_of(&error), tip),
     };
+    // Where it stood was looked at just now: whatever stands there next is for the next try.
     let sent = with_remote(house, place, store, |remote| {
         send(remote, reference, tip, Some(there), &|_| false)
     });

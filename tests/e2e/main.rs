@@ -13,6 +13,8 @@ mod real_client;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod resuming;
+#[cfg(test)]
 mod round_trip;
 #[cfg(test)]
 mod stops;

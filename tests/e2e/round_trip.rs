@@ -178,3 +178,108 @@ fn a_local_transcript_that_went_on_is_never_overwritten() {
 
     assert_eq!(files::read(&there.path()), mine);
 }
+
+/// Waits until the daemon has looked at everything, and returns what it says of the session.
+fn synced(device: &Device, id: &str) -> Option<serde_json::Value> {
+    device.ctl_json(&["sync"]);
+    device.session(id)
+}
+
+#[test]
+fn a_transcript_without_a_complete_line_stops_nothing() {
+    let mut world = World::new(&["ada", "bob"], Way::File);
+    let (ada, bob) = world.pair();
+    ada.start();
+    let phrase = ada.init();
+    let (empty, torn) = ("00000000-0000-4000-8000-000000000001", "only-half-a-line");
+    files::append(&ada.home.transcripts().join(format!("{empty}.jsonl")), b"");
+    let half = format!("{{\"cwd\":\"{}\",\"type\":\"us", ada.home.project().display());
+    files::append(&ada.home.transcripts().join(format!("{torn}.jsonl")), half.as_bytes());
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    assert_eq!(ada.ctl_json(&["status"])["problems"], serde_json::json!([]));
+
+    bob.start();
+    bob.join(&phrase);
+    bob.ctl_json(&["resume", writer.session()]);
+    assert_restored(ada, bob, &writer.files());
+
+    let rest = "er\"}\n";
+    files::append(&ada.home.transcripts().join(format!("{torn}.jsonl")), rest.as_bytes());
+    ada.saved_eventually(torn, (half.len() + rest.len()) as u64, SAVED_WITHIN);
+    synced(bob, torn).expect("it has arrived");
+    bob.ctl_json(&["resume", torn]);
+    let restored = files::read(&bob.home.transcripts().join(format!("{torn}.jsonl")));
+    assert_eq!(restored, [half.as_bytes(), rest.as_bytes()].concat());
+}
+
+#[test]
+fn every_configured_root_is_saved_and_the_old_places_of_side_files_too() {
+    let mut world = World::new(&["ada", "bob"], Way::File);
+    let (ada, bob) = world.pair();
+    ada.home.write_config("[claude]\nroots = [\"~/.claude\", \"~/.claude-work\"]\n");
+    ada.start();
+    let phrase = ada.init();
+    let folder = ada
+        .home
+        .dir()
+        .join(".claude-work/projects")
+        .join(ada.home.transcripts().file_name().expect("a slug"));
+    let mut writers =
+        [ada.writer(1), Writer::new(&folder, Conversation::new(2, ada.home.project()))];
+    for writer in &mut writers {
+        writer.turn();
+    }
+    let [first, second] = &writers;
+    let agent = format!(
+        "{{\"type\":\"user\",\"isSidechain\":true,\"sessionId\":\"{}\",\"cwd\":\"{}\"}}\n",
+        first.session(),
+        ada.home.project().display()
+    );
+    let beside = ada.home.transcripts().join("agent-0123abcd.jsonl");
+    files::append(&beside, agent.as_bytes());
+    let total = first.total_bytes() + agent.len() as u64;
+    ada.saved_eventually(first.session(), total, SAVED_WITHIN);
+    ada.saved_eventually(second.session(), second.total_bytes(), SAVED_WITHIN);
+
+    bob.start();
+    bob.join(&phrase);
+    for writer in &writers {
+        bob.ctl_json(&["resume", writer.session()]);
+        let restored =
+            files::read(&bob.home.transcripts().join(format!("{}.jsonl", writer.session())));
+        assert!(restored == saved_bytes(&writer.path()), "{} differs", writer.session());
+    }
+    assert_eq!(files::read(&bob.home.transcripts().join("agent-0123abcd.jsonl")), agent.as_bytes());
+}
+
+#[test]
+fn saves_for_repository_changes_leave_the_repository_as_it_was() {
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    ada.home.write_config("[watch]\ncode_check_every = \"1s\"\n");
+    ada.start();
+    ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let told = ada.watch();
+    let home = &ada.home;
+    let changes: [&dyn Fn(); 5] = [
+        &|| files::write(&home.project().join("README.md"), "# app, edited\n"),
+        &|| files::write(&home.project().join("new.txt"), "untracked"),
+        &|| drop(home.git(&["add", "new.txt"]).ok()),
+        &|| drop(home.git(&["commit", "--quiet", "--all", "--message", "mine"]).ok()),
+        &|| drop(home.git(&["switch", "--quiet", "--create", "idea"]).ok()),
+    ];
+    for change in changes {
+        change();
+        let before = Tree::of(home.project(), Times::Counted);
+        told.expect("saved", SAVED_WITHIN);
+        told.expect("on-remote", SAVED_WITHIN);
+        Tree::of(home.project(), Times::Counted).assert_same(&before);
+    }
+    let saved = ada.session(writer.session()).expect("it is saved");
+    assert_eq!((&saved["branch"], &saved["dirty"]), (&"idea".into(), &false.into()));
+}

@@ -1,10 +1,12 @@
 //! However the daemon ends, what was acknowledged is there and what was not is saved later.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use convosync_core::id::{Random, SeededRandom};
+use convosync_tests::device::Events;
 use convosync_tests::world::Way;
 use convosync_tests::writer::saved_bytes;
-use convosync_tests::{World, files};
+use convosync_tests::{Device, World, files};
 
 use crate::SAVED_WITHIN;
 
@@ -27,7 +29,7 @@ fn a_daemon_that_is_told_to_end_saves_first_and_leaves_in_time() {
     bob.join(&phrase);
     bob.ctl_json(&["resume", writer.session()]);
     let restored = files::read(&bob.home.transcripts().join(format!("{}.jsonl", writer.session())));
-    assert_eq!(restored, saved_bytes(&writer.path()));
+    assert!(restored == saved_bytes(&writer.path()), "bytes differ");
 }
 
 #[test]
@@ -49,7 +51,7 @@ fn a_killed_daemon_loses_nothing_it_acknowledged_and_saves_the_rest_when_it_is_b
     bob.join(&phrase);
     bob.ctl_json(&["resume", writer.session()]);
     let restored = files::read(&bob.home.transcripts().join(format!("{}.jsonl", writer.session())));
-    assert_eq!(restored, saved_bytes(&writer.path()));
+    assert!(restored == saved_bytes(&writer.path()), "bytes differ");
 }
 
 #[test]
@@ -63,4 +65,77 @@ fn a_second_daemon_ends_at_once_and_says_why() {
     });
     assert!(!status.success());
     ada.ctl(&["--no-start", "status"]).ok();
+}
+
+/// Takes in what the daemon tells for `time`, and returns the newest save it acknowledged.
+fn acknowledged_within(told: &Events, time: Duration) -> Option<u64> {
+    let started = Instant::now();
+    let mut newest = None;
+    while let Some(event) = told.next(time.saturating_sub(started.elapsed())) {
+        if event["event"] == "saved" {
+            newest = event["save"].as_u64();
+        }
+    }
+    newest
+}
+
+/// Returns a time of up to half a second: a save, its fsyncs and its push lie within it.
+fn some_time(random: &mut SeededRandom) -> Duration {
+    const AT_MOST_MS: u16 = 500;
+    let mut bytes = [0; 2];
+    random.fill(&mut bytes);
+    Duration::from_millis(u64::from(u16::from_le_bytes(bytes) % AT_MOST_MS))
+}
+
+/// Panics when something under the state directory still looks locked or half-written.
+#[track_caller]
+fn assert_no_leftovers(device: &Device) {
+    let is_stale = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".lock") && name != "daemon.lock"
+    };
+    let stores = device.home.convosync_dir().join("state/stores");
+    let stale: Vec<_> = files::under(&stores).into_iter().filter(is_stale).collect();
+    assert!(stale.is_empty(), "{stale:?}");
+}
+
+#[test]
+fn a_daemon_killed_at_any_moment_of_a_save_keeps_what_it_acknowledged() {
+    const ROUNDS: usize = 24;
+    let mut world = World::new(&["ada", "bob"], Way::File);
+    let (ada, bob) = world.pair();
+    files::write(
+        &ada.home.convosync_dir().join("config.toml"),
+        "[save]\nidle_after = \"100ms\"\n[store]\npush_at_most_every = \"0s\"\n",
+    );
+    ada.start();
+    let phrase = ada.init();
+    let mut writer = ada.writer(1);
+    let mut random = SeededRandom::new(26);
+    let mut acknowledged = 0;
+    for round in 0..ROUNDS {
+        let told = ada.watch();
+        writer.turn();
+        let newest = acknowledged_within(&told, some_time(&mut random));
+        ada.kill();
+        // What had been told before the kill may still be on its way.
+        let newest = acknowledged_within(&told, Duration::from_millis(50)).or(newest);
+        acknowledged = newest.unwrap_or(acknowledged).max(acknowledged);
+        ada.start();
+        let saved = ada
+            .session(writer.session())
+            .map_or(0, |session| session["save"].as_u64().expect("saves are counted"));
+        assert!(saved >= acknowledged, "round {round}: {saved} of {acknowledged}\n{}", ada.log());
+    }
+    assert!(acknowledged > 0, "no round came as far as a save");
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let (status, _) = ada.stop();
+    assert!(status.success(), "{status}\n{}", ada.log());
+    assert_no_leftovers(ada);
+
+    bob.start();
+    bob.join(&phrase);
+    bob.ctl_json(&["resume", writer.session()]);
+    let restored = files::read(&bob.home.transcripts().join(format!("{}.jsonl", writer.session())));
+    assert!(restored == saved_bytes(&writer.path()), "bytes differ");
 }

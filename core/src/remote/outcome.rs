@@ -84,7 +84,7 @@ impl PermanentKind {
                 "check the address and your rights (`git ls-remote <address>`), or name another repository under `store.remote`"
             }
             Self::RefRefused => {
-                "run `convosyncctl init` again to look for a place the host accepts, or set `store.remote`"
+                "run `convosyncctl enable` again to look for a place the host accepts, or set `store.remote`"
             }
             Self::HookDeclined => {
                 "ask whoever runs the host to accept `refs/convosync/*`, or set `store.remote`"

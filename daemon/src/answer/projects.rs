@@ -129,7 +129,8 @@ fn count_sessions(house: &House, root: &Path) -> u32 {
 
 fn keep(house: &House, change: impl FnOnce(&mut Enabled)) -> Result<(), Failure> {
     let keys = &house.paths.data_dir;
-    let failed = |error: enabled::EnabledError| fail::failure(ErrorKind::Failed, &error, None);
+    let failed =
+        |error: enabled::EnabledError| fail::failure(ErrorKind::Failed, &error, error.hint());
     let mut enabled = Enabled::load(keys).map_err(failed)?;
     change(&mut enabled);
     enabled.store(keys).map_err(failed)

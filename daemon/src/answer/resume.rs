@@ -88,7 +88,10 @@ fn refresh(desk: &Desk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> {
 
 fn choose(house: &House, resume: &Resume) -> Result<(Arc<Place>, Holding), Failure> {
     if let Some(query) = &resume.session {
-        return browse::find(house, query);
+        let (place, holding) = browse::find(house, query)?;
+        let is_exact = query.parts().1.is_some();
+        let holding = if is_exact { holding } else { lock(&place.desk).apart_from(holding) };
+        return Ok((place, holding));
     }
     let home = home(house, &resume.directory)?;
     let place = house.place(home.store).ok_or_else(|| none(&home))?;

@@ -123,6 +123,9 @@ pub(super) fn sync(desk: &Desk<'_>, sync: &Sync) -> Result<SyncReply, Failure> {
                 tracing::debug!(reason = %failure.message, "a remote could not be asked")
             }
         }
+        // What the listing showed to be lost is being sent again.
+        house.barrier();
+        place.pulse.settle(SEND_WITHIN);
     }
     let homes = house
         .homes()

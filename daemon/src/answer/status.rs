@@ -8,7 +8,7 @@ use convosync_core::protocol::{
     DeviceStatus, Problem, ProjectStatus, RootStatus, SkippedFile, Status, StatusReply,
 };
 
-use super::Desk;
+use super::{Desk, fail, no_keys};
 use crate::clock::now_ms;
 use crate::desk;
 use crate::house::{Home, House, lock};
@@ -146,6 +146,9 @@ fn roots(house: &House, reports: &RootReports) -> Vec<RootStatus> {
 
 fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
     let mut problems: Vec<Problem> = lock(&reports.problems).clone();
+    if house.has_lost_keys() {
+        problems.push(fail::problem_of(&no_keys(house), now_ms()));
+    }
     for place in house.places() {
         let desk = lock(&place.desk);
         problems.extend(desk.doubts.values().cloned());

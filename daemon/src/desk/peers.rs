@@ -38,7 +38,6 @@ impl Desk {
         self.look(reference, tip, &known, now_ms)
     }
 
-    /// Opens a tip and notes it when it is believed.
     fn look(
         &mut self,
         reference: RefName,
