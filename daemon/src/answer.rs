@@ -1,7 +1,6 @@
 //! Answers the client's requests. Each runs on a thread of its own and may block; long ones tell how far
 //! they are.
 
-pub mod fail;
 mod browse;
 mod keys;
 mod projects;
@@ -17,6 +16,7 @@ use convosync_core::vault::Vault;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::fail;
 use crate::house::{Home, House};
 
 pub use status::RootReports;

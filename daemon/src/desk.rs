@@ -1,26 +1,28 @@
 //! One store's working memory: our own sessions there, other devices' as last listed, and what is known
 //! of the remote. Saving and finding happen here; the network never does.
 
-mod lineage;
 mod peers;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use convosync_core::disk;
-use convosync_core::history::Reader;
-use convosync_core::id::{DeviceId, Digest, Oid, Random, SessionId, SessionName};
+use convosync_core::history::{History, Reader};
+use convosync_core::id::{DeviceId, Digest, LogId, Oid, Random, SessionId, SessionName};
 use convosync_core::inbound::Peer;
+use convosync_core::log::digest_of;
 use convosync_core::merge::{self, Side};
 use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
 use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
 use convosync_core::remote::Traffic;
 use convosync_core::seal::{Codec, Seen, Summary};
 use convosync_core::store::{RefKind, RefName, Store};
+use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
-use crate::answer::fail;
+use crate::fail;
 
 /// The file in a store's folder that names the tip which the remote was last seen to hold: a cache that
 /// spares a restarted daemon a push.
@@ -29,9 +31,6 @@ const CONFIRMED_FILE: &str = "on-remote";
 /// How many sessions' ledgers are kept in memory: those of a busy day. Others are rebuilt when their
 /// transcripts grow again.
 const LEDGERS_KEPT_MAX: usize = 64;
-
-/// Refs and where they stand.
-type Tips = Vec<(RefName, Oid)>;
 
 /// One store's working memory.
 pub struct Desk {
@@ -135,23 +134,6 @@ impl Desk {
         is_lost
     }
 
-    /// A device's name as far as it is known.
-    pub fn device_name(&self, device: DeviceId) -> String {
-        match self.peers.get(&device) {
-            _ if device == self.vault.device() => self.vault.name.clone(),
-            Some(peer) => peer.head.name.clone(),
-            None => device.to_string(),
-        }
-    }
-
-    /// A device's kind as far as it is known.
-    pub fn device_kind(&self, device: DeviceId) -> String {
-        match self.peers.get(&device) {
-            Some(peer) => peer.head.kind.to_string(),
-            None => self.vault.kind.to_string(),
-        }
-    }
-
     /// The repository's fingerprint at our own last save of a session; `None` when the last save of it was
     /// another device's.
     pub fn own_code(&self, session: &SessionId) -> Option<Digest> {
@@ -168,11 +150,6 @@ impl Desk {
         let name = self.vault.keys.session_name(session);
         let own = self.own.sessions.get(&name).map(|(summary, _)| summary.messages);
         base.map(|base| base.record.messages).or(own).unwrap_or(0)
-    }
-
-    /// Whether a tip on the remote is an older one of ours.
-    pub fn went_on_from(&self, tip: Oid) -> bool {
-        self.own.went_on_from(&self.store, &self.vault, tip)
     }
 
     /// Whether our ref has to be looked for on the remote before the first save: the store is empty, and
@@ -344,6 +321,76 @@ impl Desk {
         outbound::record(pen, &self.ledgers[session], request, now_ms, random)
     }
 
+    /// Lets the next save of a session go on from this state, which was just brought back. After an earlier
+    /// save it goes on from the newest one of the same history: numbers and chunks are never given twice.
+    pub fn rebase(&mut self, base: History) {
+        let session = base.session.clone();
+        let base = self.reader().newest_at(&session, base.commit).unwrap_or(base);
+        let left = self.left_by(&session, Some(&base));
+        let name = self.vault.keys.session_name(&session);
+        let is_own = self.own.sessions.get(&name).is_some_and(|(own, _)| own.commit == base.commit);
+        if !is_own && let Err(error) = self.store.adopt(name, self.vault.device(), base.commit) {
+            tracing::warn!(%error, "what a session goes on from could not be noted");
+        }
+        self.ledgers.insert(session, Ledger::from_base(Some(base), left));
+    }
+
+    /// Our own last save of a session, if another one is gone on from that does not come after it.
+    fn left_by(&self, session: &SessionId, base: Option<&History>) -> Option<Oid> {
+        let name = self.vault.keys.session_name(session);
+        let own = self.own.sessions.get(&name).map(|(summary, _)| summary.commit)?;
+        let base = base?.commit;
+        (!self.store.descends_from(base, own).unwrap_or(false)).then_some(own)
+    }
+
+    /// Finds the save that a transcript goes on from: the newest one, of any device whose session commit
+    /// lies here, whose bytes the transcript begins with; else the one it was last known to go on from,
+    /// which then starts a new generation. What another device saved, and the transcript here does not
+    /// begin with, is never gone on from: both are kept.
+    fn base(&self, files: &SessionFiles) -> Result<Option<History>, OutboundError> {
+        let own = self.own_history(&files.id)?;
+        let adopted = self.adopted_histories(&files.id);
+        if adopted.is_empty() {
+            return Ok(own);
+        }
+        let ours = self.vault.device();
+        let mut candidates: Vec<&History> =
+            own.iter().chain(adopted.iter().map(|(_, history)| history)).collect();
+        candidates.sort_by_key(|history| std::cmp::Reverse(history.record.number));
+        if let Some(fits) = candidates.into_iter().find(|history| begins_with(files, history)) {
+            return Ok(Some(fits.clone()));
+        }
+        let resumed = adopted.into_iter().find(|(device, _)| *device == ours);
+        Ok(match (own, resumed) {
+            (Some(own), Some((_, resumed)))
+                if !self.store.descends_from(own.commit, resumed.commit).unwrap_or(true) =>
+            {
+                Some(resumed)
+            }
+            (own, resumed) => own.or(resumed.map(|(_, history)| history)),
+        })
+    }
+
+    /// Our own last save of a session.
+    ///
+    /// # Errors
+    /// [`OutboundError::History`] when it cannot be read.
+    pub fn own_history(&self, session: &SessionId) -> Result<Option<History>, OutboundError> {
+        let name = self.vault.keys.session_name(session);
+        let Some((summary, _)) = self.own.sessions.get(&name) else { return Ok(None) };
+        Ok(Some(self.reader().history(session, summary.commit, summary.save, summary.record)?))
+    }
+
+    /// What was adopted of a session, by device; under our own id, what our transcript goes on from.
+    fn adopted_histories(&self, session: &SessionId) -> Vec<(DeviceId, History)> {
+        let name = self.vault.keys.session_name(session);
+        let commits = self.store.adopted(name).unwrap_or_default();
+        let read = |(device, commit)| {
+            self.reader().newest_at(session, commit).ok().map(|history| (device, history))
+        };
+        commits.into_iter().filter_map(read).collect()
+    }
+
     /// Opens sessions from this store.
     pub fn reader(&self) -> Reader<'_> {
         Reader::new(&self.store, &self.vault.keys)
@@ -409,4 +456,14 @@ fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {
     };
     let newest = merge::newest(holdings.iter().map(side))?;
     holdings.into_iter().find(|holding| holding.device == newest.device)
+}
+
+/// Whether the main transcript begins with what a save holds of it.
+fn begins_with(files: &SessionFiles, history: &History) -> bool {
+    let main = LogId::main();
+    let Some(state) = history.logs.values().find(|state| state.log == main) else { return false };
+    let Some(mut file) = files.main().and_then(|main| File::open(&main.path).ok()) else {
+        return false;
+    };
+    digest_of(&mut file, 0..state.length).is_ok_and(|digest| digest == state.content)
 }

@@ -3,6 +3,8 @@
 //! Everything here may be asked from any thread. Locks are held for look-ups only, except a store's
 //! desk, which is held while a session is saved or restored. Decisions about time are the engine's.
 
+mod owners;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -20,7 +22,6 @@ use tokio::sync::{broadcast, mpsc};
 use crate::desk::{self, Desk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
-use crate::owners;
 use crate::pulse::Pulse;
 
 /// The folder of all stores, among what can be rebuilt.
@@ -285,7 +286,7 @@ impl House {
             if let Err(failure) = self.open_project(&entry, &vault) {
                 tracing::warn!("a project cannot be opened");
                 tracing::debug!(reason = %failure.message, "a project cannot be opened");
-                problems.push(crate::answer::fail::problem_of(&failure, crate::clock::now_ms()));
+                problems.push(crate::fail::problem_of(&failure, crate::clock::now_ms()));
             }
         }
         Ok(problems)
@@ -301,7 +302,7 @@ impl House {
         vault: &Arc<Vault>,
     ) -> Result<Arc<Home>, protocol::Failure> {
         let project = project::discover(&entry.root, &self.git)
-            .map_err(|error| crate::answer::fail::project(&error))?;
+            .map_err(|error| crate::fail::project(&error))?;
         let opening = lock(&self.opening);
         let place = self.place_of(&project, entry.branches_only, vault)?;
         let unsent = lock(&place.desk).is_unsent();
@@ -343,8 +344,8 @@ impl House {
         if let Some(place) = self.places().into_iter().find(|place| place.dir == dir) {
             return Ok(place);
         }
-        let settings = project::settings(project, &self.git)
-            .map_err(|error| crate::answer::fail::project(&error))?;
+        let settings =
+            project::settings(project, &self.git).map_err(|error| crate::fail::project(&error))?;
         let desk = Desk::open(&dir, vault.clone(), branches_only)?;
         let mut registry = self.registry();
         let key = StoreKey(registry.fresh());

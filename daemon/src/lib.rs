@@ -1,9 +1,9 @@
 //! The ConvoSync daemon: watches transcripts, saves sessions on idle, serves the client.
 //!
-//! [`start`] is everything between the command line and [`run`]; [`run`] is the daemon.
+//! [`start`] is everything between the command line and [`run`]; [`run`] is the daemon. As in core, a room
+//! uses only rooms above it in the list below.
 
 pub mod args;
-pub mod fatal;
 pub mod log;
 pub mod signals;
 pub mod supervisor;
@@ -13,15 +13,16 @@ pub mod watch;
 pub mod enabled;
 pub mod engine;
 pub mod pulse;
+pub mod fail;
 pub mod desk;
 pub mod house;
-mod owners;
 pub mod scan;
 pub mod work;
 pub mod answer;
 pub mod client;
 pub mod socket;
 pub mod shell;
+pub mod fatal;
 
 use std::ffi::OsString;
 

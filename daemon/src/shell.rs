@@ -13,10 +13,11 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::answer::{self, RootReports, Tell, fail};
+use crate::answer::{self, RootReports, Tell};
 use crate::client::{Asked, Reply};
 use crate::clock::{self, Monotonic};
 use crate::engine::{Effect, Engine, Event, ProjectKey, Standing, Timing};
+use crate::fail;
 use crate::house::{House, Report, lock};
 use crate::log::Log;
 use crate::pulse::Beat;

@@ -2,6 +2,8 @@
 //! here blocks and runs on a thread of its own; a store's desk is locked for local work only, never while
 //! the network is waited for.
 
+mod push;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +12,19 @@ use convosync_core::id::{Oid, SessionId, StoreId, SystemRandom};
 use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
-use convosync_core::remote::{
-    Outcome, PermanentKind, Remote, RemoteError, TIP_DOWNLOAD_MAX, Traffic,
-};
+use convosync_core::remote::{Remote, RemoteError, TIP_DOWNLOAD_MAX};
 use convosync_core::seal::CodePoint;
 use convosync_core::store::{RefName, Store};
 
-use crate::answer::fail;
 use crate::clock::now_ms;
 use crate::desk::{Desk, Saved};
 use crate::enabled;
-use crate::engine::{Event, ProjectKey, PushEnd, SaveEnd, StoreKey};
+use crate::engine::{Event, ProjectKey, SaveEnd, StoreKey};
+use crate::fail;
 use crate::house::{Found, House, Place, lock};
 use crate::scan;
+
+pub use push::push;
 
 /// How many devices nobody enrolled are looked at in one listing.
 const UNKNOWN_DEVICES_MAX: usize = 8;
@@ -304,205 +306,6 @@ pub fn with_remote<T>(
     let remote = Remote::new(&git, store, &place.settings, url, vault.id());
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
     Some(remote.map(|remote| ask(&remote.with_deadlines(deadline.min(LIST_WITHIN), deadline))))
-}
-
-/// Sends our ref and reads it back, and reports to the engine.
-pub fn push(house: &House, key: StoreKey) {
-    let Some(place) = house.place(key) else { return };
-    let end = match push_and_confirm(house, &place) {
-        Ok(more) => PushEnd::Sent { more },
-        Err((_, true)) => PushEnd::Permanent,
-        Err((_, false)) => PushEnd::Transient,
-    };
-    house.report(Event::Pushed(key, end));
-}
-
-/// Pushes until the remote was seen to hold what we hold. Returns whether more was saved meanwhile.
-fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool)> {
-    let (store, reference, tip, lease) = {
-        let desk = lock(&place.desk);
-        let Some(tip) = desk.own.tip else { return Ok(false) };
-        (desk.store.clone(), desk.own.reference, tip, desk.confirmed)
-    };
-    // A squash cuts the chain of tips, so that ancestry alone does not tell what is ours.
-    let is_ours = |there: Oid| {
-        store.descends_from(tip, there).unwrap_or(false) || lock(&place.desk).went_on_from(there)
-    };
-    let sent =
-        with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
-    let outcome = match sent {
-        None => return fail_push(house, place, no_remote()),
-        Some(Err(error)) => outcome_of(&error),
-        Some(Ok(outcome)) => outcome,
-    };
-    let (outcome, tip) = match outcome {
-        Outcome::Behind => settle_foreign(house, place, &reference, tip, &store),
-        outcome => (outcome, tip),
-    };
-    match (&outcome, fail::outcome(&outcome, now_ms())) {
-        (Outcome::Sent(traffic), _) => Ok(confirmed(house, place, tip, *traffic)),
-        (_, problem) => fail_push(house, place, problem.unwrap_or_else(no_remote)),
-    }
-}
-
-fn no_remote() -> (Problem, bool) {
-    let message = "this project has no remote to save to: saves stay on this device".to_owned();
-    let hint = Some("add one with `git remote add origin URL`, or set `store.remote`, and run `convosyncctl enable`".to_owned());
-    (Problem { message, hint, since_ms: now_ms() }, true)
-}
-
-fn confirmed(house: &House, place: &Place, tip: Oid, traffic: Traffic) -> bool {
-    let mut desk = lock(&place.desk);
-    desk.confirm(Some(tip), now_ms());
-    desk.stuck = None;
-    desk.traffic += traffic;
-    let more = desk.is_unsent();
-    drop(desk);
-    tracing::info!(sent = traffic.sent, received = traffic.received, "on remote");
-    let remote = shown_url(place);
-    house.tell(protocol::Event::OnRemote {
-        remote,
-        sent: traffic.sent,
-        received: traffic.received,
-    });
-    more
-}
-
-fn fail_push(
-    house: &House,
-    place: &Place,
-    (problem, is_final): (Problem, bool),
-) -> Result<bool, (Problem, bool)> {
-    let mut desk = lock(&place.desk);
-    let since_ms = desk.stuck.as_ref().map_or(problem.since_ms, |(before, _)| before.since_ms);
-    let is_news = desk.stuck.as_ref().is_none_or(|(before, _)| before.message != problem.message);
-    let problem = Problem { since_ms, ..problem };
-    desk.stuck = Some((problem.clone(), is_final));
-    drop(desk);
-    if is_news {
-        tracing::warn!(is_final, "not on remote");
-        tracing::debug!(reason = %problem.message, "not on remote");
-        house.tell(protocol::Event::Trouble {
-            message: problem.message.clone(),
-            hint: problem.hint.clone(),
-        });
-    }
-    Err((problem, is_final))
-}
-
-/// Pushes with the lease we believe in and reads the ref back. If the remote stands elsewhere, looks
-/// where, and goes on only from a state of our own or from nothing. `Sent` means: the remote shows `tip`.
-fn send(
-    remote: &Remote<'_>,
-    reference: &RefName,
-    tip: Oid,
-    lease: Option<Oid>,
-    is_ours: &dyn Fn(Oid) -> bool,
-) -> Outcome {
-    let outcome = match remote.push(reference, tip, lease) {
-        Outcome::Behind => send_again(remote, reference, tip, is_ours),
-        Outcome::Permanent { kind: PermanentKind::RefRefused, .. }
-            if clear_way(remote, reference) =>
-        {
-            remote.push(reference, tip, lease)
-        }
-        other => other,
-    };
-    let Outcome::Sent(traffic) = outcome else { return outcome };
-    match remote.read_back(reference) {
-        Ok(Some(there)) if there == tip => Outcome::Sent(traffic),
-        Ok(_) => Outcome::Permanent {
-            kind: PermanentKind::RefRefused,
-            why: "the remote accepted the push and does not show the ref".to_owned(),
-        },
-        Err(error) => outcome_of(&error),
-    }
-}
-
-fn send_again(
-    remote: &Remote<'_>,
-    reference: &RefName,
-    tip: Oid,
-    is_ours: &dyn Fn(Oid) -> bool,
-) -> Outcome {
-    match remote.read_back(reference) {
-        Ok(Some(there)) if there == tip => Outcome::Sent(Traffic::default()),
-        Ok(None) => remote.push(reference, tip, None),
-        Ok(Some(there)) if is_ours(there) => remote.push(reference, tip, Some(there)),
-        Ok(Some(_)) => Outcome::Behind,
-        Err(error) => outcome_of(&error),
-    }
-}
-
-/// Our ref on the remote is neither ours as we know it nor gone. If this device signed what stands there
-/// (the store was lost, or the disk copied), both are joined; anything else was put there by somebody who
-/// is not us: it is told, and replaced with a lease.
-fn settle_foreign(
-    house: &House,
-    place: &Place,
-    reference: &RefName,
-    tip: Oid,
-    store: &Store,
-) -> (Outcome, Oid) {
-    let (tip, there) = match fetch_own(house, place, store, reference) {
-        Ok(Standing::Ours(there)) => {
-            match lock(&place.desk).rejoin(there, now_ms(), &mut SystemRandom) {
-                Ok(joined) => {
-                    tracing::warn!(
-                        "the remote held another state of this device: both were joined"
-                    );
-                    (joined, there)
-                }
-                Err(error) => return (Outcome::Transient { why: fail::chain(&error) }, tip),
-            }
-        }
-        Ok(Standing::Foreign(there)) => {
-            tracing::warn!("somebody else moved this device's ref: it is put back");
-            let message =
-                "somebody else had moved this device's ref on the remote; it was put back"
-                    .to_owned();
-            house.tell(protocol::Event::Trouble { message, hint: None });
-            (tip, there)
-        }
-        Ok(Standing::Nothing) => return (Outcome::Behind, tip),
-        Err(error) => return (outcome_of(&error), tip),
-    };
-    // Where it stood was looked at just now: whatever stands there next is for the next try.
-    let sent = with_remote(house, place, store, |remote| {
-        send(remote, reference, tip, Some(there), &|_| false)
-    });
-    (sent.and_then(Result::ok).unwrap_or(Outcome::Behind), tip)
-}
-
-/// Removes foreign refs that keep ours from existing, above or below its name, each with a lease and in a
-/// push of its own; returns whether there were any.
-fn clear_way(remote: &Remote<'_>, reference: &RefName) -> bool {
-    let Ok(listing) = remote.list() else { return false };
-    let name = reference.to_string();
-    let is_in_the_way = |other: &str| {
-        name.strip_prefix(other)
-            .or_else(|| other.strip_prefix(&name))
-            .is_some_and(|rest| rest.starts_with('/'))
-    };
-    let blocking: Vec<_> =
-        listing.blocking.into_iter().filter(|(other, _)| is_in_the_way(other)).collect();
-    for (other, at) in &blocking {
-        let outcome = remote.remove(other, *at);
-        tracing::warn!(
-            removed = matches!(outcome, Outcome::Sent(_)),
-            "a foreign ref stood in the way of ours"
-        );
-    }
-    !blocking.is_empty()
-}
-
-fn outcome_of(error: &RemoteError) -> Outcome {
-    match error {
-        RemoteError::Permanent { kind, why } => {
-            Outcome::Permanent { kind: *kind, why: why.clone() }
-        }
-        other => Outcome::Transient { why: fail::chain(other) },
-    }
 }
 
 /// Lists other devices' refs, takes up their news and reports to the engine.

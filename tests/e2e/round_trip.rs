@@ -55,7 +55,7 @@ fn a_session_saved_on_idle_is_resumed_byte_for_byte_and_goes_back() {
     bob.saved_eventually(id, saved_bytes(&path).len() as u64 + sidecars, SAVED_WITHIN);
 
     ada.ctl_json(&["resume", id]);
-    assert_eq!(files::read(&writer.path()), files::read(&path));
+    files::assert_same(&files::read(&writer.path()), &files::read(&path));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_local_transcript_that_went_on_is_never_overwritten() {
 
     bob.ctl(&["resume", &id, "--json"]).fails();
 
-    assert_eq!(files::read(&there.path()), mine);
+    files::assert_same(&files::read(&there.path()), &mine);
 }
 
 /// Waits until the daemon has looked at everything, and returns what it says of the session.

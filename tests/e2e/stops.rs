@@ -29,7 +29,7 @@ fn a_daemon_that_is_told_to_end_saves_first_and_leaves_in_time() {
     bob.join(&phrase);
     bob.ctl_json(&["resume", writer.session()]);
     let restored = files::read(&bob.home.transcripts().join(format!("{}.jsonl", writer.session())));
-    assert!(restored == saved_bytes(&writer.path()), "bytes differ");
+    files::assert_same(&restored, &saved_bytes(&writer.path()));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_killed_daemon_loses_nothing_it_acknowledged_and_saves_the_rest_when_it_is_b
     bob.join(&phrase);
     bob.ctl_json(&["resume", writer.session()]);
     let restored = files::read(&bob.home.transcripts().join(format!("{}.jsonl", writer.session())));
-    assert!(restored == saved_bytes(&writer.path()), "bytes differ");
+    files::assert_same(&restored, &saved_bytes(&writer.path()));
 }
 
 #[test]

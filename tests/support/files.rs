@@ -52,6 +52,13 @@ pub fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
 }
 
+/// Panics unless both hold the same bytes, and says from where on they differ instead of printing them.
+#[track_caller]
+pub fn assert_same(left: &[u8], right: &[u8]) {
+    let same = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+    assert!(left == right, "{} and {} bytes, the same up to {same}", left.len(), right.len());
+}
+
 /// Removes a directory with all it holds.
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "the tests' files are removed here")]

@@ -1,8 +1,12 @@
-//! A room of `core` imports only rooms that stand above it in `lib.rs`.
+//! A room of `core` and of the daemon imports only rooms that stand above it in `lib.rs`.
 
 use crate::tree::{assert_none, read, sources, without_comments};
 
-const FOLDER: &str = "core/src/";
+/// The packages whose rooms have an order.
+const ORDERED: [&str; 2] = ["core/src/", "daemon/src/"];
+
+/// Files that are above the rooms.
+const ROOFS: [&str; 2] = ["lib", "main"];
 
 /// Returns the rooms in the order of `lib.rs`.
 fn rooms(lib: &str) -> Vec<String> {
@@ -60,36 +64,46 @@ fn later_rooms(rooms: &[String], room: &str, source: &str, depth: usize) -> Vec<
     names_from_the_crate(source, depth).into_iter().filter(is_later).collect()
 }
 
-#[test]
-fn a_room_imports_only_rooms_above_it() {
-    let rooms = rooms(&read("core/src/lib.rs"));
+/// Returns the modules of the package in `folder`, as paths without their ending, with their texts.
+fn modules(folder: &str) -> Vec<(String, String)> {
+    let module = |(path, text): (String, String)| {
+        Some((path.strip_prefix(folder)?.strip_suffix(".rs")?.to_owned(), text))
+    };
+    sources().into_iter().filter_map(module).collect()
+}
+
+fn check_rooms_in(folder: &str) {
+    let rooms = rooms(&read(&format!("{folder}lib.rs")));
+    assert!(rooms.len() > 1, "{folder}lib.rs lists rooms");
     let mut wrong = Vec::new();
-    for (path, text) in sources() {
-        let Some(module) = path.strip_prefix(FOLDER).and_then(|path| path.strip_suffix(".rs"))
-        else {
-            continue;
-        };
+    for (module, text) in modules(folder) {
         let names: Vec<&str> = module.split('/').collect();
         wrong.extend(
             later_rooms(&rooms, names[0], &text, names.len())
                 .iter()
-                .map(|later| format!("{path} uses `{later}`, a later room")),
+                .map(|later| format!("{folder}{module}.rs uses `{later}`, a later room")),
         );
     }
-    assert_none("rooms may use only rooms above them in core/src/lib.rs", &wrong);
+    assert_none(&format!("rooms may use only rooms above them in {folder}lib.rs"), &wrong);
 }
 
 #[test]
-fn every_file_of_core_belongs_to_a_room() {
-    let rooms = rooms(&read("core/src/lib.rs"));
-    let room = |path: &str| {
-        path.strip_prefix(FOLDER)
-            .map(|path| path.split(['/', '.']).next().unwrap_or_default().to_owned())
-    };
-    let homeless =
-        |path: &String| room(path).is_some_and(|name| name != "lib" && !rooms.contains(&name));
-    let found: Vec<String> = sources().into_iter().map(|(path, _)| path).filter(homeless).collect();
-    assert_none("no room in core/src/lib.rs holds these", &found);
+fn a_room_imports_only_rooms_above_it() {
+    ORDERED.into_iter().for_each(check_rooms_in);
+}
+
+#[test]
+fn every_file_belongs_to_a_room() {
+    for folder in ORDERED {
+        let rooms = rooms(&read(&format!("{folder}lib.rs")));
+        let is_homeless = |module: &String| {
+            let room = module.split('/').next().unwrap_or_default();
+            !ROOFS.contains(&room) && !rooms.iter().any(|name| name == room)
+        };
+        let found: Vec<String> =
+            modules(folder).into_iter().map(|(module, _)| module).filter(is_homeless).collect();
+        assert_none(&format!("no room in {folder}lib.rs holds these"), &found);
+    }
 }
 
 #[test]

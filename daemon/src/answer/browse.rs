@@ -11,9 +11,10 @@ use convosync_core::protocol::{
 use convosync_core::seal::Summary;
 use convosync_core::transcript::Reading;
 
-use super::{Desk, fail, home, step, vault};
+use super::{Desk, home, step, vault};
 use crate::clock::now_ms;
 use crate::desk::{self, Holding};
+use crate::fail;
 use crate::house::{House, Place, lock};
 use crate::work;
 

@@ -10,8 +10,9 @@ use convosync_core::seal::{DeviceKind, Phrase, SealError, Sealed};
 use convosync_core::store::{RefName, Store, Tip, Where};
 use convosync_core::vault::{Recovered, Vault};
 
-use super::{Desk, fail, step, vault};
+use super::{Desk, step, vault};
 use crate::clock::now_ms;
+use crate::fail;
 use crate::house::{self, House};
 
 /// How many vaults of one remote are tried: a team's shared repository may hold several.

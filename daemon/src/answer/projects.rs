@@ -11,9 +11,10 @@ use convosync_core::protocol::{
 };
 use convosync_core::store::RefKind;
 
-use super::{Desk, fail, home, step, vault};
+use super::{Desk, home, step, vault};
 use crate::clock::now_ms;
 use crate::enabled::{self, Enabled};
+use crate::fail;
 use crate::house::{Home, House, Place, lock};
 use crate::{scan, work};
 

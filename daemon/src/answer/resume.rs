@@ -15,9 +15,10 @@ use convosync_core::protocol::{
 use convosync_core::restore::{Decision, Refusal};
 use convosync_core::seal::CodePoint;
 
-use super::{Desk, browse, fail, home, step};
+use super::{Desk, browse, home, step};
 use crate::clock::now_ms;
 use crate::desk::Holding;
+use crate::fail;
 use crate::house::{Home, House, Place, lock};
 use crate::{scan, work};
 

@@ -8,9 +8,10 @@ use convosync_core::id::SessionId;
 use convosync_core::outbound::DEFAULT_MESSAGE;
 use convosync_core::protocol::{ErrorKind, Failure, Save, SaveReply, Sync, SyncReply};
 
-use super::{Desk, browse, fail, home, status, step, vault};
+use super::{Desk, browse, home, status, step, vault};
 use crate::clock::now_ms;
 use crate::engine::Event;
+use crate::fail;
 use crate::house::{Found, Home, House, lock};
 use crate::{scan, work};
 

@@ -1,4 +1,5 @@
-//! Other devices: whose tips are believed, and what is remembered of them.
+//! What a store's desk knows of other devices: states that were listed and believed, those that were not,
+//! and what they are called.
 
 use convosync_core::id::{DeviceId, Oid, SessionId, SessionName};
 use convosync_core::inbound::{InboundError, Known, Peer, open_peer};
@@ -6,8 +7,11 @@ use convosync_core::protocol::Problem;
 use convosync_core::seal::{Seen, Summary};
 use convosync_core::store::RefName;
 
-use super::{Desk, Tips};
-use crate::answer::fail;
+use super::Desk;
+use crate::fail;
+
+/// Refs and where they stand.
+type Tips = Vec<(RefName, Oid)>;
 
 impl Desk {
     /// Takes up other devices' states as they were last believed. What a ref shows since then waits for the
@@ -81,6 +85,23 @@ impl Desk {
         self.looked_at.extend(listed.map(|(reference, tip)| (reference.device, *tip)));
     }
 
+    /// A device's name as far as it is known.
+    pub fn device_name(&self, device: DeviceId) -> String {
+        match self.peers.get(&device) {
+            _ if device == self.vault.device() => self.vault.name.clone(),
+            Some(peer) => peer.head.name.clone(),
+            None => device.to_string(),
+        }
+    }
+
+    /// A device's kind as far as it is known.
+    pub fn device_kind(&self, device: DeviceId) -> String {
+        match self.peers.get(&device) {
+            Some(peer) => peer.head.kind.to_string(),
+            None => self.vault.kind.to_string(),
+        }
+    }
+
     fn news_of(&self, device: DeviceId, before: Option<&Peer>) -> Vec<SessionId> {
         let Some(peer) = self.peers.get(&device) else { return Vec::new() };
         let is_new = |name: &SessionName, summary: &Summary| {
@@ -107,6 +128,11 @@ impl Desk {
         let heads = own.into_iter().chain(self.peers.values().map(|peer| &peer.head));
         let signed = heads.filter_map(|head| seen_in(&head.seen, device));
         listed.into_iter().chain(signed).max_by_key(|seen| (seen.epoch, seen.sequence))
+    }
+
+    /// Whether a tip on the remote is an older one of ours.
+    pub fn went_on_from(&self, tip: Oid) -> bool {
+        self.own.went_on_from(&self.store, &self.vault, tip)
     }
 }
 

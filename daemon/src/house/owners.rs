@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::house::Home;
+use super::Home;
 
 /// The longest `.git` file that is read, in bytes: it holds one path.
 const GIT_FILE_MAX: u64 = 16 << 10;
