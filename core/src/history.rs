@@ -20,6 +20,11 @@ use crate::store::{Store, StoreError};
 /// Every so many saves a record lists all logs, so that reading a session never opens more records.
 pub const FULL_RECORD_EVERY: u32 = 64;
 
+/// Whether the save with this number lists all logs.
+pub fn is_full(number: u32) -> bool {
+    number % FULL_RECORD_EVERY == 1
+}
+
 /// Why a session's saves cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
@@ -87,6 +92,13 @@ pub struct History {
     pub digest: Digest,
     /// Every log, as of this save.
     pub logs: BTreeMap<LogName, LogState>,
+}
+
+impl History {
+    /// Whether a log's torn tail lies in the session's commit.
+    pub fn has_tail(&self, log: LogName) -> bool {
+        self.logs.get(&log).is_some_and(|state| state.tail.is_some())
+    }
 }
 
 /// Where a save's record lies in its session's commit.
@@ -261,6 +273,21 @@ impl<'a> Reader<'a> {
         history: &History,
         log: LogName,
     ) -> Result<Option<Digest>, HistoryError> {
+        let Some(tail) = self.tail(history, log)? else { return Ok(None) };
+        let mut hasher = Sha256::new();
+        self.open_log(history, log, &mut |raw| {
+            hasher.update(raw);
+            Ok(())
+        })?;
+        hasher.update(tail);
+        Ok(Some(Digest(hasher.finalize().into())))
+    }
+
+    /// Returns the torn tail of a log, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::open_log`].
+    pub fn tail(&self, history: &History, log: LogName) -> Result<Option<Vec<u8>>, HistoryError> {
         let session = &history.session;
         let Some((state, digest)) =
             history.logs.get(&log).and_then(|state| Some((state, state.tail?)))
@@ -280,16 +307,10 @@ impl<'a> Reader<'a> {
             kind: ChunkKind::Tail,
             previous: Digest::NONE,
         };
-        let tail = Sealed::from_bytes(bytes)
+        Sealed::from_bytes(bytes)
             .and_then(|sealed| open_chunk(self.keys, &place, &[], &[sealed]))
-            .map_err(|source| HistoryError::Seal { session: session.clone(), what, source })?;
-        let mut hasher = Sha256::new();
-        self.open_log(history, log, &mut |raw| {
-            hasher.update(raw);
-            Ok(())
-        })?;
-        hasher.update(tail);
-        Ok(Some(Digest(hasher.finalize().into())))
+            .map(Some)
+            .map_err(|source| HistoryError::Seal { session: session.clone(), what, source })
     }
 
     fn open_piece(

@@ -9,9 +9,10 @@ mod bring;
 
 use std::collections::BTreeMap;
 
-use crate::id::{DeviceId, Digest, Oid, SessionName};
+use crate::id::{DeviceId, Digest, Oid, SessionName, StoreId};
 use crate::seal::{
-    Card, Head, Roster, SealError, Sealed, Seen, Summary, open_head, open_summary, root_of,
+    Card, Head, Roster, SealError, Sealed, Seen, Summary, grants_of, open_head, open_summary,
+    root_of,
 };
 use crate::store::{RefName, Store, StoreError, Tip, Where};
 use crate::vault::Vault;
@@ -67,6 +68,28 @@ pub enum InboundError {
         /// Whose.
         device: DeviceId,
     },
+    /// The roster or the grants are not those that the head was signed over.
+    #[error("the {what} shown by device {device} are not those it signed")]
+    OtherMembers {
+        /// Whose.
+        device: DeviceId,
+        /// Which part.
+        what: &'static str,
+    },
+    /// The head was signed for another store: somebody copied it from another remote.
+    #[error("the head of device {device} belongs to another remote")]
+    OtherStore {
+        /// Whose.
+        device: DeviceId,
+    },
+    /// The head does not go on from the one before it: two of them were signed for one place.
+    #[error("device {device} went on from another head {}.{} than was seen", at.0, at.1)]
+    Forked {
+        /// Whose.
+        device: DeviceId,
+        /// Epoch and sequence of the head that was seen.
+        at: (u64, u64),
+    },
     /// The ref shows an older or another state than was seen before.
     #[error("device {device} went back from head {}.{} to {}.{}", before.0, before.1, now.0, now.1)]
     WentBack {
@@ -86,6 +109,14 @@ impl InboundError {
             Self::NotEnrolled { .. } => {
                 Some("if it is yours, join it with the recovery phrase: `convosyncctl join --recover`".to_owned())
             }
+            Self::OtherStore { .. } => Some(
+                "somebody put that device's ref of another remote here: what was seen before stays in use"
+                    .to_owned(),
+            ),
+            Self::Forked { .. } => Some(
+                "is that device's disk a copy of another's, or was it restored from a backup? what was seen before stays in use"
+                    .to_owned(),
+            ),
             Self::WentBack { .. } => Some(
                 "somebody put back or replaced that device's ref: what was seen before stays in use; let the device itself sync again"
                     .to_owned(),
@@ -126,8 +157,16 @@ impl Peer {
     }
 }
 
-/// Opens and checks another device's tip from the listings. `before` is the newest state of that device
-/// that was ever accepted.
+/// What is known of a device before its tip is looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known {
+    /// The newest state of it that was ever accepted, here or by another device of the vault.
+    pub seen: Option<Seen>,
+    /// What it calls the store its ref lies in.
+    pub store: Option<StoreId>,
+}
+
+/// Opens and checks another device's tip from the listings.
 ///
 /// # Errors
 /// [`InboundError`] names the first thing that is not as it must be.
@@ -136,17 +175,25 @@ pub fn open_peer(
     vault: &Vault,
     reference: RefName,
     tip: Oid,
-    before: Option<&Seen>,
+    known: &Known,
 ) -> Result<Peer, InboundError> {
     let device = reference.device;
     let found = store
         .read_tip(Where::Seen, tip)
         .map_err(|source| InboundError::Store { device, source })?;
     let card = open_card(device, &found)?;
-    let roster = newer_roster(vault, device, &found)?;
-    check_member(vault, roster.as_ref(), &card)?;
+    let shown = open_roster(vault, device, &found)?;
+    // Any roster that does not go on from ours is ignored: what counts then is ours.
+    let roster = Some(&shown)
+        .filter(|shown| shown.head() != vault.roster.head() && shown.extends(&vault.roster));
+    check_member(vault, roster, &card)?;
     let (head, digest) = open_its_head(vault, device, &card, &found)?;
-    check_order(device, &head, digest, before)?;
+    check_signed(device, &head, &shown, &found)?;
+    if known.store.is_some_and(|store| store != head.store) {
+        return Err(InboundError::OtherStore { device });
+    }
+    check_order(device, &head, digest, known.seen.as_ref())?;
+    let roster = roster.cloned();
     let sessions = open_sessions(vault, device, &head, &found)?;
     Ok(Peer { reference, tip, head, digest, sessions, roster })
 }
@@ -174,21 +221,29 @@ fn check_member(vault: &Vault, roster: Option<&Roster>, card: &Card) -> Result<(
     }
 }
 
-/// Returns the device's roster if it is a valid continuation of ours. Any other roster is ignored: what
-/// counts then is ours.
-fn newer_roster(
-    vault: &Vault,
-    device: DeviceId,
-    tip: &Tip,
-) -> Result<Option<Roster>, InboundError> {
-    let Some(bytes) = tip.roster.clone() else { return Ok(None) };
+fn open_roster(vault: &Vault, device: DeviceId, tip: &Tip) -> Result<Roster, InboundError> {
+    let bytes = tip.roster.clone().ok_or(InboundError::Incomplete { device, what: "roster" })?;
     if bytes == vault.sealed_roster.as_bytes() {
-        return Ok(None);
+        return Ok(vault.roster.clone());
     }
     let open = |bytes| Roster::open(&vault.keys, &Sealed::from_bytes(bytes)?);
-    let roster =
-        open(bytes).map_err(|source| InboundError::Seal { device, what: "roster", source })?;
-    Ok(Some(roster).filter(|roster| roster.extends(&vault.roster)))
+    open(bytes).map_err(|source| InboundError::Seal { device, what: "roster", source })
+}
+
+/// The head is signed over everything that lies beside it.
+fn check_signed(
+    device: DeviceId,
+    head: &Head,
+    roster: &Roster,
+    tip: &Tip,
+) -> Result<(), InboundError> {
+    if head.roster != roster.head() {
+        return Err(InboundError::OtherMembers { device, what: "members" });
+    }
+    if head.grants != grants_of(&tip.grants) {
+        return Err(InboundError::OtherMembers { device, what: "grants" });
+    }
+    Ok(())
 }
 
 fn open_its_head(
@@ -214,6 +269,9 @@ fn check_order(
 ) -> Result<(), InboundError> {
     let Some(before) = before else { return Ok(()) };
     let (then, now) = ((before.epoch, before.sequence), (head.epoch, head.sequence));
+    if now == (then.0, then.1.saturating_add(1)) && head.previous != before.digest {
+        return Err(InboundError::Forked { device, at: then });
+    }
     if now > then || (now == then && digest == before.digest) {
         Ok(())
     } else {

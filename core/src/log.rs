@@ -4,9 +4,9 @@
 //! grew gives an append; one that was cut, rewritten or replaced begins a new generation. Whatever
 //! happens to a file between two looks, the bytes recorded are bytes that stood in it.
 //!
-//! A [`Cursor`] checks the last [`WINDOW`] bytes before it on every look, and everything before it when
-//! the file is another one or the cursor comes from a saved [`LogState`]. This room knows nothing of
-//! keys or git.
+//! A [`Cursor`] checks the last [`PREFIX_MAX`] bytes before it on every look (what the next piece is packed
+//! with must be what was recorded), and everything before it when the file is another one or the cursor
+//! comes from a saved [`LogState`]. This room knows nothing of keys or git.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub use read::{Look, Stat, Survey, digest_of, last_newline, stream, survey};
 
 pub use crate::seal::{CHUNK_RAW_MAX, LogState, PREFIX_MAX};
 
-/// How many bytes before the cursor are checked on every look.
+/// How many bytes at its end a saved state has a digest of.
 pub const WINDOW: u64 = 64 << 10;
 /// How many messages must have come since a snapshot before the next is worth its size.
 pub const SNAPSHOT_MESSAGES: u32 = 1000;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::disk::DiskError;
-use crate::history::{FULL_RECORD_EVERY, History, HistoryError, record_path};
+use crate::history::{History, HistoryError, is_full, record_path};
 use crate::id::{Digest, LogId, LogName, Oid, Random, SessionId, SessionName};
 use crate::log::{Cursor, LogError};
 use crate::seal::{CodePoint, Codec, SaveRecord, SealError, Sealed, Summary, seal_save};
@@ -88,12 +88,15 @@ pub struct Ledger {
     scanned: u64,
     /// Digests of the torn tails that the base holds.
     tails: BTreeMap<LogName, Digest>,
+    /// A save of ours that the base does not go on from: the next one keeps it as a further parent, so that
+    /// nothing saved is ever out of reach.
+    left: Option<Oid>,
 }
 
 impl Ledger {
-    /// Goes on from a save, of this device or another.
-    pub fn from_base(base: Option<History>) -> Self {
-        Self { base, ..Self::default() }
+    /// Goes on from a save, of this device or another. `left` is a save of ours that it does not go on from.
+    pub fn from_base(base: Option<History>, left: Option<Oid>) -> Self {
+        Self { base, left, ..Self::default() }
     }
 }
 
@@ -144,6 +147,13 @@ pub fn record(
 ) -> Result<Option<Recorded>, OutboundError> {
     let mut work = growth::Work::new(pen, ledger.clone(), &request.files.id);
     for file in &request.files.files {
+        if !work.has_room_for(file) {
+            tracing::warn!(
+                session = request.files.id.short(),
+                "a session has too many files: the others are saved"
+            );
+            continue;
+        }
         // A side file that vanished or is being rewritten waits for the next save; the main transcript
         // is the session.
         match work.take(file, random) {
@@ -190,8 +200,9 @@ fn finish(
     let sealed = seal_save(&pen.vault.keys, session, &record, random).map_err(seal_error)?;
     let digest = sealed.digest();
     work.put.push((record_path(record.number), sealed.into_bytes()));
-    let parent = base.as_ref().map(|base| base.commit);
-    let commit = pen.store.commit_session(parent, &work.put, &work.drop)?;
+    let base_commit = base.as_ref().map(|base| base.commit);
+    let parents: Vec<Oid> = base_commit.into_iter().chain(work.ledger.left).collect();
+    let commit = pen.store.commit_session(&parents, &work.put, &work.drop)?;
     let history = History { session: session.clone(), commit, record, digest, logs: work.logs };
     let summary = summary::of(&history, &work.ledger.scan.facts, request, pen.vault.device());
     let sealed_summary = summary::seal(pen.vault, &summary, random).map_err(seal_error)?;
@@ -203,7 +214,7 @@ fn finish(
         summary,
         sealed_summary,
         sealed_bytes: work.sealed_bytes,
-        ledger: Ledger { base: Some(history), ..work.ledger },
+        ledger: Ledger { base: Some(history), left: None, ..work.ledger },
     })
 }
 
@@ -215,7 +226,7 @@ fn next_record(
     now_ms: i64,
 ) -> SaveRecord {
     let number = base.map_or(1, |base| base.record.number + 1);
-    let full = number % FULL_RECORD_EVERY == 1 || base.is_none();
+    let full = is_full(number) || base.is_none();
     let changed = work.logs.iter().filter(|(name, _)| full || work.changed.contains(name));
     SaveRecord {
         number,

@@ -9,6 +9,7 @@
 //! prints, and the lists of refs that are printed. What is not: the list of *all* refs that a host sends
 //! at the beginning of each push.
 
+mod error;
 mod outcome;
 mod own;
 mod probe;
@@ -19,16 +20,16 @@ mod words;
 use std::path::Path;
 use std::time::Duration;
 
+pub use error::RemoteError;
 pub use outcome::{Outcome, PermanentKind};
 pub use probe::Probe;
 pub use progress::Traffic;
 pub use words::without_credentials;
 
-use crate::git::{Git, GitCommand, GitError, Output};
+use crate::git::{Git, GitCommand, Output};
 use crate::id::{Oid, SessionName, VaultId};
 use crate::project::{GitSettings, normalise};
-use crate::store::{RefKind, RefName, Store, StoreError};
-use outcome::Failure;
+use crate::store::{PushPlan, RefKind, RefName, Store};
 
 /// How long a list of refs may take.
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
@@ -40,96 +41,19 @@ const LIST_MAX_BYTES: usize = 1 << 20;
 /// How many refs of one vault are looked at: nobody has a thousand devices.
 const LIST_MAX_REFS: usize = 1000;
 
+/// How many commits adopted from other devices one tip may bring, as parents of its own.
+///
+/// The remote has them, but git finds that out only by naming them (`push.negotiate`), and it stops asking
+/// after the first round in which anything it named was known there: 16 commits, first the tip and the one
+/// before it. What was not named by then is sent again with all it reaches. It names parents in their order.
+pub const ADOPTED_PER_TIP: usize = 16 - 2;
+
 /// The most that is downloaded of an enrolled device's tip: 10 000 summaries of 1 KiB, with room.
 pub const TIP_DOWNLOAD_MAX: u64 = 16 << 20;
 /// The most that is downloaded of a device nobody enrolled: a card and the objects around it.
 pub const CARD_DOWNLOAD_MAX: u64 = 64 << 10;
 /// The most that is downloaded for one session: what the larger hosts take in one push.
 pub const SESSION_DOWNLOAD_MAX: u64 = 2 << 30;
-
-/// Why a remote could not be listed or fetched from.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// The address names nothing we would reach.
-    #[error("use the remote `{url}`: not an address for https, ssh or a directory")]
-    BadUrl {
-        /// The address, without credentials.
-        url: String,
-    },
-    /// Trying again later may work.
-    #[error("reach the remote: {why}")]
-    Transient {
-        /// What was said, made printable.
-        why: String,
-    },
-    /// Trying again is of no use before the user has done something.
-    #[error("use the remote: {why}")]
-    Permanent {
-        /// The cause.
-        kind: PermanentKind,
-        /// What was said, made printable.
-        why: String,
-    },
-    /// There is more than we are ready to download.
-    #[error("read from the remote: more than {limit} bytes")]
-    TooLarge {
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// The remote does not have the commit any more.
-    #[error("fetch commit {commit}: the remote does not have it")]
-    Gone {
-        /// The commit.
-        commit: Oid,
-    },
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Git could not be run.
-    #[error(transparent)]
-    Git(GitError),
-}
-
-impl RemoteError {
-    /// Whether trying again later, without the user, may work.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Transient { .. })
-    }
-
-    /// Returns what the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::BadUrl { .. } => {
-                Some("name another repository under `store.remote` in the configuration".to_owned())
-            }
-            Self::Permanent { kind, .. } => Some(kind.hint().to_owned()),
-            Self::Store(source) => source.hint(),
-            Self::Git(source) => source.hint(),
-            Self::Transient { .. } | Self::TooLarge { .. } | Self::Gone { .. } => None,
-        }
-    }
-}
-
-impl From<GitError> for RemoteError {
-    fn from(error: GitError) -> Self {
-        match error {
-            GitError::Deadline { after, .. } => {
-                Self::Transient { why: format!("no answer within {} s", after.as_secs()) }
-            }
-            GitError::TooMuchOutput { limit, .. } => Self::TooLarge { limit: limit as u64 },
-            other => Self::Git(other),
-        }
-    }
-}
-
-impl From<Failure> for RemoteError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Transient(why) => Self::Transient { why },
-            Failure::Permanent(kind, why) => Self::Permanent { kind, why },
-        }
-    }
-}
 
 /// What a remote holds of a vault.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -258,7 +182,7 @@ impl<'a> Remote<'a> {
         }
         let _turn = self.store.fetching()?;
         let together =
-            self.fetch(&self.store.seen_dir(), &["--depth=1"], &tip_refspecs(wanted), limit);
+            self.fetch(&self.store.seen_dir(), Known::Tips, &tip_refspecs(wanted), limit);
         match together {
             Ok(traffic) => fetched.traffic = traffic,
             Err(error) if !error.is_of_the_ref() => return Err(error),
@@ -274,12 +198,8 @@ impl<'a> Remote<'a> {
         fetched: &mut TipsFetched,
     ) -> Result<(), RemoteError> {
         for reference in wanted {
-            match self.fetch(
-                &self.store.seen_dir(),
-                &["--depth=1"],
-                &tip_refspecs(&[*reference]),
-                limit,
-            ) {
+            let refspec = tip_refspecs(&[*reference]);
+            match self.fetch(&self.store.seen_dir(), Known::Tips, &refspec, limit) {
                 Ok(traffic) => fetched.traffic += traffic,
                 Err(error) if error.is_of_the_ref() => {
                     fetched.refused.push((*reference, error));
@@ -291,7 +211,9 @@ impl<'a> Remote<'a> {
     }
 
     /// Fetches a session's commit with all its past into the store and keeps it there as adopted from the
-    /// device that wrote `from`. A host that gives no commit by its id is fetched whole instead.
+    /// device that wrote `from`. What comes before `ours`, this device's own last commit of the session, and
+    /// before those that were adopted earlier is not fetched again. A host that gives no commit by its id
+    /// is fetched whole instead.
     ///
     /// # Errors
     /// [`RemoteError::Gone`] when the remote has no such commit; else why it was not reached.
@@ -300,15 +222,20 @@ impl<'a> Remote<'a> {
         name: SessionName,
         commit: Oid,
         from: &RefName,
+        ours: Option<Oid>,
     ) -> Result<Traffic, RemoteError> {
         if self.store.has_commit(commit) {
             return Ok(Traffic::default());
         }
         let _turn = self.store.fetching()?;
+        let adopted = self.store.adopted(name)?.into_iter().map(|(_, commit)| commit);
+        let known: Vec<Oid> = ours.into_iter().chain(adopted).collect();
         let own = self.store.own_dir();
-        let traffic = match self.fetch(&own, &[], &[commit.to_string()], SESSION_DOWNLOAD_MAX) {
+        let wanted = [commit.to_string()];
+        let fetched = self.fetch(&own, Known::Commits(&known), &wanted, SESSION_DOWNLOAD_MAX);
+        let traffic = match fetched {
             Err(RemoteError::Permanent { kind: PermanentKind::IdsRefused, .. }) => {
-                self.fetch_through_full(commit, from)?
+                self.fetch_through_full(commit, from, &known)?
             }
             Err(RemoteError::Permanent { kind: PermanentKind::NotThere, .. }) => {
                 return Err(RemoteError::Gone { commit });
@@ -319,15 +246,23 @@ impl<'a> Remote<'a> {
         Ok(traffic)
     }
 
-    fn fetch_through_full(&self, commit: Oid, from: &RefName) -> Result<Traffic, RemoteError> {
+    fn fetch_through_full(
+        &self,
+        commit: Oid,
+        from: &RefName,
+        known: &[Oid],
+    ) -> Result<Traffic, RemoteError> {
         let full = self.store.full_dir()?;
-        let traffic = self.fetch(&full, &[], &[format!("+{from}:{from}")], SESSION_DOWNLOAD_MAX)?;
+        let refspec = [format!("+{from}:{from}")];
+        let traffic = self.fetch(&full, Known::AllRefs, &refspec, SESSION_DOWNLOAD_MAX)?;
         let Some(path) = full.to_str() else {
             return Err(RemoteError::BadUrl { url: full.display().to_string() });
         };
         let none = GitSettings::default();
         let local = Remote { url: path, settings: &none, ..*self };
-        match local.fetch(&self.store.own_dir(), &[], &[commit.to_string()], SESSION_DOWNLOAD_MAX) {
+        let wanted = [commit.to_string()];
+        let own = self.store.own_dir();
+        match local.fetch(&own, Known::Commits(known), &wanted, SESSION_DOWNLOAD_MAX) {
             Err(RemoteError::Permanent { kind: PermanentKind::NotThere, .. }) => {
                 Err(RemoteError::Gone { commit })
             }
@@ -338,7 +273,7 @@ impl<'a> Remote<'a> {
     fn fetch(
         &self,
         into: &Path,
-        options: &[&str],
+        known: Known<'_>,
         refspecs: &[String],
         limit: u64,
     ) -> Result<Traffic, RemoteError> {
@@ -351,13 +286,8 @@ impl<'a> Remote<'a> {
             "--no-prune",
             "--refmap=",
         ];
-        let command = self
-            .command(into)
-            .arg("fetch")
-            .args(fixed)
-            .args(options.iter().copied())
-            .args(["--", self.url])
-            .args(refspecs.iter().cloned());
+        let command = self.command(into).arg("fetch").args(fixed);
+        let command = known.tell(command).args(["--", self.url]).args(refspecs.iter().cloned());
         let output = command.deadline(self.pack_deadline).file_size_limit(limit).run()?;
         let traffic = progress::traffic(&output.stderr);
         if output.success() {
@@ -372,10 +302,20 @@ impl<'a> Remote<'a> {
     }
 
     /// Moves our ref on the remote from `lease` (`None`: it must not exist) to `new`, with all that `new`
-    /// reaches. [`Outcome::Sent`] means the remote said so; [`Remote::read_back`] makes sure.
+    /// reaches; over earlier tips where that keeps other devices' chunks from being sent again (see
+    /// [`ADOPTED_PER_TIP`]). [`Outcome::Sent`] means the remote said so; [`Remote::read_back`] makes sure.
     pub fn push(&self, reference: &RefName, new: Oid, lease: Option<Oid>) -> Outcome {
-        let negotiate = self.store.brings_adopted(lease, new).unwrap_or(true);
-        self.push_one(&reference.to_string(), Some(new), lease, negotiate)
+        let whole = |_| PushPlan { steps: vec![new], negotiate: true };
+        let plan = self.store.push_plan(lease, new).unwrap_or_else(whole);
+        let (mut traffic, mut there) = (Traffic::default(), lease);
+        for step in plan.steps {
+            match self.push_one(&reference.to_string(), Some(step), there, plan.negotiate) {
+                Outcome::Sent(more) => traffic += more,
+                other => return other,
+            }
+            there = Some(step);
+        }
+        Outcome::Sent(traffic)
     }
 
     /// Removes a ref that stands at `lease` and blocks ours (see [`Listing::blocking`]).
@@ -441,18 +381,34 @@ impl<'a> Remote<'a> {
     }
 }
 
+/// What the remote is told that we have, so that it sends the rest only.
+#[derive(Clone, Copy)]
+enum Known<'a> {
+    /// What all refs of the repository reach.
+    AllRefs,
+    /// The same, of tips without their past.
+    Tips,
+    /// What these commits reach: with hundreds of sessions in the store, naming every one costs more than
+    /// what is new of one of them.
+    Commits(&'a [Oid]),
+}
+
+impl Known<'_> {
+    fn tell(self, command: GitCommand) -> GitCommand {
+        match self {
+            Self::AllRefs => command,
+            Self::Tips => command.arg("--depth=1"),
+            Self::Commits([]) => command.config("fetch.negotiationAlgorithm", "noop"),
+            Self::Commits(known) => {
+                command.args(known.iter().map(|id| format!("--negotiation-tip={id}")))
+            }
+        }
+    }
+}
+
 struct Refs {
     refs: Vec<(String, Oid)>,
     traffic: Traffic,
-}
-
-impl RemoteError {
-    /// Whether the fault lies in what was asked for, so that other refs may still be fetched.
-    fn is_of_the_ref(&self) -> bool {
-        let kinds = [PermanentKind::NotThere, PermanentKind::Damaged];
-        matches!(self, Self::TooLarge { .. })
-            || matches!(self, Self::Permanent { kind, .. } if kinds.contains(kind))
-    }
 }
 
 /// What may be used to reach `url`; rewriting by the user's settings may choose among them. The bare git

@@ -50,6 +50,15 @@ pub enum Where {
     Seen,
 }
 
+/// How a push is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PushPlan {
+    /// What our ref is moved to, one after the other.
+    pub(crate) steps: Vec<Oid>,
+    /// Whether the remote is asked first which commits it has.
+    pub(crate) negotiate: bool,
+}
+
 /// The repositories that mirror one remote's ConvoSync refs. Cheap to clone; safe to share. Only one
 /// process may hold it at a time: the daemon's instance lock sees to that.
 #[derive(Clone)]
@@ -151,13 +160,29 @@ impl Store {
         repository::resolve(&self.lock(Where::Seen), &reference.to_string())
     }
 
-    /// Lists other devices' refs as they were last fetched.
+    /// Notes that a listed tip of another device was checked and is believed: it stays, whatever its ref
+    /// shows later.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the tip is not there or the note cannot be written.
+    pub fn accept(&self, reference: &RefName, tip: Oid) -> Result<(), StoreError> {
+        let repo = self.lock(Where::Seen);
+        let name = names::accepted(reference);
+        let old = repository::resolve(&repo, &name)?;
+        if old == Some(tip) {
+            return Ok(());
+        }
+        object::commit(&repo, tip)?;
+        durable::move_ref(&self.seen_dir(), &name, old, tip)
+    }
+
+    /// Lists other devices' tips that were believed last.
     ///
     /// # Errors
     /// [`StoreError`] when the listings cannot be read.
-    pub fn seen_refs(&self) -> Result<Vec<RefName>, StoreError> {
-        repository::ref_names(&self.lock(Where::Seen))
-            .map_err(object::failed("list what was listed"))
+    pub fn accepted(&self) -> Result<Vec<(RefName, Oid)>, StoreError> {
+        repository::accepted(&self.lock(Where::Seen))
+            .map_err(object::failed("list what was believed"))
     }
 
     /// Lists the session commits that were adopted under a name, with the device each came from.
@@ -249,25 +274,27 @@ impl Store {
             .map_err(object::failed("compare commits"))
     }
 
-    /// Writes a session's next commit: its previous tree with `put` added and `drop` taken out. Nothing
-    /// points to it before a tip does.
+    /// Writes a session's next commit: the tree of its first parent with `put` added and `drop` taken out.
+    /// Further parents are other histories of the session that are to be kept. Nothing points to it before
+    /// a tip does.
     ///
     /// # Errors
-    /// [`StoreError`] when a path is bad, or the parent is missing, or the disk is full.
+    /// [`StoreError`] when a path is bad, or a parent is missing, or the disk is full.
     pub fn commit_session(
         &self,
-        parent: Option<Oid>,
+        parents: &[Oid],
         put: &[(String, Vec<u8>)],
         drop: &[String],
     ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
-        let base = parent.map(|parent| object::tree_of(&repo, parent)).transpose()?;
+        let base = parents.first().map(|parent| object::tree_of(&repo, *parent)).transpose()?;
         let tree = tree::edit(&repo, base, put, drop)?;
-        object::write_commit(&repo, tree, parent.as_slice())
+        object::write_commit(&repo, tree, parents)
     }
 
     /// Writes the next tip: the previous tree with `put` added and `drop` taken out. Its parents are the
-    /// previous tip and then the `sessions` that changed.
+    /// previous tip and then `sessions`: the commits of other devices that are gone on from here, and the
+    /// sessions that changed.
     ///
     /// # Errors
     /// [`StoreError`] when a path is bad, or a commit is missing, or the disk is full.
@@ -349,11 +376,12 @@ impl Store {
         durable::move_ref(&self.own_dir(), &reference.to_string(), old, new)
     }
 
-    /// Names an adopted session commit, so that it is kept. `commit` must be in `own.git`.
+    /// Names an adopted session commit, so that it is kept: under the device it came from, or under our own
+    /// when our transcript goes on from it. `commit` must be in `own.git`.
     ///
     /// # Errors
     /// [`StoreError`] when the ref cannot be written.
-    pub(crate) fn adopt(
+    pub fn adopt(
         &self,
         name: SessionName,
         device: DeviceId,
@@ -375,12 +403,28 @@ impl Store {
         Ok(largest)
     }
 
-    /// Whether a push from `lease` to `new` brings commits of other devices: the remote has them already,
-    /// but only a negotiation finds out.
-    pub(crate) fn brings_adopted(&self, lease: Option<Oid>, new: Oid) -> Result<bool, StoreError> {
+    /// Plans a push from `lease` to `new`: in one go where nothing in between was adopted from another
+    /// device. Else each tip that brings adopted commits is pushed for itself, for git finds out only about
+    /// few commits in one push that the remote has them already.
+    pub(crate) fn push_plan(&self, lease: Option<Oid>, new: Oid) -> Result<PushPlan, StoreError> {
         let repo = self.lock(Where::Own);
-        repository::brings_adopted(&repo, lease, new)
-            .map_err(object::failed("look for adopted commits"))
+        let adopted = repository::adopted_between(&repo, lease, new)
+            .map_err(object::failed("look for adopted commits"))?;
+        let mut steps = vec![new];
+        let mut next = Some(new).filter(|_| !adopted.is_empty());
+        while let Some(tip) = next.filter(|tip| Some(*tip) != lease) {
+            if !tip::is_tip(&repo, tip)? {
+                break;
+            }
+            let parents: Vec<Oid> =
+                object::commit(&repo, tip)?.parent_ids().map(object::from_git2).collect();
+            if tip != new && parents.iter().any(|parent| adopted.contains(parent)) {
+                steps.push(tip);
+            }
+            next = parents.first().copied();
+        }
+        steps.reverse();
+        Ok(PushPlan { steps, negotiate: !adopted.is_empty() })
     }
 
     /// Writes the commit the remote is probed with: an empty tree, no parent.

@@ -17,7 +17,7 @@ use convosync_core::merge::{self, Side};
 use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
 use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
 use convosync_core::remote::Traffic;
-use convosync_core::seal::{Codec, Summary};
+use convosync_core::seal::{Codec, Seen, Summary};
 use convosync_core::store::{RefKind, RefName, Store};
 use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
@@ -182,9 +182,9 @@ impl Desk {
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Oid, OutboundError> {
-        let seen = self.peers.values().map(Peer::seen).collect();
+        let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
         let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
-        let tip = self.own.rejoin(pen, theirs, seen, now_ms, random)?;
+        let tip = self.own.rejoin(pen, theirs, &seen, now_ms, random)?;
         self.confirmed = Some(theirs);
         self.ledgers.clear();
         Ok(tip)
@@ -222,13 +222,12 @@ impl Desk {
         self.confirmed = tip;
     }
 
-    /// Whether the newest save of a session covers exactly so many bytes.
-    pub fn covers(&self, session: &SessionId, bytes: u64) -> bool {
+    /// Whether our newest save of a session covers exactly so many bytes, none of which was written since.
+    /// Otherwise the files are read once, which finds out.
+    pub fn covers(&self, session: &SessionId, bytes: u64, modified_ms: i64) -> bool {
         let name = self.vault.keys.session_name(session);
         let saved = self.own.sessions.get(&name).map(|(summary, _)| summary);
-        let adopted = self.peers.values().filter_map(|peer| peer.sessions.get(&name));
-        let held = adopted.filter(|summary| self.store.has_commit(summary.commit));
-        saved.into_iter().chain(held).any(|summary| summary.total == bytes)
+        saved.is_some_and(|summary| summary.total == bytes && modified_ms < summary.at_ms)
     }
 
     /// Saves sessions in one move of our ref. A session that fails does not hold up the others.
@@ -256,8 +255,7 @@ impl Desk {
             }
         }
         if !saved.recorded.is_empty() {
-            let seen = self.peers.values().map(Peer::seen).collect();
-            self.own.publish(&self.store, &self.vault, seen, &saved.recorded, now_ms, random)?;
+            self.publish(&saved.recorded, now_ms, random)?;
             self.saved_ms = Some(now_ms);
             for recorded in &saved.recorded {
                 self.ledgers.insert(recorded.summary.session.clone(), recorded.ledger.clone());
@@ -277,6 +275,35 @@ impl Desk {
         }
     }
 
+    fn publish(
+        &mut self,
+        recorded: &[Recorded],
+        now_ms: i64,
+        random: &mut dyn Random,
+    ) -> Result<(), OutboundError> {
+        let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
+        if let Some(store) = self.peers.values().map(|peer| peer.head.store).min() {
+            self.own.call_store(store);
+        }
+        let result =
+            self.own.publish(&self.store, &self.vault, &seen, recorded, now_ms, random).map(drop);
+        if result.is_err() {
+            self.read_again(recorded);
+        }
+        result
+    }
+
+    /// After a failure nobody knows where our ref stands: what is remembered comes from the store again.
+    fn read_again(&mut self, recorded: &[Recorded]) {
+        match Own::load(&self.store, &self.vault, self.own.reference) {
+            Ok(own) => self.own = own,
+            Err(error) => tracing::warn!(%error, "our own ref cannot be read"),
+        }
+        for one in recorded {
+            self.ledgers.remove(&one.summary.session);
+        }
+    }
+
     fn record(
         &mut self,
         request: &Request<'_>,
@@ -287,30 +314,61 @@ impl Desk {
         let session = &request.files.id;
         if !self.ledgers.contains_key(session) {
             let base = self.base(request.files)?;
-            self.ledgers.insert(session.clone(), Ledger::from_base(base));
+            let left = self.left_by(session, base.as_ref());
+            self.ledgers.insert(session.clone(), Ledger::from_base(base, left));
         }
         let pen = Pen { store: &self.store, vault: &self.vault, codec };
         outbound::record(pen, &self.ledgers[session], request, now_ms, random)
     }
 
-    /// Lets the next save of a session go on from this state, which was just brought back.
+    /// Lets the next save of a session go on from this state, which was just brought back. After an earlier
+    /// save it goes on from the newest one of the same history: numbers and chunks are never given twice.
     pub fn rebase(&mut self, base: History) {
-        self.ledgers.insert(base.session.clone(), Ledger::from_base(Some(base)));
+        let session = base.session.clone();
+        let base = self.reader().newest_at(&session, base.commit).unwrap_or(base);
+        let left = self.left_by(&session, Some(&base));
+        let name = self.vault.keys.session_name(&session);
+        let is_own = self.own.sessions.get(&name).is_some_and(|(own, _)| own.commit == base.commit);
+        if !is_own && let Err(error) = self.store.adopt(name, self.vault.device(), base.commit) {
+            tracing::warn!(%error, "what a session goes on from could not be noted");
+        }
+        self.ledgers.insert(session, Ledger::from_base(Some(base), left));
+    }
+
+    /// Our own last save of a session, if another one is gone on from that does not come after it.
+    fn left_by(&self, session: &SessionId, base: Option<&History>) -> Option<Oid> {
+        let name = self.vault.keys.session_name(session);
+        let own = self.own.sessions.get(&name).map(|(summary, _)| summary.commit)?;
+        let base = base?.commit;
+        (!self.store.descends_from(base, own).unwrap_or(false)).then_some(own)
     }
 
     /// Finds the save that a transcript goes on from: the newest one, of any device whose session commit
-    /// lies here, whose bytes the transcript begins with; else our own last one, which then starts a new
-    /// generation.
+    /// lies here, whose bytes the transcript begins with; else the one it was last known to go on from,
+    /// which then starts a new generation. What another device saved, and the transcript here does not
+    /// begin with, is never gone on from: both are kept.
     fn base(&self, files: &SessionFiles) -> Result<Option<History>, OutboundError> {
         let own = self.own_history(&files.id)?;
         let adopted = self.adopted_histories(&files.id);
-        let mut candidates: Vec<&History> = own.iter().chain(&adopted).collect();
-        candidates.sort_by_key(|history| std::cmp::Reverse(history.record.number));
-        if candidates.len() < 2 {
-            return Ok(candidates.first().copied().cloned());
+        if adopted.is_empty() {
+            return Ok(own);
         }
-        let fits = candidates.into_iter().find(|history| begins_with(files, history)).cloned();
-        Ok(fits.or(own))
+        let ours = self.vault.device();
+        let mut candidates: Vec<&History> =
+            own.iter().chain(adopted.iter().map(|(_, history)| history)).collect();
+        candidates.sort_by_key(|history| std::cmp::Reverse(history.record.number));
+        if let Some(fits) = candidates.into_iter().find(|history| begins_with(files, history)) {
+            return Ok(Some(fits.clone()));
+        }
+        let resumed = adopted.into_iter().find(|(device, _)| *device == ours);
+        Ok(match (own, resumed) {
+            (Some(own), Some((_, resumed)))
+                if !self.store.descends_from(own.commit, resumed.commit).unwrap_or(true) =>
+            {
+                Some(resumed)
+            }
+            (own, resumed) => own.or(resumed.map(|(_, history)| history)),
+        })
     }
 
     /// Our own last save of a session.
@@ -323,10 +381,13 @@ impl Desk {
         Ok(Some(self.reader().history(session, summary.commit, summary.save, summary.record)?))
     }
 
-    fn adopted_histories(&self, session: &SessionId) -> Vec<History> {
+    /// What was adopted of a session, by device; under our own id, what our transcript goes on from.
+    fn adopted_histories(&self, session: &SessionId) -> Vec<(DeviceId, History)> {
         let name = self.vault.keys.session_name(session);
         let commits = self.store.adopted(name).unwrap_or_default();
-        let read = |(_, commit)| self.reader().newest_at(session, commit).ok();
+        let read = |(device, commit)| {
+            self.reader().newest_at(session, commit).ok().map(|history| (device, history))
+        };
         commits.into_iter().filter_map(read).collect()
     }
 

@@ -75,8 +75,11 @@ pub struct Parts {
 pub fn start(args: &Args, env: &dyn Fn(&str) -> Option<OsString>) -> Result<(), Fatal> {
     let mut paths = Paths::from_env(env)?;
     if let Some(file) = &args.config {
-        paths.config_file.clone_from(file);
+        paths.config_file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
     }
+    // Nothing may depend on where a client happened to start us: that folder can be removed, and a git
+    // child would tell its name to the shells that it starts.
+    std::env::set_current_dir("/").map_err(Fatal::Runtime)?;
     let config = Config::load(&paths.config_file)?;
     let text = |name: &str| env(name).and_then(|value| value.into_string().ok());
     let timestamps = env("JOURNAL_STREAM").is_none();

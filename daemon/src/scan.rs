@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use convosync_core::claude::{self, ClaudeRoot};
+use convosync_core::disk;
 use convosync_core::id::SessionId;
 use convosync_core::transcript::{self, Discovery, SessionFiles, TranscriptError};
 
@@ -117,7 +118,11 @@ fn sight(house: &House, root: &ClaudeRoot, files: SessionFiles, now_ms: i64) -> 
     let home = owner(house, root, &files, cwd.as_deref())?;
     let stamp = stamp_of(&files);
     let key: (StoreKey, SessionId) = (home.store, files.id.clone());
-    let is_new = !house.registry().found.contains_key(&key);
+    let known = house.registry().found.get(&key).map(|found| found.files.clone());
+    if known.as_ref().is_some_and(|known| is_better(known, &files)) {
+        return None;
+    }
+    let is_new = known.is_none();
     let saved_before = is_new && is_covered(house, &key, &stamp);
     let sighting = Sighting {
         session: files.id.clone(),
@@ -128,6 +133,15 @@ fn sight(house: &House, root: &ClaudeRoot, files: SessionFiles, now_ms: i64) -> 
     };
     house.registry().found.insert(key, Found { files, project: home.key, cwd });
     Some(sighting)
+}
+
+/// Whether a session that is found in two folders (after a move, or under two roots) goes on in the one that
+/// is known: saving both in turn would replace the one by the other for ever.
+fn is_better(known: &SessionFiles, found: &SessionFiles) -> bool {
+    let (Some(main), Some(other)) = (known.main(), found.main()) else { return false };
+    let written = |path: &Path| path.metadata().ok().map(|now| disk::modified_ms(&now));
+    main.path != other.path
+        && written(&main.path).is_some_and(|written_ms| written_ms >= other.modified_ms)
 }
 
 /// Returns the lengths and times of a session's files as one stamp.
@@ -142,7 +156,7 @@ pub fn stamp_of(files: &SessionFiles) -> Stamp {
 fn is_covered(house: &House, (store, session): &(StoreKey, SessionId), stamp: &Stamp) -> bool {
     let Some(place) = house.place(*store) else { return false };
     let desk = lock(&place.desk);
-    desk.covers(session, stamp.bytes)
+    desk.covers(session, stamp.bytes, stamp.modified_ms)
 }
 
 /// The first working directory of a transcript, read once; a file that names none yet is asked again

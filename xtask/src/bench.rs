@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
+use convosync_tests::device::Events;
+use convosync_tests::program::DEADLINE;
 use convosync_tests::synthetic::Conversation;
 use convosync_tests::world::Way;
-use convosync_tests::{Device, Remote, World, Writer, files};
+use convosync_tests::{Device, Remote, Traffic, World, Writer, files};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
@@ -14,7 +17,7 @@ use serde_json::Value;
 use crate::corpus::{Corpus, Growing};
 use crate::failure::Failure;
 use crate::pair::{self, Meter};
-use crate::table::{Table, bytes, ratio};
+use crate::table::{Table, bytes, thousandths};
 use crate::{print, shell};
 
 /// The level both yardsticks use; gzip's best.
@@ -22,6 +25,26 @@ const LEVEL: u32 = 9;
 
 /// Sessions in the store while the cost of one more save is measured.
 const SESSIONS: u64 = 100;
+/// How many such saves are measured; the dearest counts.
+const SAVES: usize = 5;
+/// How long the session is that goes to another device.
+const TURNS: usize = 60;
+
+const THOUSAND: u64 = 1000;
+/// Ours, in thousandths of what gzip makes of the same bytes.
+const GZIP_SHARE: u64 = 750;
+/// Ours, in thousandths of what plain git sends.
+const GIT_SHARE: u64 = 1000;
+/// A save beyond its chunks: commits, trees, record, summary and head.
+const BEYOND_A_CHUNK: u64 = 2_560;
+/// The same with the protocol of a push and of reading the ref back, both ways; our own figure.
+const BEYOND_ON_THE_WIRE: u64 = 4_096;
+/// The first save after resuming, both ways: the card, the roster, the grants and a negotiation come on top.
+const FIRST_SAVE: u64 = 4_096;
+/// What is received for learning of a newer save and getting it, beyond its chunks: three connections, the
+/// new tip's trees, summary and head, the session's trees and record. Only what is new is asked for; this is
+/// our own figure for it.
+const NEWS: u64 = 8_192;
 
 /// Measures growing series, the cost of a save among many sessions, and of the way back.
 ///
@@ -40,15 +63,85 @@ pub(crate) fn upload(transcripts: Option<&Path>) -> Result<(), Failure> {
             transcripts.unwrap_or(Path::new("the synthetic corpus")).to_owned(),
         ));
     }
+    let mut bounds = Bounds::default();
     for file in series {
-        measure_series(file)?;
+        measure_series(file, &mut bounds)?;
     }
-    among_many_sessions()?;
-    there_and_back()
+    among_many_sessions(&mut bounds)?;
+    print::heading("what is asked, and what it came to");
+    print::line(&bounds.table().text());
+    bounds.verdict()
 }
 
+/// What the wire may cost, and what it did.
+#[derive(Debug, Default)]
+struct Bounds {
+    rows: Vec<Bound>,
+}
+
+#[derive(Debug)]
+struct Bound {
+    what: String,
+    /// In the unit of `measured`: thousandths of a yardstick, or bytes.
+    most: u64,
+    measured: u64,
+    is_ratio: bool,
+}
+
+impl Bounds {
+    fn ratio(&mut self, what: String, part: u64, whole: u64, most: u64) {
+        let measured = (part * THOUSAND).div_ceil(whole.max(1));
+        self.rows.push(Bound { what, most, measured, is_ratio: true });
+    }
+
+    fn bytes(&mut self, what: &str, measured: u64, most: u64) {
+        self.rows.push(Bound { what: what.to_owned(), most, measured, is_ratio: false });
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new(&["", "at most", "measured", ""]);
+        for row in &self.rows {
+            let figure = |count| if row.is_ratio { thousandths(count) } else { bytes(count) };
+            let verdict = if row.measured <= row.most { "kept" } else { "MISSED" };
+            let cells = [row.what.clone(), figure(row.most), figure(row.measured)];
+            table.row(cells.into_iter().chain([verdict.to_owned()]));
+        }
+        table
+    }
+
+    fn verdict(&self) -> Result<(), Failure> {
+        let missed = self.rows.iter().filter(|row| row.measured > row.most);
+        let missed: Vec<String> = missed.map(|row| row.what.clone()).collect();
+        if missed.is_empty() { Ok(()) } else { Err(Failure::Dear(missed)) }
+    }
+}
+
+/// What one save, or one way of a session, came to on the wire and in git's packs.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    raw: u64,
+    sealed: u64,
+    pack: u64,
+    wire: Traffic,
+}
+
+impl Step {
+    /// Both directions, beyond the sealed chunks.
+    fn beyond(&self) -> u64 {
+        self.wire.total().saturating_sub(self.sealed)
+    }
+
+    fn row(&self, table: &mut Table, what: &str) {
+        let Self { raw, sealed, pack, wire } = *self;
+        let figures = [raw, sealed, pack, wire.sent, wire.received, wire.connections];
+        table.row(std::iter::once(what.to_owned()).chain(figures.map(bytes)));
+    }
+}
+
+const STEPS: [&str; 7] = ["step", "raw", "sealed", "pack", "sent", "received", "connections"];
+
 /// One series alone: ours over the wire, both directions, everything included.
-fn measure_series(file: &Growing) -> Result<(), Failure> {
+fn measure_series(file: &Growing, bounds: &mut Bounds) -> Result<(), Failure> {
     let mut world = World::new(&["ada", "git"], Way::Counted);
     let (ada, plain) = world.pair();
     ada.start();
@@ -70,78 +163,99 @@ fn measure_series(file: &Growing) -> Result<(), Failure> {
     print::heading(&format!("series {}", file.path.display()));
     print::line(&table.text());
     let [_, ours, gzip, _, git] = sums;
-    print::line(&format!(
-        "ours / gzip -9 = {} (at most 0.75)   ours / git push = {} (at most 1.0)",
-        ratio(ours, gzip),
-        ratio(ours, git)
-    ));
+    let name = file.path.display();
+    bounds.ratio(format!("(a) series {name}: ours / gzip -9"), ours, gzip, GZIP_SHARE);
+    bounds.ratio(format!("(a) series {name}: ours / git push"), ours, git, GIT_SHARE);
     Ok(())
 }
 
-/// The cost of one save beyond its chunk, with many sessions in the store.
-fn among_many_sessions() -> Result<(), Failure> {
-    let mut world = World::new(&["ada", "bob"], Way::Counted);
-    let (ada, _) = world.pair();
-    ada.start();
-    ada.init();
-    let told = ada.watch();
-    let mut writers: Vec<Writer> = (0..SESSIONS).map(|seed| ada.writer(seed)).collect();
-    writers.iter_mut().for_each(Writer::turn);
-    pair::wait_until_all_saved(ada, &told)?;
-    print::heading(&format!("one save more, {SESSIONS} sessions in the store"));
-    let mut table = Table::new(&["save", "raw", "sealed", "sent", "received", "sent beyond it"]);
-    for (number, writer) in writers.iter_mut().take(5).enumerate() {
-        while told.next(std::time::Duration::ZERO).is_some() {}
-        let (meter, before) = (Meter::start(ada), writer.total_bytes());
-        writer.turn();
-        let sealed = told.expect("saved", convosync_tests::program::DEADLINE)["sealed_bytes"]
-            .as_u64()
-            .unwrap_or(0);
-        pair::wait_until_all_saved(ada, &told)?;
-        let traffic = meter.cost(ada).traffic;
-        let beyond = traffic.sent.saturating_sub(sealed);
-        let figures =
-            [writer.total_bytes() - before, sealed, traffic.sent, traffic.received, beyond];
-        table.row(std::iter::once((number + 1).to_string()).chain(figures.map(bytes)));
-    }
-    print::line(&table.text());
-    print::line("beyond it: at most 2 560 bytes of pack; the rest is the protocol's own");
-    Ok(())
-}
-
-/// A long session goes to another device, grows there, and comes back.
-fn there_and_back() -> Result<(), Failure> {
-    const TURNS: usize = 60;
+/// One save more with many sessions in the store; then one of them goes to another device, grows there, and
+/// comes back.
+fn among_many_sessions(bounds: &mut Bounds) -> Result<(), Failure> {
     let mut world = World::new(&["ada", "bob"], Way::Counted);
     let (ada, bob) = world.pair();
     ada.start();
     let phrase = ada.init();
     let told = ada.watch();
-    let mut writer = ada.writer(1);
-    (0..TURNS).for_each(|_| writer.turn());
+    let mut writers: Vec<Writer> = (0..SESSIONS).map(|seed| ada.writer(seed)).collect();
+    writers.iter_mut().for_each(Writer::turn);
+    (0..TURNS).for_each(|_| writers[0].turn());
     pair::wait_until_all_saved(ada, &told)?;
+    print::heading(&format!("one save more, {SESSIONS} sessions in the store"));
+    let mut table = Table::new(&STEPS);
+    let mut dearest = (0, 0);
+    for (number, writer) in writers.iter_mut().skip(1).take(SAVES).enumerate() {
+        let step = one_turn(ada, &told, writer)?;
+        step.row(&mut table, &format!("save {}", number + 1));
+        let pack = step.pack.saturating_sub(step.sealed);
+        dearest = (dearest.0.max(pack), dearest.1.max(step.beyond()));
+    }
+    print::line(&table.text());
+    bounds.bytes("(b) a save beyond its chunks, in git's pack", dearest.0, BEYOND_A_CHUNK);
+    bounds.bytes("(b) the same on the wire, both ways, read back", dearest.1, BEYOND_ON_THE_WIRE);
     bob.start();
     bob.join(&phrase);
-    print::heading(&format!("a session of {} bytes there and back", bytes(writer.total_bytes())));
-    let mut table = Table::new(&["step", "raw", "sent", "received"]);
+    there_and_back((ada, bob), &told, &mut writers[0], bounds)
+}
 
-    let id = writer.session().to_owned();
-    resume(bob, &id, writer.total_bytes(), "bob resumes it", &mut table);
+/// Lets a session grow by one turn and measures the save.
+fn one_turn(device: &Device, told: &Events, writer: &mut Writer) -> Result<Step, Failure> {
+    // What was told of earlier saves is not about this one.
+    while told.next(Duration::ZERO).is_some() {}
     let before = writer.total_bytes();
-    let meter = Meter::start(ada);
+    let meter = Meter::start(device);
     writer.turn();
-    pair::wait_until_all_saved(ada, &told)?;
-    row(&mut table, "ada goes on", writer.total_bytes() - before, &meter, ada);
-    resume(bob, &id, writer.total_bytes() - before, "bob resumes what is new", &mut table);
+    let length = writer.total_bytes();
+    let lengths = BTreeMap::from([(writer.session().to_owned(), length)]);
+    measure_save(device, told, &meter, length - before, &lengths)
+}
 
-    let added = go_on(bob, &id, writer.total_bytes(), &mut table)?;
-    resume(ada, &id, added, "ada resumes what bob added", &mut table);
+/// Waits for the one save that is due, and tells what it cost.
+fn measure_save(
+    device: &Device,
+    told: &Events,
+    meter: &Meter,
+    raw: u64,
+    lengths: &BTreeMap<String, u64>,
+) -> Result<Step, Failure> {
+    let figure = |kind: &str, field: &str| told.expect(kind, DEADLINE)[field].as_u64();
+    let sealed = figure("saved", "sealed_bytes").unwrap_or(0);
+    let pack = figure("on-remote", "sent").unwrap_or(0);
+    pair::wait_until_saved(device, told, lengths)?;
+    Ok(Step { raw, sealed, pack, wire: meter.cost(device).traffic })
+}
+
+/// A long session goes to another device, grows there, and comes back.
+fn there_and_back(
+    (ada, bob): (&Device, &Device),
+    told: &Events,
+    writer: &mut Writer,
+    bounds: &mut Bounds,
+) -> Result<(), Failure> {
+    let id = writer.session().to_owned();
+    let long = bytes(writer.total_bytes());
+    print::heading(&format!("a session of {long} bytes there and back, among {SESSIONS}"));
+    let mut table = Table::new(&STEPS);
+    bob.ctl_json(&["list", "--all", "--refresh"]);
+    resume(bob, &id).row(&mut table, "bob resumes it");
+    let gone_on = one_turn(ada, told, writer)?;
+    gone_on.row(&mut table, "ada goes on");
+    let newer = resume(bob, &id);
+    newer.row(&mut table, "bob resumes what is new");
+    let added = add_on(bob, &id, writer.total_bytes())?;
+    added.row(&mut table, "bob's first save");
+    let back = resume(ada, &id);
+    back.row(&mut table, "ada resumes what bob added");
     print::line(&table.text());
-    print::line("bob's first save: at most its new bytes sealed, and 4 096");
+    let beyond = |step: Step, new: Step| step.wire.received.saturating_sub(new.sealed);
+    bounds.bytes("(c) a first save after resuming, beyond its chunks", added.beyond(), FIRST_SAVE);
+    bounds.bytes("(d) downloaded for what is new, beyond its chunks", beyond(newer, gone_on), NEWS);
+    bounds.bytes("(d) the same on the way back", beyond(back, added), NEWS);
     Ok(())
 }
 
-fn go_on(bob: &Device, id: &str, length: u64, table: &mut Table) -> Result<u64, Failure> {
+/// Adds a turn on the device that resumed the session.
+fn add_on(bob: &Device, id: &str, length: u64) -> Result<Step, Failure> {
     let told = bob.watch();
     let path = bob.home.transcripts().join(format!("{id}.jsonl"));
     let lines: String = Conversation::resumed(77, bob.home.project(), id, None)
@@ -149,23 +263,16 @@ fn go_on(bob: &Device, id: &str, length: u64, table: &mut Table) -> Result<u64, 
         .iter()
         .map(|line| format!("{line}\n"))
         .collect();
-    let added = lines.len() as u64;
+    let raw = lines.len() as u64;
     let meter = Meter::start(bob);
     files::append(&path, lines.as_bytes());
-    pair::wait_until_saved(bob, &told, &BTreeMap::from([(id.to_owned(), length + added)]))?;
-    row(table, "bob's first save", added, &meter, bob);
-    Ok(added)
+    measure_save(bob, &told, &meter, raw, &BTreeMap::from([(id.to_owned(), length + raw)]))
 }
 
-fn resume(device: &Device, id: &str, raw: u64, what: &str, table: &mut Table) {
+fn resume(device: &Device, id: &str) -> Step {
     let meter = Meter::start(device);
     let _: Value = device.ctl_json(&["resume", id]);
-    row(table, what, raw, &meter, device);
-}
-
-fn row(table: &mut Table, what: &str, raw: u64, meter: &Meter, device: &Device) {
-    let traffic = meter.cost(device).traffic;
-    table.row([what.to_owned(), bytes(raw), bytes(traffic.sent), bytes(traffic.received)]);
+    Step { raw: 0, sealed: 0, pack: 0, wire: meter.cost(device).traffic }
 }
 
 /// What `git push` of the raw growing file sends and receives.

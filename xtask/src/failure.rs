@@ -45,6 +45,9 @@ pub(crate) enum Failure {
     /// Files that must be equal are not.
     #[error("{} files differ:\n  {}", .0.len(), .0.join("\n  "))]
     Unequal(Vec<String>),
+    /// Something costs more than it may.
+    #[error("more than it may cost: {}", .0.join("; "))]
+    Dear(Vec<String>),
     /// Nothing arrived in time.
     #[error("not within {seconds} s: {what}")]
     Late {

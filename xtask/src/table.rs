@@ -48,10 +48,9 @@ pub(crate) fn bytes(count: u64) -> String {
     groups.iter().map(|group| String::from_utf8_lossy(group)).collect::<Vec<_>>().join(" ")
 }
 
-/// Writes a share of `whole` as `0.53`.
-pub(crate) fn ratio(part: u64, whole: u64) -> String {
-    let hundredths = part * 100 / whole.max(1);
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+/// Writes thousandths as `0.530`.
+pub(crate) fn thousandths(count: u64) -> String {
+    format!("{}.{:03}", count / 1000, count % 1000)
 }
 
 #[cfg(test)]
@@ -66,8 +65,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_grouped_and_ratios_cut() {
+    fn bytes_are_grouped_and_thousandths_have_three_digits() {
         assert_eq!([bytes(0), bytes(999), bytes(1_000_000)], ["0", "999", "1 000 000"]);
-        assert_eq!([ratio(1, 2), ratio(5, 4), ratio(0, 0)], ["0.50", "1.25", "0.00"]);
+        assert_eq!([thousandths(5), thousandths(1250)], ["0.005", "1.250"]);
     }
 }

@@ -82,7 +82,13 @@ pub struct Cursor {
 #[derive(Debug, Clone)]
 enum Content {
     /// Read here: can be continued.
-    Read(Sha256),
+    Read {
+        /// Of all of them, so far.
+        sum: Sha256,
+        /// Of the last [`PREFIX_MAX`] of them: the next piece is packed with these before it, and whoever
+        /// opens it must have the same.
+        near: Digest,
+    },
     /// Recorded earlier: must be read once before it can be continued.
     Recorded(Digest),
 }
@@ -90,7 +96,8 @@ enum Content {
 impl Cursor {
     /// Stands before a file of which nothing is recorded.
     pub fn start(kind: Kind) -> Self {
-        let (content, window) = (Content::Read(Sha256::new()), Digest::of(&[]));
+        let content = Content::Read { sum: Sha256::new(), near: Digest::of(&[]) };
+        let window = Digest::of(&[]);
         Self {
             kind,
             is_begun: false,
@@ -140,7 +147,7 @@ impl Cursor {
     /// The digest of all recorded bytes.
     pub fn content(&self) -> Digest {
         match &self.content {
-            Content::Read(sum) => Digest(sum.clone().finalize().into()),
+            Content::Read { sum, .. } => Digest(sum.clone().finalize().into()),
             Content::Recorded(digest) => *digest,
         }
     }
@@ -193,8 +200,12 @@ impl Cursor {
         if stat.length < self.length {
             return Ok(Some(Break::Shrunk));
         }
-        let is_known = self.inode == Some(stat.inode) && matches!(self.content, Content::Read(_));
-        let is_same = if is_known { self.window_stands(file)? } else { self.all_stands(file)? };
+        let is_same = match self.content {
+            Content::Read { near, .. } if self.inode == Some(stat.inode) => {
+                digest_of(file, self.near_start()..self.length)? == near
+            }
+            _ => self.all_stands(file)?,
+        };
         if is_same {
             self.inode = Some(stat.inode);
             return Ok(None);
@@ -203,23 +214,26 @@ impl Cursor {
         Ok(Some(if is_other { Break::Replaced } else { Break::Rewritten }))
     }
 
-    fn window_stands(&self, file: &mut impl Look) -> Result<bool, LogError> {
-        let start = self.length.saturating_sub(WINDOW);
-        Ok(digest_of(file, start..self.length)? == self.window)
+    fn near_start(&self) -> u64 {
+        self.length.saturating_sub(PREFIX_MAX as u64)
     }
 
     /// Reads all that is recorded; if it stands in the file, it can be continued from here.
     fn all_stands(&mut self, file: &mut impl Look) -> Result<bool, LogError> {
-        let mut sum = Sha256::new();
-        stream(file, 0..self.length, &mut |block| sum.update(block))?;
+        let (mut sum, mut near) = (Sha256::new(), Sha256::new());
+        stream(file, 0..self.near_start(), &mut |block| sum.update(block))?;
+        stream(file, self.near_start()..self.length, &mut |block| {
+            sum.update(block);
+            near.update(block);
+        })?;
         let is_same = Digest(sum.clone().finalize().into()) == self.content();
         if is_same {
-            self.content = Content::Read(sum);
+            self.content = Content::Read { sum, near: Digest(near.finalize().into()) };
         }
         Ok(is_same)
     }
 
-    /// Compares everything recorded with the file, which a look does only for the last [`WINDOW`] bytes:
+    /// Compares everything recorded with the file, which a look does only for the last [`PREFIX_MAX`] bytes:
     /// `false` means that a change far before the end went unnoticed, and a new generation is due.
     ///
     /// # Errors
@@ -236,14 +250,19 @@ impl Cursor {
         if range.start != self.length {
             return Err(LogError::Changed { at: range.start });
         }
-        let prefix = read_range(file, self.length.saturating_sub(PREFIX_MAX as u64)..self.length)?;
+        let prefix = read_range(file, self.near_start()..self.length)?;
         let raw = read_range(file, range.clone())?;
         // The file may have been rewritten since the look; these bytes then continue nothing.
         let is_same = self.looked.is_some_and(|(stat, to)| {
-            let ends_line = self.kind == Kind::Whole || range.end != to || raw.ends_with(b"\n");
+            let is_line = raw.is_empty() || raw.ends_with(b"\n");
+            let ends_line = self.kind == Kind::Whole || range.end != to || is_line;
             ends_line && look(file).is_ok_and(|now| is_as_before_or_longer(&stat, &now))
         });
-        if !is_same || Digest::of(last_of(&prefix)) != self.window {
+        let continues = match self.content {
+            Content::Read { near, .. } => Digest::of(&prefix) == near,
+            Content::Recorded(_) => false,
+        };
+        if !is_same || !continues {
             return Err(LogError::Changed { at: self.length });
         }
         Ok(Piece { range, prefix, raw })
@@ -256,8 +275,11 @@ impl Cursor {
     /// the caller that would record bytes twice or not at all.
     pub fn accept(&mut self, piece: &Piece) {
         assert_eq!(piece.range.start, self.length, "pieces are accepted in order");
-        let Content::Read(sum) = &mut self.content else { panic!("a look comes before a piece") };
+        let Content::Read { sum, near } = &mut self.content else {
+            panic!("a look comes before a piece")
+        };
         sum.update(&piece.raw);
+        *near = near_of(&piece.prefix, &piece.raw);
         self.length = piece.range.end;
         self.is_begun = true;
         self.inode = self.looked.map(|(stat, _)| stat.inode);
@@ -293,6 +315,14 @@ fn look(file: &impl Look) -> Result<Stat, LogError> {
 /// Whether a file may have done no more than grow meanwhile: a change that left its length is none.
 fn is_as_before_or_longer(before: &Stat, after: &Stat) -> bool {
     before == after || (before.inode == after.inode && before.length < after.length)
+}
+
+/// The digest of the last [`PREFIX_MAX`] bytes of both.
+fn near_of(prefix: &[u8], raw: &[u8]) -> Digest {
+    let surplus = (prefix.len() + raw.len()).saturating_sub(PREFIX_MAX);
+    let from_raw = surplus.saturating_sub(prefix.len());
+    let sum = Sha256::new().chain_update(&prefix[surplus.min(prefix.len())..]);
+    Digest(sum.chain_update(&raw[from_raw..]).finalize().into())
 }
 
 fn last_of(bytes: &[u8]) -> &[u8] {

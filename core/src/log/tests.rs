@@ -265,8 +265,33 @@ fn a_growth_that_was_not_recorded_is_found_again() {
 }
 
 #[test]
+fn a_change_among_the_bytes_that_the_next_piece_is_packed_with_is_noticed() {
+    let mut content = vec![b'a'; PREFIX_MAX - 10];
+    content.push(b'\n');
+    let (mut file, mut recorded) = (Fake::new(&content), Recorded::nothing(Kind::Lines));
+    recorded.look(&mut file, u64::MAX).unwrap();
+    file.change(&Change::Overwrite(0, b"b".to_vec()));
+    file.change(&Change::Append(b"next\n".to_vec()));
+    let to = file.content().len() as u64;
+    assert_eq!(recorded.look(&mut file, u64::MAX).unwrap(), broken(to, Break::Rewritten));
+    assert_eq!(recorded.bytes, file.content());
+}
+
+#[test]
+fn a_file_without_a_complete_line_is_recorded_as_empty() {
+    for content in [&b""[..], b"torn"] {
+        let mut file = Fake::new(content);
+        let mut cursor = Cursor::start(Kind::Lines);
+        assert_eq!(cursor.measure(&mut file).unwrap(), Growth::Nothing);
+        let piece = cursor.restart().read(&mut file, 0..0).unwrap();
+        cursor.accept(&piece);
+        assert_eq!((cursor.length(), cursor.content()), (0, Digest::of(b"")));
+    }
+}
+
+#[test]
 fn a_change_far_before_the_end_is_found_by_an_audit() {
-    let mut content = vec![b'a'; 3 * WINDOW as usize];
+    let mut content = vec![b'a'; 3 * PREFIX_MAX];
     content.push(b'\n');
     let (mut file, mut recorded) = (Fake::new(&content), Recorded::nothing(Kind::Lines));
     recorded.look(&mut file, u64::MAX).unwrap();

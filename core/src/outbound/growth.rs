@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use super::{Ledger, OutboundError, Pen};
 use crate::disk;
-use crate::history::{chunk_path, log_path, sequence_of, tail_path};
+use crate::history::{Reader, chunk_path, is_full, log_path, sequence_of, tail_path};
 use crate::id::{Digest, Generation, LogId, LogName, Random, SessionId, draw};
-use crate::log::{Cursor, Growth, Kind, LogError, cut, needs_snapshot, stream};
+use crate::log::{Break, Cursor, Growth, Kind, LogError, PREFIX_MAX, cut, needs_snapshot, stream};
 use crate::seal::{Chunk, ChunkKind, ChunkPlace, LogState, seal_chunk};
 use crate::transcript::{LogFile, Scan};
 
@@ -18,6 +18,12 @@ const EARLIER_SNAPSHOTS_KEPT: usize = 2;
 
 /// How much of a torn tail is kept: its sealed form must stay one object.
 const TAIL_BYTES_MAX: usize = 900 << 10;
+
+/// How many bytes of a record all logs together may take: a full record is one object of at most 1 MiB.
+const STATES_BYTES_MAX: usize = 960 << 10;
+
+/// What a log takes in a record beside its path, at most.
+const STATE_BYTES: usize = 256;
 
 /// A save in the making.
 pub(super) struct Work<'a> {
@@ -29,6 +35,8 @@ pub(super) struct Work<'a> {
     pub(super) logs: BTreeMap<LogName, LogState>,
     /// Which of them are new in it.
     pub(super) changed: BTreeSet<LogName>,
+    /// Whether anything is worth a save: that a torn line is gone is not.
+    is_news: bool,
     /// Objects to add.
     pub(super) put: Vec<(String, Vec<u8>)>,
     /// Objects that leave the newest tree.
@@ -49,11 +57,21 @@ impl<'a> Work<'a> {
     pub(super) fn new(pen: Pen<'a>, ledger: Ledger, session: &'a SessionId) -> Self {
         let logs = ledger.base.as_ref().map(|base| base.logs.clone()).unwrap_or_default();
         let (changed, put, drop) = (BTreeSet::new(), Vec::new(), Vec::new());
-        Self { pen, session, ledger, logs, changed, put, drop, sealed_bytes: 0 }
+        let (is_news, sealed_bytes) = (false, 0);
+        Self { pen, session, ledger, logs, changed, is_news, put, drop, sealed_bytes }
     }
 
     pub(super) fn is_changed(&self) -> bool {
-        !self.changed.is_empty()
+        self.is_news
+    }
+
+    /// Whether a file that was never saved still fits into the session's records. The main transcript comes
+    /// first and always does.
+    pub(super) fn has_room_for(&self, found: &LogFile) -> bool {
+        let name = self.pen.vault.keys.log_name(self.session, &found.log);
+        let size = |log: &LogId| log.path.len() + STATE_BYTES;
+        let taken: usize = self.logs.values().map(|state| size(&state.log)).sum();
+        self.logs.contains_key(&name) || taken + size(&found.log) <= STATES_BYTES_MAX
     }
 
     /// Takes in what is new in one file; all of it or nothing.
@@ -63,12 +81,13 @@ impl<'a> Work<'a> {
         random: &mut dyn Random,
     ) -> Result<(), OutboundError> {
         let (puts, drops, sealed_bytes) = (self.put.len(), self.drop.len(), self.sealed_bytes);
-        let (logs, changed) = (self.logs.clone(), self.changed.clone());
+        let (logs, changed, is_news) = (self.logs.clone(), self.changed.clone(), self.is_news);
         let result = self.take_file(found, random);
         if result.is_err() {
             self.put.truncate(puts);
             self.drop.truncate(drops);
             (self.sealed_bytes, self.logs, self.changed) = (sealed_bytes, logs, changed);
+            self.is_news = is_news;
         }
         result
     }
@@ -79,7 +98,11 @@ impl<'a> Work<'a> {
         let mut file = disk::open_regular(&found.path).map_err(open_error)?;
         let name = self.pen.vault.keys.log_name(self.session, &found.log);
         let mut cursor = self.cursor(name, &found.log);
-        let growth = cursor.measure(&mut file).map_err(read_error)?;
+        let growth = self.measure(&mut cursor, &mut file).map_err(read_error)?;
+        if found.log == LogId::main() && matches!(growth, Growth::Append { .. }) {
+            // After a restart nothing is known of the messages before.
+            self.catch_up(&mut file, cursor.length()).map_err(read_error)?;
+        }
         if let Some(run) = self.plan(name, &found.log, growth, random) {
             if run.is_snapshot {
                 cursor = cursor.restart();
@@ -94,6 +117,23 @@ impl<'a> Work<'a> {
             .map_err(|error| error.at(found, self.session))?;
         self.ledger.cursors.insert(name, cursor);
         Ok(())
+    }
+
+    /// Looks what is new. Far before the end of a long file a change shows only when all of it is read: that
+    /// is done for every full save.
+    fn measure(&self, cursor: &mut Cursor, file: &mut File) -> Result<Growth, LogError> {
+        let growth = cursor.measure(file)?;
+        let number = self.ledger.base.as_ref().map_or(1, |base| base.record.number + 1);
+        let is_long = cursor.length() > PREFIX_MAX as u64;
+        let to = match growth {
+            Growth::Nothing => cursor.length(),
+            Growth::Append { to, .. } => to,
+            Growth::NewGeneration { .. } => return Ok(growth),
+        };
+        if !is_full(number) || !is_long || cursor.audit(file)? {
+            return Ok(growth);
+        }
+        Ok(Growth::NewGeneration { to, why: Break::Rewritten })
     }
 
     fn cursor(&self, name: LogName, log: &LogId) -> Cursor {
@@ -187,8 +227,8 @@ impl<'a> Work<'a> {
         }
         (state.length, state.content, state.window) =
             (cursor.length(), cursor.content(), cursor.window());
-        self.changed.insert(name);
-        self.logs.insert(name, state);
+        self.note_changed(name, state);
+        self.is_news = true;
         Ok(())
     }
 
@@ -272,16 +312,20 @@ impl<'a> Work<'a> {
         let Some(mut state) = self.logs.get(&name).cloned() else { return Ok(()) };
         let tail = cursor.torn_tail(file).map_err(Cause::Read)?;
         let Some(mut raw) = tail else {
-            if state.tail.take().is_some() {
+            if self.ledger.base.as_ref().is_some_and(|base| base.has_tail(name)) {
                 self.drop.push(tail_path(name));
-                self.ledger.tails.remove(&name);
+            }
+            self.ledger.tails.remove(&name);
+            if state.tail.take().is_some() {
                 self.note_changed(name, state);
             }
             return Ok(());
         };
         raw.truncate(TAIL_BYTES_MAX);
         let digest = Digest::of(&raw);
-        if state.tail.is_some() && self.ledger.tails.get(&name) == Some(&digest) {
+        // A tail is bound to the chunk before it: after a new chunk even an equal one is another.
+        let is_bound = state.tail.is_some() && !self.changed.contains(&name);
+        if is_bound && self.known_tail(name) == Some(digest) {
             return Ok(());
         }
         let chunk = self.seal(&state, ChunkKind::Tail, Digest::NONE, &[], &raw, random)?;
@@ -291,7 +335,20 @@ impl<'a> Work<'a> {
         self.put.extend(parts);
         self.ledger.tails.insert(name, digest);
         self.note_changed(name, state);
+        self.is_news = true;
         Ok(())
+    }
+
+    /// The digest of the torn tail that the base holds, read once where it is not remembered.
+    fn known_tail(&mut self, name: LogName) -> Option<Digest> {
+        if let Some(digest) = self.ledger.tails.get(&name) {
+            return Some(*digest);
+        }
+        let base = self.ledger.base.as_ref()?;
+        let reader = Reader::new(self.pen.store, &self.pen.vault.keys);
+        let digest = Digest::of(&reader.tail(base, name).ok()??);
+        self.ledger.tails.insert(name, digest);
+        Some(digest)
     }
 
     fn note_changed(&mut self, name: LogName, state: LogState) {

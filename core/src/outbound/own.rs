@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{OutboundError, Pen, Recorded};
 use crate::id::{DeviceId, Digest, Oid, Random, SessionName, StoreId, draw};
+use crate::remote::ADOPTED_PER_TIP;
 use crate::seal::{
     Card, Head, Sealed, Seen, Summary, grants_of, open_head, open_summary, root_of, seal_head,
 };
@@ -17,8 +18,16 @@ pub const SQUASH_EVERY: u64 = 200;
 /// The tree's first file: what it says never changes for a version of the format.
 const FORMAT: &[u8] = b"convosync 1\n";
 
+/// What goes into one tip.
+#[derive(Default)]
+struct Batch<'a> {
+    recorded: Vec<&'a Recorded>,
+    /// Commits of other devices that some of them go on from, which our ref does not reach yet.
+    adopted: Vec<Oid>,
+}
+
 /// Our own ref: what it points to and what stands there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Own {
     /// The ref, here and on the remote.
     pub reference: RefName,
@@ -30,6 +39,8 @@ pub struct Own {
     pub sessions: BTreeMap<SessionName, (Summary, Digest)>,
     /// The plain files of the tip as they stand, so that only changed ones are written again.
     files: BTreeMap<String, Vec<u8>>,
+    /// What the vault's other devices call this store.
+    store: Option<StoreId>,
 }
 
 impl Own {
@@ -40,7 +51,7 @@ impl Own {
     /// sessions.
     pub fn load(store: &Store, vault: &Vault, reference: RefName) -> Result<Self, OutboundError> {
         match store.own_tip(&reference)? {
-            Some(tip) => Self::read_from(store, vault, reference, tip),
+            Some(tip) => Self::load_at(store, vault, reference, tip),
             None => Ok(Self::empty(reference, None)),
         }
     }
@@ -56,7 +67,7 @@ impl Own {
         reference: RefName,
         tip: Oid,
     ) -> Result<Self, OutboundError> {
-        let own = Self::read_from(store, vault, reference, tip)?;
+        let own = Self::load_at(store, vault, reference, tip)?;
         store.move_ref(&reference, None, tip)?;
         Ok(own)
     }
@@ -71,12 +82,12 @@ impl Own {
         &mut self,
         pen: Pen<'_>,
         theirs: Oid,
-        seen: Vec<Seen>,
+        seen: &[Seen],
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Oid, OutboundError> {
         let (store, vault) = (pen.store, pen.vault);
-        let mut joined = Self::read_from(store, vault, self.reference, theirs)?;
+        let mut joined = Self::load_at(store, vault, self.reference, theirs)?;
         let mut put: Vec<(String, Vec<u8>)> = Vec::new();
         if let Some(tip) = self.tip {
             let ours = store.read_tip(Where::Own, tip)?.sessions.into_iter();
@@ -84,7 +95,7 @@ impl Own {
         }
         joined.sessions.extend(self.sessions.clone());
         put.extend(self.files.iter().map(owned));
-        let mut head = joined.next_head(vault, &joined.sessions, seen, now_ms, random);
+        let mut head = joined.next_head(vault, &Batch::default(), seen, now_ms, random);
         head.epoch += 1;
         let sealed = seal_head(&vault.keys, &vault.identity, &head, random)
             .map_err(OutboundError::OwnHead)?;
@@ -110,18 +121,7 @@ impl Own {
 
     fn empty(reference: RefName, tip: Option<Oid>) -> Self {
         let (head, sessions, files) = (None, BTreeMap::new(), BTreeMap::new());
-        Self { reference, tip, head, sessions, files }
-    }
-
-    fn read_from(
-        store: &Store,
-        vault: &Vault,
-        reference: RefName,
-        tip: Oid,
-    ) -> Result<Self, OutboundError> {
-        let mut own = Self::empty(reference, Some(tip));
-        own.read(store, vault, tip)?;
-        Ok(own)
+        Self { reference, tip, head, sessions, files, store: None }
     }
 
     fn read(&mut self, store: &Store, vault: &Vault, at: Oid) -> Result<(), OutboundError> {
@@ -145,8 +145,9 @@ impl Own {
         Ok(())
     }
 
-    /// Makes the next tip with these sessions in it and moves our ref there. When this returns, they are
-    /// saved on this device for good.
+    /// Makes the next tip with these sessions in it and moves our ref there, or several tips where many of
+    /// them go on from other devices' saves ([`ADOPTED_PER_TIP`]). When this returns, they are saved on this
+    /// device for good.
     ///
     /// # Errors
     /// [`OutboundError`]; our ref then stands where it stood.
@@ -154,69 +155,125 @@ impl Own {
         &mut self,
         store: &Store,
         vault: &Vault,
-        seen: Vec<Seen>,
+        seen: &[Seen],
         recorded: &[Recorded],
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Oid, OutboundError> {
-        let mut sessions = self.sessions.clone();
-        let mut put = Vec::new();
-        for one in recorded {
-            put.push((summary_path(one.name), one.sealed_summary.as_bytes().to_vec()));
-            sessions.insert(one.name, (one.summary.clone(), one.sealed_summary.digest()));
+        let mut next = self.clone();
+        let mut tip = None;
+        for batch in self.batches(store, recorded)? {
+            let head = next.next_head(vault, &batch, seen, now_ms, random);
+            tip = Some(next.add_tip(store, vault, &batch, head, random)?);
         }
-        let files = self.plain_files(vault);
-        put.extend(
-            files.iter().filter(|(path, bytes)| self.files.get(*path) != Some(bytes)).map(owned),
-        );
-        let head = self.next_head(vault, &sessions, seen, now_ms, random);
+        let tip = tip.expect("there is at least one batch, even of nothing");
+        store.move_ref(&self.reference, self.tip, tip)?;
+        *self = next;
+        Ok(tip)
+    }
+
+    /// Shares the sessions out so that no tip brings too many adopted commits.
+    fn batches<'a>(
+        &self,
+        store: &Store,
+        recorded: &'a [Recorded],
+    ) -> Result<Vec<Batch<'a>>, OutboundError> {
+        let mut done = Vec::new();
+        let mut batch = Batch::default();
+        for one in recorded {
+            let own = self.sessions.get(&one.name).map(|(summary, _)| summary.commit);
+            let adopted = store.session_parent(one.commit)?.filter(|base| Some(*base) != own);
+            if adopted.is_some() && batch.adopted.len() == ADOPTED_PER_TIP {
+                done.push(std::mem::take(&mut batch));
+            }
+            batch.adopted.extend(adopted);
+            batch.recorded.push(one);
+        }
+        done.push(batch);
+        Ok(done)
+    }
+
+    /// Writes the tip that follows, and knows it as ours; the ref is not moved.
+    fn add_tip(
+        &mut self,
+        store: &Store,
+        vault: &Vault,
+        batch: &Batch<'_>,
+        head: Head,
+        random: &mut dyn Random,
+    ) -> Result<Oid, OutboundError> {
         let sealed = seal_head(&vault.keys, &vault.identity, &head, random)
             .map_err(OutboundError::OwnHead)?;
+        let files = plain_files(vault);
+        let changed = files.iter().filter(|(path, bytes)| self.files.get(*path) != Some(bytes));
+        let mut put: Vec<_> = changed.map(owned).collect();
         put.push(("head".to_owned(), sealed.as_bytes().to_vec()));
-        let commits: Vec<Oid> = recorded.iter().map(|one| one.commit).collect();
+        for one in &batch.recorded {
+            put.push((summary_path(one.name), one.sealed_summary.as_bytes().to_vec()));
+            self.sessions.insert(one.name, (one.summary.clone(), one.sealed_summary.digest()));
+        }
+        let mut commits = batch.adopted.clone();
         let tip = match self.tip.filter(|_| head.sequence.is_multiple_of(SQUASH_EVERY)) {
             Some(before) => {
-                let all: Vec<Oid> = sessions.values().map(|(summary, _)| summary.commit).collect();
-                store.squash_tip(before, &all, &put, &[])?
+                commits.extend(self.sessions.values().map(|(summary, _)| summary.commit));
+                store.squash_tip(before, &commits, &put, &[])?
             }
-            None => store.commit_tip(self.tip, &commits, &put, &[])?,
+            None => {
+                commits.extend(batch.recorded.iter().map(|one| one.commit));
+                store.commit_tip(self.tip, &commits, &put, &[])?
+            }
         };
-        store.move_ref(&self.reference, self.tip, tip)?;
-        (self.tip, self.sessions, self.files) = (Some(tip), sessions, files);
-        self.head = Some((head, sealed.digest()));
+        (self.tip, self.files, self.head) = (Some(tip), files, Some((head, sealed.digest())));
         Ok(tip)
     }
 
     /// The store's id: ours from the last head, or the one the vault's other devices use there.
     pub fn store_id(&self) -> Option<StoreId> {
-        self.head.as_ref().map(|(head, _)| head.store)
+        self.head.as_ref().map(|(head, _)| head.store).or(self.store)
     }
 
-    fn plain_files(&self, vault: &Vault) -> BTreeMap<String, Vec<u8>> {
-        let mut files = BTreeMap::from([
-            ("format".to_owned(), FORMAT.to_vec()),
-            ("card".to_owned(), vault.card.clone()),
-            ("roster".to_owned(), vault.sealed_roster.as_bytes().to_vec()),
-        ]);
-        files.extend(
-            vault.grants.iter().map(|(device, bytes)| (grant_path(*device), bytes.clone())),
-        );
-        files
+    /// Calls the store what the vault's other devices call it, unless we named it before.
+    pub fn call_store(&mut self, store: StoreId) {
+        self.store.get_or_insert(store);
+    }
+
+    /// Whether a tip is an older one of ours, however the chain of tips was squashed since: a head that we
+    /// signed, of a sequence that we went on from.
+    pub fn went_on_from(&self, store: &Store, vault: &Vault, tip: Oid) -> bool {
+        let Some((now, _)) = &self.head else { return false };
+        let Ok(then) = Self::load_at(store, vault, self.reference, tip) else { return false };
+        then.head.is_some_and(|(then, _)| {
+            then.store == now.store && (then.epoch, then.sequence) < (now.epoch, now.sequence)
+        })
+    }
+
+    fn load_at(
+        store: &Store,
+        vault: &Vault,
+        reference: RefName,
+        tip: Oid,
+    ) -> Result<Self, OutboundError> {
+        let (head, sessions, files) = (None, BTreeMap::new(), BTreeMap::new());
+        let mut own = Self { reference, tip: Some(tip), head, sessions, files, store: None };
+        own.read(store, vault, tip)?;
+        Ok(own)
     }
 
     fn next_head(
         &self,
         vault: &Vault,
-        sessions: &BTreeMap<SessionName, (Summary, Digest)>,
-        seen: Vec<Seen>,
+        batch: &Batch<'_>,
+        seen: &[Seen],
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Head {
         let before = self.head.as_ref();
-        let digests = sessions.iter().map(|(name, (_, digest))| (*name, *digest)).collect();
+        let mut digests: BTreeMap<SessionName, Digest> =
+            self.sessions.iter().map(|(name, (_, digest))| (*name, *digest)).collect();
+        digests.extend(batch.recorded.iter().map(|one| (one.name, one.sealed_summary.digest())));
         Head {
             vault: vault.id(),
-            store: before.map_or_else(|| StoreId(draw(random)), |(head, _)| head.store),
+            store: self.store_id().unwrap_or_else(|| StoreId(draw(random))),
             device: vault.device(),
             name: vault.name.clone(),
             kind: vault.kind,
@@ -227,10 +284,33 @@ impl Own {
             roster: vault.roster.head(),
             grants: grants_of(&vault.grants),
             tombstones: before.map_or_else(Vec::new, |(head, _)| head.tombstones.clone()),
-            seen,
+            seen: newest_seen(before.map_or(&[], |(head, _)| &head.seen), seen),
             at_ms: now_ms,
         }
     }
+}
+
+/// The newest head seen of each device: what is not listed now was seen all the same, and nobody may put
+/// back an older one.
+fn newest_seen(before: &[Seen], now: &[Seen]) -> Vec<Seen> {
+    let mut newest: BTreeMap<DeviceId, Seen> = BTreeMap::new();
+    for seen in before.iter().chain(now).copied() {
+        let known = newest.entry(seen.device).or_insert(seen);
+        if (known.epoch, known.sequence) < (seen.epoch, seen.sequence) {
+            *known = seen;
+        }
+    }
+    newest.into_values().collect()
+}
+
+fn plain_files(vault: &Vault) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::from([
+        ("format".to_owned(), FORMAT.to_vec()),
+        ("card".to_owned(), vault.card.clone()),
+        ("roster".to_owned(), vault.sealed_roster.as_bytes().to_vec()),
+    ]);
+    files.extend(vault.grants.iter().map(|(device, bytes)| (grant_path(*device), bytes.clone())));
+    files
 }
 
 /// Where a session's summary lies in a tip.

@@ -1,7 +1,7 @@
 //! Our own ref as the remote has it, for a device whose store was lost: keys are never made anew, and
 //! what was sent is gone on from.
 
-use super::{Remote, RemoteError, SESSION_DOWNLOAD_MAX};
+use super::{Known, Remote, RemoteError, SESSION_DOWNLOAD_MAX};
 use crate::id::Oid;
 use crate::store::RefName;
 
@@ -14,7 +14,8 @@ impl Remote<'_> {
     pub fn fetch_own(&self, reference: &RefName) -> Result<Option<Oid>, RemoteError> {
         let Some(tip) = self.read_back(reference)? else { return Ok(None) };
         let _turn = self.store.fetching()?;
-        self.fetch(&self.store.own_dir(), &[], &[format!("{reference}")], SESSION_DOWNLOAD_MAX)?;
+        let own = self.store.own_dir();
+        self.fetch(&own, Known::AllRefs, &[format!("{reference}")], SESSION_DOWNLOAD_MAX)?;
         Ok(Some(tip))
     }
 }

@@ -57,7 +57,7 @@ impl Device {
     ) -> Oid {
         let chunk = (log_path(session, number), self.noise(length));
         let record = (format!("saves/{number:08x}"), self.noise(300));
-        self.store.commit_session(parent, &[chunk, record], &[]).unwrap()
+        self.store.commit_session(parent.as_slice(), &[chunk, record], &[]).unwrap()
     }
 
     /// Saves one chunk of a session and returns its commit and the new tip.
@@ -70,6 +70,42 @@ impl Device {
     ) -> (Oid, Oid) {
         let commit = self.commit(session, parent, number, length);
         (commit, self.tip(session, commit))
+    }
+
+    /// Writes tips in which each session goes on from a commit adopted from another device, as many as
+    /// `outbound` puts into each; returns the last one and the sessions' commits.
+    fn go_on(&mut self, adopted: &[(SessionName, Oid)], number: u32) -> (Oid, Vec<Oid>) {
+        let before = self.store.own_tip(&self.reference()).unwrap();
+        let (mut tip, mut commits) = (before, Vec::new());
+        for batch in adopted.chunks(ADOPTED_PER_TIP) {
+            let mut put = vec![("format".to_owned(), FORMAT.to_vec())];
+            put.push(("head".to_owned(), self.noise(300)));
+            let mut parents: Vec<Oid> = batch.iter().map(|(_, commit)| *commit).collect();
+            for (session, commit) in batch {
+                let new = self.commit(*session, Some(*commit), number, 3000);
+                put.push((shelf(*session), self.noise(600)));
+                parents.push(new);
+                commits.push(new);
+            }
+            tip = Some(self.store.commit_tip(tip, &parents, &put, &[]).unwrap());
+        }
+        let tip = tip.unwrap();
+        self.store.move_ref(&self.reference(), before, tip).unwrap();
+        (tip, commits)
+    }
+
+    /// Writes the tip in which sessions go on from commits of our own.
+    fn go_on_from_own(&mut self, at: &[(SessionName, Oid)], number: u32) -> (Oid, Vec<Oid>) {
+        let before = self.store.own_tip(&self.reference()).unwrap();
+        let mut put = vec![("head".to_owned(), self.noise(300))];
+        let mut commits = Vec::new();
+        for (session, commit) in at {
+            commits.push(self.commit(*session, Some(*commit), number, 3000));
+            put.push((shelf(*session), self.noise(600)));
+        }
+        let tip = self.store.commit_tip(before, &commits, &put, &[]).unwrap();
+        self.store.move_ref(&self.reference(), before, tip).unwrap();
+        (tip, commits)
     }
 
     /// Writes the tip in which one session changed.
@@ -120,7 +156,7 @@ fn what_one_device_pushes_another_lists_and_fetches() {
     assert_eq!(read.sessions.keys().copied().collect::<Vec<_>>(), [name(1)]);
 
     assert!(!two.store.has_commit(commit));
-    theirs.fetch_session(name(1), commit, &one.reference()).unwrap();
+    theirs.fetch_session(name(1), commit, &one.reference(), None).unwrap();
     assert!(two.store.has_commit(commit));
     assert_eq!(two.store.list(commit, "saves").unwrap(), ["00000001"]);
     let path = &log_path(name(1), 1);
@@ -165,7 +201,7 @@ fn a_save_in_a_large_store_costs_little_more_than_its_chunk() {
     // Chunk 3000, summary 600, head 300 bytes; then the same with a record of 300.
     let before = one.store.own_tip(&ours).unwrap();
     let put = [(log_path(name(50), 4), one.noise(3000))];
-    let commit = one.store.commit_session(Some(commits[50]), &put, &[]).unwrap();
+    let commit = one.store.commit_session(&[commits[50]], &put, &[]).unwrap();
     let tip = one.tip(name(50), commit);
     let bare = push(&one, tip, before);
     let objects = objects_at(&sandbox, "remote.git");
@@ -203,13 +239,103 @@ fn adopting_a_session_and_pushing_on_sends_no_chunk_twice() {
     let (url, one, commits) = filled(&sandbox, 10, 40);
     let mut two = Device::new(&sandbox, 2);
 
-    let fetched =
-        remote(&sandbox, &two, &url).fetch_session(name(5), commits[5], &one.reference()).unwrap();
+    let fetched = remote(&sandbox, &two, &url)
+        .fetch_session(name(5), commits[5], &one.reference(), None)
+        .unwrap();
     assert!(fetched.received > 40 * 3300 && fetched.received < 40 * 3700, "{fetched:?}");
     let (_, tip) = two.save(name(5), Some(commits[5]), 41, 3000);
     let traffic = sent(remote(&sandbox, &two, &url).push(&two.reference(), tip, None));
 
     assert!(traffic.sent < 5_120, "{traffic:?}");
+}
+
+/// Another device adopts sessions that have `chunks` chunks each, adds to all of them in `rounds`, and pushes
+/// after each round or once in the end. Nothing that the remote has is sent to it again.
+fn check_adopted_many(sessions: u8, chunks: u32, rounds: u32, push_each: bool) {
+    let sandbox = Sandbox::new();
+    let (url, one, commits) = filled(&sandbox, sessions, chunks);
+    let mut two = Device::new(&sandbox, 2);
+    let mut at: Vec<(SessionName, Oid)> = (0..sessions).map(name).zip(commits).collect();
+    for (session, commit) in &at {
+        let theirs = remote(&sandbox, &two, &url);
+        theirs.fetch_session(*session, *commit, &one.reference(), None).unwrap();
+    }
+    let mut lease = None;
+    for round in 1..=rounds {
+        let before = two.store.own_tip(&two.reference()).unwrap();
+        let (tip, new) = match before {
+            None => two.go_on(&at, chunks + round),
+            // Only the first commits go on from what was adopted.
+            Some(_) => two.go_on_from_own(&at, chunks + round),
+        };
+        at = at.iter().map(|(session, _)| *session).zip(new).collect();
+        if !push_each && round < rounds {
+            continue;
+        }
+        let traffic = sent(remote(&sandbox, &two, &url).push(&two.reference(), tip, lease));
+        // A session's save: chunk 3000, record 300, summary 600, and about 500 of commit and trees.
+        let saves = u64::from(sessions) * if push_each { 1 } else { u64::from(rounds) };
+        let most = saves * 4_500 + 4_096;
+        assert!(traffic.sent < most, "round {round}: {traffic:?}, at most {most}");
+        lease = Some(tip);
+    }
+    assert_eq!(remote(&sandbox, &two, &url).read_back(&two.reference()).unwrap(), lease);
+    sandbox.run("remote.git", &["fsck", "--strict"]);
+}
+
+#[test]
+fn going_on_with_many_sessions_of_another_device_sends_only_what_is_new() {
+    check_adopted_many(70, 6, 3, true);
+}
+
+#[test]
+fn going_on_with_many_sessions_and_pushing_later_sends_only_what_is_new() {
+    check_adopted_many(30, 6, 4, false);
+}
+
+#[test]
+fn a_push_that_stopped_between_its_tips_goes_on_from_there() {
+    let sandbox = Sandbox::new();
+    let (url, one, commits) = filled(&sandbox, 30, 2);
+    let mut two = Device::new(&sandbox, 2);
+    let at: Vec<(SessionName, Oid)> = (0..30).map(name).zip(commits).collect();
+    for (session, commit) in &at {
+        let theirs = remote(&sandbox, &two, &url);
+        theirs.fetch_session(*session, *commit, &one.reference(), None).unwrap();
+    }
+    let (tip, _) = two.go_on(&at, 3);
+    let ours = remote(&sandbox, &two, &url);
+    let plan = two.store.push_plan(None, tip).unwrap();
+    assert!(plan.negotiate && plan.steps.len() == 3 && plan.steps[2] == tip, "{plan:?}");
+    let reference = two.reference().to_string();
+    sent(ours.push_one(&reference, Some(plan.steps[0]), None, true));
+    sent(ours.push_one(&reference, Some(plan.steps[1]), Some(plan.steps[0]), true));
+
+    assert_eq!(ours.push(&two.reference(), tip, None), Outcome::Behind);
+    let there = ours.read_back(&two.reference()).unwrap();
+    assert!(two.store.descends_from(tip, there.unwrap()).unwrap());
+    let traffic = sent(ours.push(&two.reference(), tip, there));
+    assert!(traffic.sent < 2 * 4_500 + 4_096, "{traffic:?}");
+    let rest = two.store.push_plan(Some(tip), tip).unwrap();
+    assert_eq!((rest.steps, rest.negotiate), (vec![tip], false));
+}
+
+#[test]
+fn one_session_is_asked_for_without_naming_all_the_others() {
+    let sandbox = Sandbox::new();
+    let (url, mut one, commits) = filled(&sandbox, 100, 2);
+    let two = Device::new(&sandbox, 2);
+    let theirs = remote(&sandbox, &two, &url);
+    for (session, commit) in (0..100).map(name).zip(&commits) {
+        theirs.fetch_session(session, *commit, &one.reference(), None).unwrap();
+    }
+    let lease = one.store.own_tip(&one.reference()).unwrap();
+    let (commit, tip) = one.save(name(99), Some(commits[99]), 3, 3000);
+    sent(remote(&sandbox, &one, &url).push(&one.reference(), tip, lease));
+
+    let traffic = theirs.fetch_session(name(99), commit, &one.reference(), None).unwrap();
+
+    assert!(traffic.received < 5_000, "{traffic:?}");
 }
 
 #[test]
@@ -218,17 +344,17 @@ fn a_session_fetched_again_costs_only_its_new_chunks() {
     let (url, mut one, commits) = filled(&sandbox, 3, 10);
     let two = Device::new(&sandbox, 2);
     let theirs = remote(&sandbox, &two, &url);
-    theirs.fetch_session(name(1), commits[1], &one.reference()).unwrap();
+    theirs.fetch_session(name(1), commits[1], &one.reference(), None).unwrap();
     let lease = one.store.own_tip(&one.reference()).unwrap();
     let (commit, tip) = one.save(name(1), Some(commits[1]), 11, 3000);
     sent(remote(&sandbox, &one, &url).push(&one.reference(), tip, lease));
 
-    let traffic = theirs.fetch_session(name(1), commit, &one.reference()).unwrap();
+    let traffic = theirs.fetch_session(name(1), commit, &one.reference(), None).unwrap();
 
     assert!(traffic.received < 5_000, "{traffic:?}");
     assert!(two.store.descends_from(commit, commits[1]).unwrap());
     assert_eq!(
-        theirs.fetch_session(name(1), commit, &one.reference()).unwrap(),
+        theirs.fetch_session(name(1), commit, &one.reference(), None).unwrap(),
         Traffic::default()
     );
 }
@@ -239,7 +365,7 @@ fn a_commit_the_remote_does_not_have_is_gone() {
     let (url, one, _) = filled(&sandbox, 1, 1);
     let two = Device::new(&sandbox, 2);
     let error = remote(&sandbox, &two, &url)
-        .fetch_session(name(0), Oid([9; 20]), &one.reference())
+        .fetch_session(name(0), Oid([9; 20]), &one.reference(), None)
         .unwrap_err();
     assert!(matches!(error, RemoteError::Gone { .. }), "{error:?}");
 }
@@ -253,11 +379,11 @@ fn a_host_of_the_old_protocol_is_fetched_whole() {
     let theirs = Remote::new(&sandbox.git, &two.store, &old, &url, VAULT).unwrap();
     assert!(!two.store.keeps_full_copy());
 
-    let traffic = theirs.fetch_session(name(1), commits[0], &one.reference()).unwrap();
+    let traffic = theirs.fetch_session(name(1), commits[0], &one.reference(), None).unwrap();
 
     assert!(traffic.received > 27_000, "{traffic:?}");
     assert!(two.store.keeps_full_copy() && two.store.has_commit(commits[0]));
-    let error = theirs.fetch_session(name(0), Oid([9; 20]), &one.reference()).unwrap_err();
+    let error = theirs.fetch_session(name(0), Oid([9; 20]), &one.reference(), None).unwrap_err();
     assert!(matches!(error, RemoteError::Gone { .. }), "{error:?}");
 }
 

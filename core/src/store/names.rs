@@ -72,6 +72,15 @@ impl FromStr for RefName {
 /// What all refs begin with that keep adopted session commits; they never leave `own.git`.
 pub(super) const ADOPTED: &str = "refs/adopted/";
 
+/// What all refs begin with that keep believed tips; they never leave `seen.git`.
+pub(super) const ACCEPTED: &str = "refs/accepted/";
+
+/// The ref that keeps the tip of a device that was believed last.
+pub(super) fn accepted(reference: &RefName) -> String {
+    let name = reference.to_string();
+    format!("{ACCEPTED}{}", name.strip_prefix("refs/").unwrap_or(&name))
+}
+
 /// The ref that keeps what was adopted of one session from one device.
 pub(super) fn adopted(name: SessionName, device: DeviceId) -> String {
     format!("{ADOPTED}{name}/{device}")

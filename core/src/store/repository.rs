@@ -1,5 +1,6 @@
 //! Makes and opens our repositories, always in the same shape whatever the user's configuration says.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use git2::{Config, ConfigLevel, Repository, RepositoryInitOptions};
@@ -173,23 +174,23 @@ pub(super) fn resolve(repo: &Repository, reference: &str) -> Result<Option<Oid>,
     }
 }
 
-/// Whether something between `lease` and `new` was adopted from another device.
-pub(super) fn brings_adopted(
+/// The commits between `lease` and `new` that were adopted from other devices.
+pub(super) fn adopted_between(
     repo: &Repository,
     lease: Option<Oid>,
     new: Oid,
-) -> Result<bool, git2::Error> {
-    let all = count(repo, lease, new, false)?;
-    let without_adopted = count(repo, lease, new, true)?;
-    Ok(all != without_adopted)
+) -> Result<HashSet<Oid>, git2::Error> {
+    let all = between(repo, lease, new, false)?;
+    let own = between(repo, lease, new, true)?;
+    Ok(&all - &own)
 }
 
-fn count(
+fn between(
     repo: &Repository,
     lease: Option<Oid>,
     new: Oid,
     hide_adopted: bool,
-) -> Result<usize, git2::Error> {
+) -> Result<HashSet<Oid>, git2::Error> {
     let mut walk = repo.revwalk()?;
     walk.push(to_git2(new))?;
     if let Some(lease) = lease.filter(|lease| repo.find_commit(to_git2(*lease)).is_ok()) {
@@ -198,16 +199,19 @@ fn count(
     if hide_adopted {
         walk.hide_glob(&format!("{}*", names::ADOPTED))?;
     }
-    Ok(walk.count())
+    walk.map(|id| id.map(from_git2)).collect()
 }
 
-/// Lists the refs that are named like a device's.
-pub(super) fn ref_names(repo: &Repository) -> Result<Vec<RefName>, git2::Error> {
-    let mut names = Vec::new();
-    for reference in repo.references()? {
-        names.extend(reference?.name().ok().and_then(|name| name.parse::<RefName>().ok()));
+/// Lists the tips that were believed last.
+pub(super) fn accepted(repo: &Repository) -> Result<Vec<(RefName, Oid)>, git2::Error> {
+    let mut accepted = Vec::new();
+    for reference in repo.references_glob(&format!("{}*", names::ACCEPTED))? {
+        let reference = reference?;
+        let below = reference.name().ok().and_then(|name| name.strip_prefix(names::ACCEPTED));
+        let name = below.and_then(|below| format!("refs/{below}").parse::<RefName>().ok());
+        accepted.extend(name.zip(reference.target().map(from_git2)));
     }
-    Ok(names)
+    Ok(accepted)
 }
 
 /// Lists what was adopted of one session, by device.

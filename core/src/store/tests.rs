@@ -32,7 +32,7 @@ fn a_session_commit_holds_what_was_put_and_not_what_was_dropped() {
     let store = store(&sandbox);
     let first = store
         .commit_session(
-            None,
+            &[],
             &files(&[
                 ("log/a/00000001", "one"),
                 ("log/a/tail", "torn"),
@@ -44,7 +44,7 @@ fn a_session_commit_holds_what_was_put_and_not_what_was_dropped() {
         .unwrap();
     let drop = ["log/a/tail", "log/b", "log/none", "none/at/all"].map(str::to_owned);
     let second =
-        store.commit_session(Some(first), &files(&[("log/a/00000002", "two")]), &drop).unwrap();
+        store.commit_session(&[first], &files(&[("log/a/00000002", "two")]), &drop).unwrap();
 
     assert_eq!(store.list(second, "log/a").unwrap(), ["00000001", "00000002"]);
     assert_eq!(store.list(second, "log").unwrap(), ["a"]);
@@ -66,7 +66,7 @@ fn our_trees_and_commits_are_as_git_itself_would_write_them() {
     // A folder sorts as if its name ended in a slash: between `log-a` and `log0`.
     let put =
         files(&[("log/x", "1"), ("log-a", "2"), ("log0", "3"), ("a/b/c/d", "4"), ("empty", "")]);
-    let commit = store.commit_session(None, &put, &[]).unwrap();
+    let commit = store.commit_session(&[], &put, &[]).unwrap();
     let tip =
         store.commit_tip(None, &[commit, commit], &files(&[("format", FORMAT)]), &[]).unwrap();
     store.move_ref(&reference(1), None, tip).unwrap();
@@ -87,7 +87,7 @@ fn our_trees_and_commits_are_as_git_itself_would_write_them() {
 fn the_same_save_gives_the_same_commit() {
     let sandbox = Sandbox::new();
     let store = store(&sandbox);
-    let save = || store.commit_session(None, &files(&[("log/a/1", "x")]), &[]).unwrap();
+    let save = || store.commit_session(&[], &files(&[("log/a/1", "x")]), &[]).unwrap();
     assert_eq!(save(), save());
 }
 
@@ -98,12 +98,12 @@ fn a_path_that_could_escape_is_refused() {
     for path in
         ["", "/", "a//b", "../a", "a/..", "./a", ".git/config", "a/.GIT", "a\\b", "a\0b", "a/"]
     {
-        let put = store.commit_session(None, &files(&[(path, "x")]), &[]);
+        let put = store.commit_session(&[], &files(&[(path, "x")]), &[]);
         assert!(matches!(put, Err(StoreError::BadPath { .. })), "{path:?}");
-        let drop = store.commit_session(None, &[], &[path.to_owned()]);
+        let drop = store.commit_session(&[], &[], &[path.to_owned()]);
         assert!(matches!(drop, Err(StoreError::BadPath { .. })), "{path:?}");
     }
-    let both = store.commit_session(None, &files(&[("a", "x"), ("a/b", "y")]), &[]);
+    let both = store.commit_session(&[], &files(&[("a", "x"), ("a/b", "y")]), &[]);
     assert!(matches!(both, Err(StoreError::BadPath { .. })));
 }
 
@@ -113,7 +113,7 @@ fn a_tips_parents_are_the_previous_tip_and_the_sessions_that_changed() {
     let store = store(&sandbox);
     let sessions: Vec<_> = ["a", "b", "c"]
         .iter()
-        .map(|text| store.commit_session(None, &files(&[("log/x/1", text)]), &[]).unwrap())
+        .map(|text| store.commit_session(&[], &files(&[("log/x/1", text)]), &[]).unwrap())
         .collect();
     let first = store
         .commit_tip(None, &sessions, &files(&[("format", FORMAT), ("card", "c")]), &[])
@@ -138,7 +138,7 @@ fn a_tips_parents_are_the_previous_tip_and_the_sessions_that_changed() {
 fn a_chain_of_200_tips_is_counted_and_squashed() {
     let sandbox = Sandbox::new();
     let store = store(&sandbox);
-    let session = store.commit_session(None, &files(&[("log/x/1", "x")]), &[]).unwrap();
+    let session = store.commit_session(&[], &files(&[("log/x/1", "x")]), &[]).unwrap();
     let mut tip = None;
     for number in 0..SQUASH_EVERY {
         tip = Some(
@@ -224,7 +224,7 @@ fn a_hostile_tip_is_refused_before_it_is_read() {
 fn links_and_modules_in_a_tree_are_refused() {
     let sandbox = Sandbox::new();
     let store = store(&sandbox);
-    let commit = store.commit_session(None, &files(&[("x", "target")]), &[]).unwrap();
+    let commit = store.commit_session(&[], &files(&[("x", "target")]), &[]).unwrap();
     let blob = git(&sandbox, &["rev-parse", &format!("{commit}:x")]);
     for line in [
         format!("120000 blob {blob}\tlink"),
@@ -278,7 +278,7 @@ fn a_ref_moves_only_from_where_it_is_believed_to_be() {
 fn a_ref_never_names_a_commit_that_is_not_whole() {
     let sandbox = Sandbox::new();
     let store = store(&sandbox);
-    let session = store.commit_session(None, &files(&[("log/a/1", "chunk")]), &[]).unwrap();
+    let session = store.commit_session(&[], &files(&[("log/a/1", "chunk")]), &[]).unwrap();
     let tip = store.commit_tip(None, &[session], &files(&[("format", FORMAT)]), &[]).unwrap();
     let blob: Oid = git(&sandbox, &["rev-parse", &format!("{session}:log/a/1")]).parse().unwrap();
     let path = object::loose_path(&store.lock(Where::Own), blob);
@@ -297,10 +297,10 @@ fn a_crash_before_the_ref_moves_leaves_the_old_state() {
     let sandbox = Sandbox::new();
     let before = {
         let store = store(&sandbox);
-        let session = store.commit_session(None, &files(&[("log/a/1", "one")]), &[]).unwrap();
+        let session = store.commit_session(&[], &files(&[("log/a/1", "one")]), &[]).unwrap();
         let tip = store.commit_tip(None, &[session], &files(&[("format", FORMAT)]), &[]).unwrap();
         store.move_ref(&reference(1), None, tip).unwrap();
-        let next = store.commit_session(Some(session), &files(&[("log/a/2", "two")]), &[]).unwrap();
+        let next = store.commit_session(&[session], &files(&[("log/a/2", "two")]), &[]).unwrap();
         store.commit_tip(Some(tip), &[next], &files(&[("head", "h")]), &[]).unwrap();
         tip
     };
@@ -314,7 +314,7 @@ fn a_crash_before_the_ref_moves_leaves_the_old_state() {
 
     assert_eq!(again.own_tip(&reference(1)).unwrap(), Some(before));
     let session = again.parents(Where::Own, before).unwrap()[0];
-    let next = again.commit_session(Some(session), &files(&[("log/a/2", "two")]), &[]).unwrap();
+    let next = again.commit_session(&[session], &files(&[("log/a/2", "two")]), &[]).unwrap();
     let tip = again.commit_tip(Some(before), &[next], &files(&[("head", "h")]), &[]).unwrap();
     again.move_ref(&reference(1), Some(before), tip).unwrap();
     assert!(!sandbox.path("store/own.git/objects/pack/tmp_pack_abc").exists());
@@ -326,7 +326,7 @@ fn a_crash_before_the_ref_moves_leaves_the_old_state() {
 fn an_object_that_a_power_failure_emptied_is_written_again() {
     let sandbox = Sandbox::new();
     let store = store(&sandbox);
-    let save = || store.commit_session(None, &files(&[("log/a/1", "chunk")]), &[]).unwrap();
+    let save = || store.commit_session(&[], &files(&[("log/a/1", "chunk")]), &[]).unwrap();
     let session = save();
     for id in
         git(&sandbox, &["cat-file", "--batch-check=%(objectname)", "--batch-all-objects"]).lines()
@@ -337,7 +337,7 @@ fn an_object_that_a_power_failure_emptied_is_written_again() {
     }
 
     let again = store_anew(&sandbox);
-    assert_eq!(again.commit_session(None, &files(&[("log/a/1", "chunk")]), &[]).unwrap(), session);
+    assert_eq!(again.commit_session(&[], &files(&[("log/a/1", "chunk")]), &[]).unwrap(), session);
     let tip = again.commit_tip(None, &[session], &files(&[("format", FORMAT)]), &[]).unwrap();
     again.move_ref(&reference(1), None, tip).unwrap();
     git(&sandbox, &["fsck", "--strict", "--full"]);
@@ -353,7 +353,7 @@ fn a_store_half_made_is_made_whole() {
     sandbox.write("store/own.new/HEAD", "half");
     sandbox.write("store/own.new/objects/x", "half");
     let store = store(&sandbox);
-    store.commit_session(None, &files(&[("a", "x")]), &[]).unwrap();
+    store.commit_session(&[], &files(&[("a", "x")]), &[]).unwrap();
     assert!(!sandbox.path("store/own.new").exists());
 }
 
@@ -394,7 +394,7 @@ fn maintenance_packs_everything_and_loses_nothing() {
         session = Some(
             store
                 .commit_session(
-                    session,
+                    session.as_slice(),
                     &files(&[(&format!("log/a/{number:08x}"), &format!("chunk {number}"))]),
                     &[],
                 )
@@ -413,7 +413,8 @@ fn maintenance_packs_everything_and_loses_nothing() {
         store.maintain(&sandbox.git).unwrap();
     }
     // Written, and not yet named by any ref.
-    let dangling = store.commit_session(session, &files(&[("log/b/1", "later")]), &[]).unwrap();
+    let dangling =
+        store.commit_session(session.as_slice(), &files(&[("log/b/1", "later")]), &[]).unwrap();
     store.maintain(&sandbox.git).unwrap();
 
     assert!(durable::packs(&store.own_dir()).unwrap() <= PACKS_MAX);
@@ -462,7 +463,7 @@ fn saves_for_ever_where_it_is_told() {
         let session = old.map(|old| *store.parents(Where::Own, old).unwrap().last().unwrap());
         let number = old.map_or(0, |old| number_of(&store, old)) + 1;
         let put = [(format!("log/a/{number:08x}"), vec![b'x'; 5000])];
-        let commit = store.commit_session(session, &put, &[]).unwrap();
+        let commit = store.commit_session(session.as_slice(), &put, &[]).unwrap();
         let put = files(&[("format", FORMAT), ("head", &number.to_string())]);
         let tip = store.commit_tip(old, &[commit], &put, &[]).unwrap();
         store.move_ref(&reference(1), old, tip).unwrap();

@@ -169,7 +169,8 @@ fn unknown(query: &str) -> Failure {
 /// Makes sure that the session's objects are here: asks the remote only if they are not. Returns the bytes
 /// received.
 pub(super) fn fetch(desk: &Desk<'_>, place: &Place, holding: &Holding) -> Result<u64, Failure> {
-    let (store, reference) = {
+    let name = vault(desk.house)?.keys.session_name(&holding.summary.session);
+    let (store, reference, ours) = {
         let held = lock(&place.desk);
         if held.store.has_commit(holding.summary.commit) {
             return Ok(0);
@@ -178,13 +179,13 @@ pub(super) fn fetch(desk: &Desk<'_>, place: &Place, holding: &Holding) -> Result
         let reference = peer
             .map(|peer| peer.reference)
             .ok_or_else(|| unknown(holding.summary.session.as_str()))?;
-        (held.store.clone(), reference)
+        let ours = held.own.sessions.get(&name).map(|(summary, _)| summary.commit);
+        (held.store.clone(), reference, ours)
     };
     step(desk.tell, "downloading the conversation");
-    let name = vault(desk.house)?.keys.session_name(&holding.summary.session);
     let commit = holding.summary.commit;
     let fetched = work::with_remote(desk.house, place, &store, |remote| {
-        remote.fetch_session(name, commit, &reference)
+        remote.fetch_session(name, commit, &reference, ours)
     })
     .ok_or_else(|| Failure::new(ErrorKind::NoRemote, "this project has no remote"))?;
     let traffic = fetched.and_then(|traffic| traffic).map_err(|error| fail::remote(&error))?;

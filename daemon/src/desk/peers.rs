@@ -2,7 +2,7 @@
 //! and what they are called.
 
 use convosync_core::id::{DeviceId, Oid, SessionId, SessionName};
-use convosync_core::inbound::{InboundError, Peer, open_peer};
+use convosync_core::inbound::{InboundError, Known, Peer, open_peer};
 use convosync_core::protocol::Problem;
 use convosync_core::seal::{Seen, Summary};
 use convosync_core::store::RefName;
@@ -14,14 +14,16 @@ use crate::fail;
 type Tips = Vec<(RefName, Oid)>;
 
 impl Desk {
-    /// Takes up other devices' states from the last listing that lies in the store.
+    /// Takes up other devices' states as they were last believed. What a ref shows since then waits for the
+    /// next listing.
     pub(super) fn remember_peers(&mut self) {
-        for reference in self.store.seen_refs().unwrap_or_default() {
-            let ours =
-                reference.vault == self.vault.id() && reference.device != self.vault.device();
-            if let Some(tip) = self.store.seen_tip(&reference).ok().flatten().filter(|_| ours) {
-                self.take_peer(reference, tip, 0);
+        for (reference, tip) in self.store.accepted().unwrap_or_default() {
+            let device = reference.device;
+            if reference.vault != self.vault.id() || device == self.vault.device() {
+                continue;
             }
+            let seen = self.own.head.as_ref().and_then(|(head, _)| seen_in(&head.seen, device));
+            self.look(reference, tip, &Known { seen, store: None }, 0);
         }
     }
 
@@ -33,10 +35,25 @@ impl Desk {
         tip: Oid,
         now_ms: i64,
     ) -> Option<Vec<SessionId>> {
-        let before = self.remembered(reference.device);
+        let device = reference.device;
+        let store = self.peers.get(&device).map(|peer| peer.head.store);
+        let known = Known { seen: self.remembered(device), store };
         self.looked_at(Some(&(reference, tip)));
-        match open_peer(&self.store, &self.vault, reference, tip, before.as_ref()) {
+        self.look(reference, tip, &known, now_ms)
+    }
+
+    fn look(
+        &mut self,
+        reference: RefName,
+        tip: Oid,
+        known: &Known,
+        now_ms: i64,
+    ) -> Option<Vec<SessionId>> {
+        match open_peer(&self.store, &self.vault, reference, tip, known) {
             Ok(peer) => {
+                if let Err(error) = self.store.accept(&reference, tip) {
+                    tracing::warn!(%error, "a believed tip could not be noted");
+                }
                 self.doubts.remove(&reference.device);
                 let known = self.peers.insert(reference.device, peer);
                 Some(self.news_of(reference.device, known.as_ref()))
@@ -103,17 +120,22 @@ impl Desk {
         self.doubts.entry(device).or_insert(problem);
     }
 
-    /// The newest state of a device that was ever accepted: as listed, or as our own head says.
+    /// The newest state of a device that anybody ever accepted: as listed, as our own head says, or as the
+    /// heads of the vault's other devices say.
     fn remembered(&self, device: DeviceId) -> Option<Seen> {
         let listed = self.peers.get(&device).map(Peer::seen);
-        let signed = self
-            .own
-            .head
-            .as_ref()
-            .and_then(|(head, _)| head.seen.iter().find(|seen| seen.device == device));
-        [listed, signed.cloned()]
-            .into_iter()
-            .flatten()
-            .max_by_key(|seen| (seen.epoch, seen.sequence))
+        let own = self.own.head.as_ref().map(|(head, _)| head);
+        let heads = own.into_iter().chain(self.peers.values().map(|peer| &peer.head));
+        let signed = heads.filter_map(|head| seen_in(&head.seen, device));
+        listed.into_iter().chain(signed).max_by_key(|seen| (seen.epoch, seen.sequence))
     }
+
+    /// Whether a tip on the remote is an older one of ours.
+    pub fn went_on_from(&self, tip: Oid) -> bool {
+        self.own.went_on_from(&self.store, &self.vault, tip)
+    }
+}
+
+fn seen_in(seen: &[Seen], device: DeviceId) -> Option<Seen> {
+    seen.iter().find(|seen| seen.device == device).copied()
 }

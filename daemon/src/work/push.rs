@@ -30,8 +30,12 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool
         let Some(tip) = desk.own.tip else { return Ok(false) };
         (desk.store.clone(), desk.own.reference, tip, desk.confirmed)
     };
+    // A squash cuts the chain of tips, so that ancestry alone does not tell what is ours.
+    let is_ours = |there: Oid| {
+        store.descends_from(tip, there).unwrap_or(false) || lock(&place.desk).went_on_from(there)
+    };
     let sent =
-        with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &store));
+        with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
     let outcome = match sent {
         None => return fail_push(house, place, no_remote()),
         Some(Err(error)) => outcome_of(&error),
@@ -99,10 +103,10 @@ fn send(
     reference: &RefName,
     tip: Oid,
     lease: Option<Oid>,
-    store: &Store,
+    is_ours: &dyn Fn(Oid) -> bool,
 ) -> Outcome {
     let outcome = match remote.push(reference, tip, lease) {
-        Outcome::Behind => send_again(remote, reference, tip, store),
+        Outcome::Behind => send_again(remote, reference, tip, is_ours),
         Outcome::Permanent { kind: PermanentKind::RefRefused, .. }
             if clear_way(remote, reference) =>
         {
@@ -121,13 +125,16 @@ fn send(
     }
 }
 
-fn send_again(remote: &Remote<'_>, reference: &RefName, tip: Oid, store: &Store) -> Outcome {
+fn send_again(
+    remote: &Remote<'_>,
+    reference: &RefName,
+    tip: Oid,
+    is_ours: &dyn Fn(Oid) -> bool,
+) -> Outcome {
     match remote.read_back(reference) {
         Ok(Some(there)) if there == tip => Outcome::Sent(Traffic::default()),
         Ok(None) => remote.push(reference, tip, None),
-        Ok(Some(there)) if store.descends_from(tip, there).unwrap_or(false) => {
-            remote.push(reference, tip, Some(there))
-        }
+        Ok(Some(there)) if is_ours(there) => remote.push(reference, tip, Some(there)),
         Ok(Some(_)) => Outcome::Behind,
         Err(error) => outcome_of(&error),
     }
@@ -166,8 +173,10 @@ fn settle_foreign(
         Ok(Standing::Nothing) => return (Outcome::Behind, tip),
         Err(error) => return (outcome_of(&error), tip),
     };
-    let sent =
-        with_remote(house, place, store, |remote| send(remote, reference, tip, Some(there), store));
+    // Where it stood was looked at just now: whatever stands there next is for the next try.
+    let sent = with_remote(house, place, store, |remote| {
+        send(remote, reference, tip, Some(there), &|_| false)
+    });
     (sent.and_then(Result::ok).unwrap_or(Outcome::Behind), tip)
 }
 
