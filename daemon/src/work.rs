@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use convosync_core::id::{Oid, SessionId, SystemRandom};
+use convosync_core::id::{Oid, SessionId, StoreId, SystemRandom};
 use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
@@ -128,12 +128,20 @@ fn fetch_own(
         let remote = remote.with_deadlines(OWN_REF_WITHIN, deadline);
         let Some(there) = remote.read_back(reference)? else { return Ok(Standing::Nothing) };
         remote.fetch_tips(&[*reference], TIP_DOWNLOAD_MAX)?;
-        if !Own::is_signed_by(&vault, store, there) {
+        let signed_for = Own::signed_for(&vault, store, there);
+        if signed_for.is_none_or(|store| is_elsewhere(house, place, store)) {
             return Ok(Standing::Foreign(there));
         }
         Ok(remote.fetch_own(reference)?.map_or(Standing::Nothing, Standing::Ours))
     });
     fetched.map_or(Ok(Standing::Nothing), |fetched| fetched.and_then(|standing| standing))
+}
+
+/// Whether a store's id is that of another remote of ours: a tip from there was copied here by somebody.
+fn is_elsewhere(house: &House, here: &Place, store: StoreId) -> bool {
+    let others = house.places().into_iter().filter(|place| place.key != here.key);
+    let mut ids = others.map(|place| lock(&place.desk).own.store_id());
+    ids.any(|id| id == Some(store))
 }
 
 /// Before the first save into an empty store, asks the remote whether it has our ref: the store may have

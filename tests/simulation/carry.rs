@@ -5,6 +5,7 @@ use std::path::Path;
 
 use convosync_core::history::History;
 use convosync_core::store::RefName;
+use convosync_tests::files;
 use convosyncd::desk::Holding;
 
 use crate::device::{Device, session};
@@ -40,8 +41,7 @@ pub(crate) fn session_of(from: &Device, to: &Device, holding: &Holding) -> Histo
 
 fn set_ref(repository: &Path, reference: &str, tip: &str) {
     let path = repository.join(reference);
-    fs::create_dir_all(path.parent().expect("a ref lies in a folder")).expect("a folder");
-    fs::write(path, format!("{tip}\n")).expect("a ref");
+    files::write(&path, format!("{tip}\n"));
 }
 
 /// Copies every object that is missing.

@@ -14,6 +14,7 @@ use convosync_core::outbound::{OutboundError, ProjectFacts, Request};
 use convosync_core::seal::Codec;
 use convosync_core::transcript::{SessionFiles, discover_dir};
 use convosync_core::vault::Vault;
+use convosync_tests::files;
 use convosyncd::desk::{Desk, Saved};
 
 /// The contents of a session's files, by log.
@@ -118,7 +119,9 @@ impl Device {
     /// Opens a saved session beside everything else.
     pub(crate) fn opened(&self, history: &History) -> Content {
         let dir = self.dir.join("beside");
-        drop(fs::remove_dir_all(&dir));
+        if dir.exists() {
+            files::remove_tree(&dir);
+        }
         fs::create_dir_all(&dir).expect("a folder");
         self.bring(history, dir.clone()).expect("what was acknowledged can be opened");
         raw_in(&dir)

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use convosync_core::id::{Digest, LogId, Oid, SeededRandom};
 use convosync_core::inbound::BringError;
 use convosync_core::seal::Codec;
+use convosync_tests::files;
 use convosyncd::desk::{Holding, Saved};
 
 use crate::device::{Content, Device, complete, logs, session, write_in_place};
@@ -56,10 +57,7 @@ impl Drop for Told<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let steps = self.1.log.join("\n  ");
-            #[expect(clippy::print_stderr, reason = "a failing test says how to repeat it")]
-            {
-                eprintln!("CONVOSYNC_SIM_SEED={} CONVOSYNC_SIM_CASES=1:\n  {steps}", self.0);
-            }
+            eprintln!("CONVOSYNC_SIM_SEED={} CONVOSYNC_SIM_CASES=1:\n  {steps}", self.0);
         }
     }
 }
@@ -137,12 +135,12 @@ impl World {
                 "overwrites"
             }
             (2, Some(_)) => {
-                fs::write(path.with_extension("new"), &more).expect("there is room");
+                files::write(&path.with_extension("new"), &more);
                 fs::rename(path.with_extension("new"), &path).expect("it can be replaced");
                 "replaces"
             }
             (3, Some(bytes)) => {
-                fs::write(path.with_extension("new"), bytes).expect("there is room");
+                files::write(&path.with_extension("new"), bytes);
                 fs::rename(path.with_extension("new"), &path).expect("it can be replaced");
                 "copies"
             }
@@ -153,7 +151,7 @@ impl World {
             (_, before) => {
                 let mut bytes = before.unwrap_or_default();
                 bytes.extend_from_slice(&more);
-                fs::write(&path, &bytes).expect("there is room");
+                files::write(&path, &bytes);
                 "extends"
             }
         };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use convosync_core::history::History;
 use convosync_core::id::{LogId, Oid, Role, SeededRandom};
 use convosync_core::seal::Summary;
+use convosync_tests::files;
 use convosyncd::desk::Holding;
 
 use crate::device::{Device, session, write_in_place};
@@ -27,7 +28,7 @@ fn bench(count: usize) -> Bench {
 
 impl Bench {
     fn write(&self, who: usize, bytes: &[u8]) {
-        fs::write(self.devices[who].make_room(&LogId::main()), bytes).unwrap();
+        files::write(&self.devices[who].make_room(&LogId::main()), bytes);
     }
 
     fn main(&self, who: usize) -> Vec<u8> {
@@ -264,7 +265,7 @@ fn a_session_of_too_many_files_is_saved_with_those_that_fit() {
     for index in 0..1200 {
         let path = format!("tool-results/{long}/{index}.txt");
         let log = LogId { role: Role::Inside, path };
-        fs::write(bench.devices[0].make_room(&log), b"x").unwrap();
+        files::write(&bench.devices[0].make_room(&log), b"x");
     }
     assert_eq!(bench.save(0), Some(1));
     assert!(bench.summary(0).logs > 500, "{}", bench.summary(0).logs);
@@ -367,7 +368,7 @@ fn two_heads_for_one_place_are_told_apart() {
     bench.save(0);
     assert!(bench.list(0, 1));
     for bytes in [&b"one\nelse\n"[..], b"one\nelse\nmore\n"] {
-        fs::write(twin.path(&LogId::main()), bytes).unwrap();
+        files::write(&twin.path(&LogId::main()), bytes);
         twin.save(&mut SeededRandom::new(99)).unwrap();
     }
     assert!(!carry::tip(&twin, &mut bench.devices[1]));
@@ -387,10 +388,10 @@ fn a_tip_of_one_remote_is_refused_on_another() {
 
     let mut elsewhere =
         Device::new(&bench.devices[0].dir.join("elsewhere"), bench.devices[0].vault.clone());
-    fs::write(elsewhere.make_room(&LogId::main()), b"a secret of another project\n").unwrap();
+    files::write(&elsewhere.make_room(&LogId::main()), b"a secret of another project\n");
     for _ in 0..3 {
         elsewhere.save(&mut SeededRandom::new(11)).unwrap();
-        fs::write(elsewhere.make_room(&LogId::main()), b"changed\n").unwrap();
+        files::write(&elsewhere.make_room(&LogId::main()), b"changed\n");
     }
     bench.devices[1].restart();
     assert!(!carry::tip(&elsewhere, &mut bench.devices[1]));
@@ -409,4 +410,22 @@ fn a_tip_that_could_not_be_fetched_is_asked_for_again() {
     assert_eq!(desk.news_among(&tips).0, [tips[0]], "nobody fetched it");
     desk.looked_at(news.first());
     assert!(desk.news_among(&tips).0.is_empty());
+}
+
+#[test]
+fn an_old_tip_of_our_own_that_was_put_back_takes_nothing_back() {
+    let mut bench = bench(2);
+    bench.write(0, b"one\n");
+    bench.save(0);
+    let old = bench.tip(0);
+    for bytes in [&b"one\ntwo\n"[..], b"one\ntwo\nthree\n"] {
+        bench.write(0, bytes);
+        bench.save(0);
+        let desk = &mut bench.devices[0].desk;
+        desk.rejoin(old, 1, &mut SeededRandom::new(12)).unwrap();
+        assert!(bench.list(0, 1), "{}", bench.doubt(0, 1));
+        assert_eq!(bench.saved(0), bytes);
+    }
+    bench.resume(0, 1);
+    assert_eq!(bench.main(1), b"one\ntwo\nthree\n");
 }

@@ -3,10 +3,17 @@
 //!
 //! `CONVOSYNC_SIM_SEED` and `CONVOSYNC_SIM_CASES` choose other and more histories than the gate runs.
 
+#[cfg(test)]
 mod carry;
+#[cfg(test)]
 mod device;
+#[cfg(test)]
 mod histories;
+#[cfg(test)]
 mod lineage;
+#[cfg(test)]
 mod noise;
+#[cfg(test)]
 mod tampering;
+#[cfg(test)]
 mod vaults;

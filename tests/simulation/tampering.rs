@@ -16,6 +16,7 @@ use convosync_core::seal::{Codec, Summary};
 use convosync_core::store::{RefName, Store};
 use convosync_core::transcript::discover_dir;
 use convosync_core::vault::Vault;
+use convosync_tests::files;
 
 use crate::carry::copy_tree;
 use crate::device::{Device, logs};
@@ -53,13 +54,13 @@ fn saved(dir: &Path, vault: Arc<Vault>, seed: u64) -> Saved {
         // Does not compress, so that it is stored in several parts.
         let large: Vec<u8> =
             (0..(1_400_000 / 8)).flat_map(|_| noise.next().to_le_bytes()).chain(*b"\n").collect();
-        fs::write(inside.join(&logs()[1].path), large).unwrap();
-        fs::write(inside.join(&logs()[2].path), b"a result").unwrap();
-        fs::write(main_of(dir, session), format!("first {session}\nto")).unwrap();
+        files::write(&inside.join(&logs()[1].path), large);
+        files::write(&inside.join(&logs()[2].path), b"a result");
+        files::write(&main_of(dir, session), format!("first {session}\nto"));
     }
     saved.save(seed);
     for session in &sessions() {
-        fs::write(main_of(dir, session), format!("first {session}\ntold {seed}\nto")).unwrap();
+        files::write(&main_of(dir, session), format!("first {session}\ntold {seed}\nto"));
     }
     saved.save(seed + 1);
     saved
@@ -123,7 +124,7 @@ impl Open {
     fn over(saved: &Saved, dir: &Path, reader: Arc<Vault>) -> Self {
         let dir = dir.join("open");
         copy_tree(&saved.device.dir.join("store"), &dir);
-        fs::remove_dir_all(dir.join("seen.git")).unwrap();
+        files::remove_tree(&dir.join("seen.git"));
         std::os::unix::fs::symlink(dir.join("own.git"), dir.join("seen.git")).unwrap();
         Self { store: Store::open(&dir).unwrap(), reader }
     }

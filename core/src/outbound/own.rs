@@ -95,8 +95,11 @@ impl Own {
         }
         joined.sessions.extend(self.sessions.clone());
         put.extend(self.files.iter().map(owned));
-        let mut head = joined.next_head(vault, &Batch::default(), seen, now_ms, random);
-        head.epoch += 1;
+        let before = self.head.as_ref().map(|(head, _)| head);
+        let seen = newest_seen(before.map_or(&[], |head| &head.seen), seen);
+        let mut head = joined.next_head(vault, &Batch::default(), &seen, now_ms, random);
+        // Newer than both: theirs may be an old one that somebody put back.
+        head.epoch = head.epoch.max(before.map_or(0, |head| head.epoch)) + 1;
         let sealed = seal_head(&vault.keys, &vault.identity, &head, random)
             .map_err(OutboundError::OwnHead)?;
         put.push(("head".to_owned(), sealed.as_bytes().to_vec()));
@@ -109,14 +112,13 @@ impl Own {
         Ok(tip)
     }
 
-    /// Whether a listed tip is one that this device signed; asked before anything of it is downloaded whole.
-    pub fn is_signed_by(vault: &Vault, store: &Store, tip: Oid) -> bool {
-        let head = store.read_tip(Where::Seen, tip).ok().and_then(|tip| tip.head);
-        let sealed = head.and_then(|bytes| Sealed::from_bytes(bytes).ok());
-        let card = Card::open(&vault.card).ok();
-        sealed
-            .zip(card)
-            .is_some_and(|(sealed, card)| open_head(&vault.keys, &card, &sealed).is_ok())
+    /// Returns for which store this device signed a listed tip, if it did; asked before anything of it is
+    /// downloaded whole. One that belongs to another remote must not be joined here.
+    pub fn signed_for(vault: &Vault, store: &Store, tip: Oid) -> Option<StoreId> {
+        let head = store.read_tip(Where::Seen, tip).ok()?.head?;
+        let sealed = Sealed::from_bytes(head).ok()?;
+        let card = Card::open(&vault.card).ok()?;
+        open_head(&vault.keys, &card, &sealed).ok().map(|head| head.store)
     }
 
     fn empty(reference: RefName, tip: Option<Oid>) -> Self {
