@@ -4,7 +4,7 @@ use toml::Table;
 
 use crate::tree::{assert_none, entries, read, root};
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -13,6 +13,7 @@ const DOCUMENTS: [&str; 11] = [
     "LICENSE",
     "docs/commands.md",
     "docs/config.md",
+    "docs/format.md",
     "docs/glossary.md",
     "docs/protocol.md",
     "docs/threat-model.md",
