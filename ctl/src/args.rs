@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Continue a Claude Code session on another device: same code, same conversation.
+/// Continue a Claude Code conversation on another device.
 #[derive(Debug, Parser)]
 #[command(name = "convosyncctl", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true)]

@@ -4,14 +4,18 @@ use toml::Table;
 
 use crate::tree::{assert_none, entries, read, root};
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "SECURITY.md",
     "LICENSE",
+    "docs/commands.md",
+    "docs/config.md",
+    "docs/format.md",
     "docs/glossary.md",
+    "docs/protocol.md",
     "docs/threat-model.md",
 ];
 
@@ -98,6 +102,12 @@ fn every_automation_command_the_documents_name_exists() {
         }
     }
     assert_none("no such command", &unknown);
+}
+
+#[test]
+fn the_readme_shows_and_checks_everything_with_one_command_each() {
+    let readme = read("README.md");
+    assert!(readme.contains("\n\n    cargo xtask demo\n    cargo xtask test\n\n"));
 }
 
 #[test]
