@@ -288,20 +288,18 @@ impl Desk {
         let result =
             self.own.publish(&self.store, &self.vault, &seen, recorded, now_ms, random).map(drop);
         if result.is_err() {
-            self.read_again(recorded);
+            self.read_again();
         }
         result
     }
 
     /// After a failure nobody knows where our ref stands: what is remembered comes from the store again.
-    fn read_again(&mut self, recorded: &[Recorded]) {
+    fn read_again(&mut self) {
         match Own::load(&self.store, &self.vault, self.own.reference) {
             Ok(own) => self.own = own,
             Err(error) => tracing::warn!(%error, "our own ref cannot be read"),
         }
-        for one in recorded {
-            self.ledgers.remove(&one.summary.session);
-        }
+        self.ledgers.clear();
     }
 
     fn record(

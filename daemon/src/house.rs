@@ -14,7 +14,7 @@ use convosync_core::config::{Config, Paths, excluded_by};
 use convosync_core::git::Git;
 use convosync_core::id::{Digest, SessionId, hex};
 use convosync_core::project::{self, GitSettings, Project};
-use convosync_core::protocol;
+use convosync_core::protocol::{self, ErrorKind};
 use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
@@ -270,7 +270,8 @@ impl House {
         home.cloned()
     }
 
-    /// Opens every project that is enabled on disk; one that cannot be opened is reported and skipped.
+    /// Opens every project that is enabled on disk and not open; one that cannot be opened is reported and
+    /// skipped.
     ///
     /// # Errors
     /// When the list itself cannot be read.
@@ -280,11 +281,11 @@ impl House {
         for entry in Enabled::load(&self.paths.data_dir)?.projects {
             let excluded =
                 excluded_by(&self.config().exclude, &entry.root, &self.paths.home).is_some();
-            if excluded || enabled::is_off(&entry.root) {
+            let is_open = self.homes().iter().any(|home| home.project.root == entry.root);
+            if excluded || is_open {
                 continue;
             }
             if let Err(failure) = self.open_project(&entry, &vault) {
-                tracing::warn!("a project cannot be opened");
                 tracing::debug!(reason = %failure.message, "a project cannot be opened");
                 problems.push(crate::fail::problem_of(&failure, crate::clock::now_ms()));
             }
@@ -301,6 +302,11 @@ impl House {
         entry: &EnabledProject,
         vault: &Arc<Vault>,
     ) -> Result<Arc<Home>, protocol::Failure> {
+        if !entry.root.is_dir() {
+            let message = format!("the project `{}` is not there", entry.root.display());
+            let hint = "it is saved again when it is back; if it is gone for good, nothing is to be done: what was saved stays";
+            return Err(protocol::Failure::new(ErrorKind::Failed, message).with_hint(hint));
+        }
         let project = project::discover(&entry.root, &self.git)
             .map_err(|error| crate::fail::project(&error))?;
         let opening = lock(&self.opening);

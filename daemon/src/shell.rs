@@ -2,6 +2,7 @@
 //! of their own. The only place where time passes.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::answer::{self, RootReports, Tell};
 use crate::client::{Asked, Reply};
 use crate::clock::{self, Monotonic};
-use crate::engine::{Effect, Engine, Event, ProjectKey, Standing, Timing};
+use crate::engine::{Effect, Engine, Event, ProjectKey, PushEnd, SaveEnd, Standing, Timing};
 use crate::fail;
 use crate::house::{House, Report, lock};
 use crate::log::Log;
@@ -92,15 +93,7 @@ impl Shell {
 
     fn open_projects(&self) -> JoinHandle<()> {
         let (house, roots) = (self.house.clone(), self.roots.clone());
-        spawn_blocking(move || match house.open_projects() {
-            Ok(problems) => lock(&roots.problems).extend(problems),
-            Err(error) => {
-                let failure = fail::failure(ErrorKind::Failed, &error, error.hint());
-                tracing::error!("no project is saved: the list of projects cannot be read");
-                tracing::debug!(reason = %failure.message, "no project is saved");
-                lock(&roots.problems).push(fail::problem_of(&failure, clock::now_ms()));
-            }
-        })
+        spawn_blocking(move || open_projects(&house, &roots))
     }
 
     fn take_report(&mut self, report: Report) -> bool {
@@ -133,24 +126,16 @@ impl Shell {
     }
 
     fn carry_out(&self, effect: Effect) {
+        let Some(given_up) = given_up(&effect) else { return };
         let (house, roots) = (self.house.clone(), self.roots.clone());
-        match effect {
-            Effect::Save { store, sessions } => drop(spawn_blocking(move || {
-                // What failed is noted in the desk and reported to the engine, which tries again.
-                drop(work::save(&house, store, &sessions, &Wish::default()));
-            })),
-            Effect::Push(store) => drop(spawn_blocking(move || work::push(&house, store))),
-            Effect::List(store) => drop(spawn_blocking(move || drop(work::list(&house, store)))),
-            Effect::CheckCode(project) => {
-                drop(spawn_blocking(move || work::check_code(&house, project)))
+        spawn_blocking(move || {
+            let work = AssertUnwindSafe(|| carry_out(&house, &roots, effect));
+            // The engine waits for a report of everything it asked for.
+            if catch_unwind(work).is_err() {
+                tracing::error!("work panicked; it is tried again later");
+                house.report(given_up);
             }
-            Effect::Rescan => drop(spawn_blocking(move || {
-                let reports = scan::scan_all(&house, clock::now_ms());
-                *lock(&roots.scans) = reports;
-                house.report(Event::Rescanned);
-            })),
-            Effect::Exit => {}
-        }
+        });
     }
 
     fn take_request(&mut self, asked: Asked) -> bool {
@@ -269,6 +254,60 @@ impl Shell {
             let common = home.project.common_dir.as_ref().unwrap_or(git_dir);
             self.watch.watch_repository(home.project.root.clone(), git_folders(git_dir, common));
         }
+    }
+}
+
+/// Opens every enabled project that is not open, and notes for `status` why one cannot be.
+fn open_projects(house: &House, roots: &RootReports) {
+    let problems = house.open_projects().unwrap_or_else(|error| {
+        let failure = fail::failure(ErrorKind::Failed, &error, error.hint());
+        tracing::error!("no project is saved: the list of projects cannot be read");
+        tracing::debug!(reason = %failure.message, "no project is saved");
+        vec![fail::problem_of(&failure, clock::now_ms())]
+    });
+    let mut known = lock(&roots.problems);
+    if problems.len() > known.len() {
+        tracing::warn!(projects = problems.len(), "not every project can be opened");
+    }
+    *known = problems;
+}
+
+/// Blocks until it is done; the work itself reports to the engine.
+fn carry_out(house: &House, roots: &RootReports, effect: Effect) {
+    match effect {
+        Effect::Save { store, sessions } => {
+            // What failed is noted in the desk and reported to the engine, which tries again.
+            drop(work::save(house, store, &sessions, &Wish::default()));
+        }
+        Effect::Push(store) => work::push(house, store),
+        Effect::List(store) => drop(work::list(house, store)),
+        Effect::CheckCode(project) => work::check_code(house, project),
+        Effect::Rescan => {
+            let is_open = lock(&roots.problems).is_empty();
+            if !is_open {
+                // A disk that was not there, a repository that was being written: perhaps it works now.
+                open_projects(house, roots);
+            }
+            let reports = scan::scan_all(house, clock::now_ms());
+            *lock(&roots.scans) = reports;
+            house.report(Event::Rescanned);
+        }
+        Effect::Exit => {}
+    }
+}
+
+/// What the engine is told when an effect came to nothing; `None` where there is nothing to carry out.
+fn given_up(effect: &Effect) -> Option<Event> {
+    match effect {
+        Effect::Save { store, sessions } => {
+            let (covered, failed) = (Vec::new(), sessions.clone());
+            Some(Event::Saved(*store, SaveEnd { covered, failed, moved: false }))
+        }
+        Effect::Push(store) => Some(Event::Pushed(*store, PushEnd::Transient)),
+        Effect::List(store) => Some(Event::Listed(*store)),
+        Effect::CheckCode(project) => Some(Event::CodeChecked(*project, None)),
+        Effect::Rescan => Some(Event::Rescanned),
+        Effect::Exit => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Bad input: a clear error with a hint, and nothing lost or silently made anew.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use convosync_tests::tree::Times;
 use convosync_tests::world::Way;
@@ -304,9 +306,54 @@ fn a_project_that_is_off_is_not_saved_until_it_is_on_again() {
     assert_told(&Value::Array(vec![status["projects"][0]["problem"].clone()]), ".convosync/off");
     assert_eq!(world.remote.refs(), before);
 
+    ada.stop();
+    ada.start();
+    let status = ada.ctl_json(&["status"]);
+    assert_told(&Value::Array(vec![status["projects"][0]["problem"].clone()]), ".convosync/off");
+    assert_eq!(world.remote.refs(), before);
+
     files::remove_tree(off.parent().expect("it lies in a folder"));
     ada.ctl(&["sync"]).ok();
     ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+}
+
+#[test]
+fn a_project_that_is_away_when_the_daemon_starts_is_saved_when_it_is_back() {
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    ada.home.write_config("[watch]\nrescan_every = \"1s\"\n");
+    ada.start();
+    ada.init();
+    ada.stop();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    let away = ada.home.root().join("away");
+    std::fs::rename(ada.home.project(), &away).expect("both are ours");
+    let mut daemon = ada
+        .home
+        .command(program::binary("convosyncd"))
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it was built");
+    let home = ada.home.clone();
+    let status = || {
+        let mut ctl = home.command(program::binary("convosyncctl"));
+        ctl.args(["--no-start", "status", "--json"]).current_dir("/");
+        let run = program::run(&mut ctl, b"", program::DEADLINE);
+        run.status.success().then(|| run.json())
+    };
+    let named = eventually("the daemon answers", SAVED_WITHIN, status);
+    assert_told(&named["problems"], "ada");
+
+    std::fs::rename(&away, ada.home.project()).expect("both are ours");
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    assert_eq!(ada.ctl_json(&["status"])["problems"], serde_json::json!([]));
+    program::kill_group(rustix::process::Pid::from_child(&daemon));
+    daemon.wait().expect("a child can be waited for");
 }
 
 #[test]
