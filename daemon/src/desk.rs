@@ -116,7 +116,7 @@ impl Desk {
             looked_at: BTreeMap::new(),
             ledgers: HashMap::new(),
         };
-        desk.saved_ms = desk.own.head.as_ref().map(|(head, _)| head.at_ms);
+        desk.saved_ms = desk.own.sessions.values().map(|(summary, _)| summary.at_ms).max();
         desk.remember_peers();
         Ok(desk)
     }
@@ -199,6 +199,7 @@ impl Desk {
     pub fn sync_state(&self) -> SyncState {
         match (&self.stuck, self.own.tip) {
             (_, None) => SyncState::Empty,
+            (None, Some(_)) if self.own.sessions.is_empty() => SyncState::Empty,
             (_, Some(_)) if !self.is_unsent() => SyncState::OnRemote,
             (Some((_, true)), _) => SyncState::Stuck,
             _ => SyncState::SavedLocally,
@@ -273,6 +274,23 @@ impl Desk {
             };
             self.ledgers.retain(|session, _| is_new(session));
         }
+    }
+
+    /// Makes a first tip without sessions: this device's card, roster and grants, so that the vault's other
+    /// devices know of it before it has anything to say. Returns whether there was none before.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when the store cannot be written.
+    pub fn introduce(
+        &mut self,
+        now_ms: i64,
+        random: &mut dyn Random,
+    ) -> Result<bool, OutboundError> {
+        let is_first = self.own.tip.is_none();
+        if is_first {
+            self.publish(&[], now_ms, random)?;
+        }
+        Ok(is_first)
     }
 
     fn publish(

@@ -375,11 +375,11 @@ mod tests {
         let session: SessionId = format!("session-{number:08}").parse().unwrap();
         let name = vault.keys.session_name(&session);
         let put = |save: u32| [(format!("saves/{save:08x}"), session.as_str().as_bytes().to_vec())];
-        let base = adopted.then(|| store.commit_session(None, &put(1), &[]).unwrap());
+        let base = adopted.then(|| store.commit_session(&[], &put(1), &[]).unwrap());
         if let Some(base) = base {
             store.adopt(name, OTHER, base).unwrap();
         }
-        let commit = store.commit_session(base, &put(2), &[]).unwrap();
+        let commit = store.commit_session(base.as_slice(), &put(2), &[]).unwrap();
         let summary = summary(vault, session, commit);
         let sealed_summary = seal_summary(&vault.keys, vault.device(), &summary, random).unwrap();
         let ledger = Ledger::default();

@@ -14,6 +14,7 @@ use convosync_core::store::RefKind;
 use super::{Desk, home, step, vault};
 use crate::clock::now_ms;
 use crate::enabled::{self, Enabled};
+use crate::engine::Event;
 use crate::fail;
 use crate::house::{Home, House, Place, lock};
 use crate::{scan, work};
@@ -68,7 +69,20 @@ fn enable_one(desk: &Desk<'_>, root: &Path) -> Result<EnabledProject, Failure> {
         house.close_project(home.key);
         home = house.open_project(&entry, &vault)?;
     }
+    if result.as_ref().is_some_and(|result| result.works) {
+        introduce(house, &home)?;
+    }
     Ok(describe(&home, &place, result))
+}
+
+/// Lets the vault's other devices know of this one, now that the user agreed to send there.
+fn introduce(house: &House, home: &Home) -> Result<(), Failure> {
+    let Some(place) = house.place(home.store) else { return Ok(()) };
+    let introduced = lock(&place.desk).introduce(now_ms(), &mut SystemRandom);
+    if introduced.map_err(|error| fail::outbound(&error))? {
+        house.report(Event::Enabled { project: home.key, store: home.store, unsent: true });
+    }
+    Ok(())
 }
 
 fn describe(home: &Home, place: &Place, probe: Option<ProbeResult>) -> EnabledProject {
