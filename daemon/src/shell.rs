@@ -195,8 +195,11 @@ impl Shell {
         let reopen = before.store_remote != config.store_remote || before.exclude != config.exclude;
         self.house.set_config(config);
         if reopen {
-            self.house.homes().iter().for_each(|home| self.house.close_project(home.key));
-            drop(self.open_projects());
+            let (house, roots) = (self.house.clone(), self.roots.clone());
+            spawn_blocking(move || {
+                house.homes().iter().for_each(|home| house.close_project(home.key));
+                open_projects(&house, &roots);
+            });
         }
         self.watch.set_roots(self.house.claude_roots(), self.house.config().events);
         Ok(())
