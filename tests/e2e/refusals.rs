@@ -424,10 +424,7 @@ fn a_remote_that_takes_only_branches_gets_a_branch() {
 }
 
 /// Replaces a file in the tip of the only device on the remote, as a newer version would write it.
-fn rewrite_tip(remote: &Remote, file: &str, bytes: &[u8]) {
-    let refs = remote.refs();
-    let (name, at) =
-        refs.iter().find(|(name, _)| name.contains("convosync")).expect("a device's ref");
+fn rewrite_tip(remote: &Remote, (name, at): &(String, String), file: &str, bytes: &[u8]) {
     let content = remote.dir().with_extension("content");
     files::write(&content, bytes);
     let blob = remote.git(&["hash-object", "-w", content.to_str().expect("text")]).ok().text();
@@ -444,21 +441,23 @@ fn rewrite_tip(remote: &Remote, file: &str, bytes: &[u8]) {
 #[track_caller]
 fn check_foreign(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>, cause: &str) {
     let mut world = World::new(&["ada", "bob"], Way::File);
-    let (ada, bob) = world.pair();
+    let ada = &mut world.devices[0];
     ada.start();
     let phrase = ada.init();
     let mut writer = ada.writer(1);
     writer.turn();
     ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    ada.kill();
+    let of_ada = world.remote.refs().into_iter().find(|(name, _)| name.contains("convosync"));
+    let of_ada = of_ada.expect("ada's ref, before there is any other");
+    let bob = &mut world.devices[1];
     bob.start();
     bob.join(&phrase);
     bob.ctl_json(&["resume", writer.session()]);
-    ada.kill();
 
-    let refs = world.remote.refs();
-    let (_, tip) = refs.iter().find(|(name, _)| name.contains("convosync")).expect("a ref");
-    let bytes = world.remote.git(&["cat-file", "blob", &format!("{tip}:{file}")]).ok().stdout;
-    rewrite_tip(&world.remote, file, &change(bytes));
+    let object = format!("{}:{file}", of_ada.1);
+    let bytes = world.remote.git(&["cat-file", "blob", &object]).ok().stdout;
+    rewrite_tip(&world.remote, &of_ada, file, &change(bytes));
 
     let bob = &world.devices[1];
     let listed = bob.ctl_json(&["list", "--all", "--refresh"]);
