@@ -33,7 +33,7 @@ pub(crate) fn step(tell: &dyn Tell, step: &str) {
 }
 
 /// What answering needs besides the house.
-pub struct Desk<'a> {
+pub struct Clerk<'a> {
     /// The house.
     pub house: &'a Arc<House>,
     /// What the last scans found out about the roots.
@@ -46,21 +46,21 @@ pub struct Desk<'a> {
 ///
 /// # Errors
 /// A [`Failure`] with a hint wherever the user can do something.
-pub fn answer(desk: &Desk<'_>, request: Request) -> Result<Value, Failure> {
+pub fn answer(clerk: &Clerk<'_>, request: Request) -> Result<Value, Failure> {
     match request {
-        Request::Init(init) => value(&keys::init(desk.house, &init)?),
-        Request::Recover(recover) => value(&keys::recover(desk, &recover)?),
-        Request::KeyExport(Nothing {}) => value(&keys::export(desk.house)?),
-        Request::Enable(enable) => value(&projects::enable(desk, &enable)?),
-        Request::Disable(disable) => value(&projects::disable(desk.house, &disable)?),
-        Request::Probe(probe) => value(&projects::probe(desk, &probe)?),
-        Request::Status(status) => value(&status::status(desk, &status)),
-        Request::Save(save) => value(&save::save(desk, &save)?),
-        Request::Sync(sync) => value(&save::sync(desk, &sync)?),
-        Request::List(list) => value(&browse::list(desk, &list)?),
-        Request::Show(show) => value(&browse::show(desk, &show)?),
-        Request::Read(read) => value(&browse::read(desk, &read)?),
-        Request::Resume(resume) => value(&resume::resume(desk, &resume)?),
+        Request::Init(init) => value(&keys::init(clerk.house, &init)?),
+        Request::Recover(recover) => value(&keys::recover(clerk, &recover)?),
+        Request::KeyExport(Nothing {}) => value(&keys::export(clerk.house)?),
+        Request::Enable(enable) => value(&projects::enable(clerk, &enable)?),
+        Request::Disable(disable) => value(&projects::disable(clerk.house, &disable)?),
+        Request::Probe(probe) => value(&projects::probe(clerk, &probe)?),
+        Request::Status(status) => value(&status::status(clerk, &status)),
+        Request::Save(save) => value(&save::save(clerk, &save)?),
+        Request::Sync(sync) => value(&save::sync(clerk, &sync)?),
+        Request::List(list) => value(&browse::list(clerk, &list)?),
+        Request::Show(show) => value(&browse::show(clerk, &show)?),
+        Request::Read(read) => value(&browse::read(clerk, &read)?),
+        Request::Resume(resume) => value(&resume::resume(clerk, &resume)?),
         Request::Hello(_) | Request::Watch(_) | Request::Reload(_) | Request::Stop(_) => {
             Err(Failure::new(ErrorKind::BadRequest, "this request cannot be answered here"))
         }

@@ -167,8 +167,8 @@ impl Shell {
     fn answer(&self, request: Request, reply: Reply) {
         let (house, roots) = (self.house.clone(), self.roots.clone());
         spawn_blocking(move || {
-            let desk = answer::Desk { house: &house, roots: &roots, tell: &Teller(&reply) };
-            let result = answer::answer(&desk, request);
+            let clerk = answer::Clerk { house: &house, roots: &roots, tell: &Teller(&reply) };
+            let result = answer::answer(&clerk, request);
             reply.finish(result);
         });
     }

@@ -11,7 +11,7 @@ use convosync_core::protocol::{
 use convosync_core::seal::Summary;
 use convosync_core::transcript::Reading;
 
-use super::{Desk, home, step, vault};
+use super::{Clerk, home, step, vault};
 use crate::clock::now_ms;
 use crate::desk::{self, Holding};
 use crate::fail;
@@ -27,8 +27,8 @@ const SAVES_SHOWN_MAX: usize = 50;
 /// How much text one page of `read` holds at most, in bytes: a reply is one line of the socket.
 const PAGE_BYTES_MAX: usize = 256 << 10;
 
-pub(super) fn list(desk: &Desk<'_>, list: &List) -> Result<ListReply, Failure> {
-    let house = desk.house;
+pub(super) fn list(clerk: &Clerk<'_>, list: &List) -> Result<ListReply, Failure> {
+    let house = clerk.house;
     vault(house)?;
     let only = list.directory.as_deref().map(|directory| home(house, directory)).transpose()?;
     let mut reply = ListReply { sessions: Vec::new(), listed_ms: None, problems: Vec::new() };
@@ -38,7 +38,7 @@ pub(super) fn list(desk: &Desk<'_>, list: &List) -> Result<ListReply, Failure> {
             continue;
         }
         if list.refresh {
-            step(desk.tell, "asking the remote");
+            step(clerk.tell, "asking the remote");
             if let Err(failure) = work::list(house, place.key) {
                 reply.problems.push(fail::problem_of(&failure, now_ms));
             }
@@ -69,9 +69,9 @@ fn is_wanted(list: &List, holding: &Holding, ids: Option<&[String]>, now_ms: i64
     recent && on_branch && of_project
 }
 
-pub(super) fn show(desk: &Desk<'_>, show: &Show) -> Result<ShowReply, Failure> {
-    let (place, holding) = find(desk.house, &show.session)?;
-    fetch(desk, &place, &holding)?;
+pub(super) fn show(clerk: &Clerk<'_>, show: &Show) -> Result<ShowReply, Failure> {
+    let (place, holding) = find(clerk.house, &show.session)?;
+    fetch(clerk, &place, &holding)?;
     let held = lock(&place.desk);
     let reader = held.reader();
     let history = open(&held, &holding)?;
@@ -94,7 +94,7 @@ pub(super) fn show(desk: &Desk<'_>, show: &Show) -> Result<ShowReply, Failure> {
     });
     let (saves, mut files): (Vec<_>, Vec<_>) = (saves.collect(), files.collect());
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(ShowReply { session: info(desk.house, &place, &held, &holding), saves, files })
+    Ok(ShowReply { session: info(clerk.house, &place, &held, &holding), saves, files })
 }
 
 fn shown_path(session: &SessionId, log: &LogId) -> String {
@@ -105,9 +105,9 @@ fn shown_path(session: &SessionId, log: &LogId) -> String {
     }
 }
 
-pub(super) fn read(desk: &Desk<'_>, read: &Read) -> Result<ReadReply, Failure> {
-    let (place, holding) = find(desk.house, &read.session)?;
-    fetch(desk, &place, &holding)?;
+pub(super) fn read(clerk: &Clerk<'_>, read: &Read) -> Result<ReadReply, Failure> {
+    let (place, holding) = find(clerk.house, &read.session)?;
+    fetch(clerk, &place, &holding)?;
     let held = lock(&place.desk);
     let history = at_save(&held, open(&held, &holding)?, &read.session)?;
     let name = held.vault.keys.log_name(&history.session, &LogId::main());
@@ -168,8 +168,8 @@ fn unknown(query: &str) -> Failure {
 
 /// Makes sure that the session's objects are here: asks the remote only if they are not. Returns the bytes
 /// received.
-pub(super) fn fetch(desk: &Desk<'_>, place: &Place, holding: &Holding) -> Result<u64, Failure> {
-    let name = vault(desk.house)?.keys.session_name(&holding.summary.session);
+pub(super) fn fetch(clerk: &Clerk<'_>, place: &Place, holding: &Holding) -> Result<u64, Failure> {
+    let name = vault(clerk.house)?.keys.session_name(&holding.summary.session);
     let (store, reference, ours) = {
         let held = lock(&place.desk);
         if held.store.has_commit(holding.summary.commit) {
@@ -182,9 +182,9 @@ pub(super) fn fetch(desk: &Desk<'_>, place: &Place, holding: &Holding) -> Result
         let ours = held.own.sessions.get(&name).map(|(summary, _)| summary.commit);
         (held.store.clone(), reference, ours)
     };
-    step(desk.tell, "downloading the conversation");
+    step(clerk.tell, "downloading the conversation");
     let commit = holding.summary.commit;
-    let fetched = work::with_remote(desk.house, place, &store, |remote| {
+    let fetched = work::with_remote(clerk.house, place, &store, |remote| {
         remote.fetch_session(name, commit, &reference, ours)
     })
     .ok_or_else(|| Failure::new(ErrorKind::NoRemote, "this project has no remote"))?;

@@ -10,7 +10,7 @@ use convosync_core::seal::{DeviceKind, Phrase, SealError, Sealed};
 use convosync_core::store::{RefName, Store, Tip, Where};
 use convosync_core::vault::{Recovered, Vault};
 
-use super::{Desk, step, vault};
+use super::{Clerk, step, vault};
 use crate::clock::now_ms;
 use crate::fail;
 use crate::house::{self, House};
@@ -61,11 +61,11 @@ pub(super) fn export(house: &House) -> Result<KeyExportReply, Failure> {
     Ok(KeyExportReply { text: text.to_string() })
 }
 
-pub(super) fn recover(desk: &Desk<'_>, recover: &Recover) -> Result<InitReply, Failure> {
-    let house = desk.house;
+pub(super) fn recover(clerk: &Clerk<'_>, recover: &Recover) -> Result<InitReply, Failure> {
+    let house = clerk.house;
     refuse_second(house)?;
     let (kind, phrase) = (kind(&recover.kind)?, phrase(&recover.phrase)?);
-    step(desk.tell, "looking for your vault on the remote");
+    step(clerk.tell, "looking for your vault on the remote");
     let recovered = find(house, recover, &phrase)?;
     let made = Vault::recover(
         &house.paths.data_dir,

@@ -11,7 +11,7 @@ use convosync_core::protocol::{
 };
 use convosync_core::store::RefKind;
 
-use super::{Desk, home, step, vault};
+use super::{Clerk, home, step, vault};
 use crate::clock::now_ms;
 use crate::enabled::{self, Enabled};
 use crate::engine::Event;
@@ -19,14 +19,14 @@ use crate::fail;
 use crate::house::{Home, House, Place, lock};
 use crate::{scan, work};
 
-pub(super) fn enable(desk: &Desk<'_>, enable: &Enable) -> Result<EnableReply, Failure> {
-    let house = desk.house;
+pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, Failure> {
+    let house = clerk.house;
     vault(house)?;
     let roots =
         if enable.all { all_roots(house) } else { vec![root_of(house, &enable.directory)?.root] };
     let mut projects = Vec::new();
     for root in roots {
-        match enable_one(desk, &root) {
+        match enable_one(clerk, &root) {
             Ok(project) => projects.push(project),
             Err(failure) if enable.all => {
                 tracing::info!(reason = %failure.message, "a project was left out")
@@ -48,8 +48,8 @@ pub(super) fn enable(desk: &Desk<'_>, enable: &Enable) -> Result<EnableReply, Fa
     Ok(EnableReply { projects })
 }
 
-fn enable_one(desk: &Desk<'_>, root: &Path) -> Result<EnabledProject, Failure> {
-    let house = desk.house;
+fn enable_one(clerk: &Clerk<'_>, root: &Path) -> Result<EnabledProject, Failure> {
+    let house = clerk.house;
     refuse_unwanted(house, root)?;
     let vault = vault(house)?;
     let mut entry = enabled::EnabledProject { root: root.to_owned(), branches_only: false };
@@ -58,7 +58,7 @@ fn enable_one(desk: &Desk<'_>, root: &Path) -> Result<EnabledProject, Failure> {
     let place = house
         .place(home.store)
         .ok_or_else(|| Failure::new(ErrorKind::Failed, "the store was closed"))?;
-    step(desk.tell, "trying the remote");
+    step(clerk.tell, "trying the remote");
     let result = probe_place(house, &place);
     work::look_for_own(house, &place);
     if result.as_ref().is_some_and(|result| result.works && result.branches_only)
@@ -167,8 +167,8 @@ pub(super) fn disable(house: &House, disable: &Disable) -> Result<EnableReply, F
     Ok(EnableReply { projects })
 }
 
-pub(super) fn probe(desk: &Desk<'_>, probe: &Probe) -> Result<ProbeReply, Failure> {
-    let house = desk.house;
+pub(super) fn probe(clerk: &Clerk<'_>, probe: &Probe) -> Result<ProbeReply, Failure> {
+    let house = clerk.house;
     vault(house)?;
     let only = probe.directory.as_deref().map(|directory| home(house, directory)).transpose()?;
     let places = house
@@ -177,7 +177,7 @@ pub(super) fn probe(desk: &Desk<'_>, probe: &Probe) -> Result<ProbeReply, Failur
         .filter(|place| only.as_ref().is_none_or(|home| home.store == place.key));
     let mut results = Vec::new();
     for place in places {
-        step(desk.tell, &format!("trying {}", work::shown_url(&place)));
+        step(clerk.tell, &format!("trying {}", work::shown_url(&place)));
         results.extend(probe_place(house, &place));
     }
     Ok(ProbeReply { results })

@@ -15,7 +15,7 @@ use convosync_core::protocol::{
 use convosync_core::restore::{Decision, Refusal};
 use convosync_core::seal::CodePoint;
 
-use super::{Desk, browse, home, step};
+use super::{Clerk, browse, home, step};
 use crate::clock::now_ms;
 use crate::desk::Holding;
 use crate::fail;
@@ -39,13 +39,13 @@ struct Job {
     warnings: Vec<Warning>,
 }
 
-pub(super) fn resume(desk: &Desk<'_>, resume: &Resume) -> Result<ResumeReply, Failure> {
-    let house = desk.house;
-    let mut warnings = refresh(desk, resume)?;
+pub(super) fn resume(clerk: &Clerk<'_>, resume: &Resume) -> Result<ResumeReply, Failure> {
+    let house = clerk.house;
+    let mut warnings = refresh(clerk, resume)?;
     scan::scan_all(house, now_ms());
     let (place, holding) = choose(house, resume)?;
     let home = project_here(house, resume, &holding)?;
-    let received = browse::fetch(desk, &place, &holding)?;
+    let received = browse::fetch(clerk, &place, &holding)?;
     let query =
         resume.session.clone().unwrap_or_else(|| SessionQuery(holding.summary.session.to_string()));
     let history = {
@@ -55,19 +55,19 @@ pub(super) fn resume(desk: &Desk<'_>, resume: &Resume) -> Result<ResumeReply, Fa
     let (target, directory) = target(house, &home, &holding, &mut warnings)?;
     warnings.extend(code_warnings(house, &home.project, history.record.code.as_ref()));
     let job = Job { place, home, holding, target, directory, warnings };
-    step(desk.tell, "restoring the conversation");
+    step(clerk.tell, "restoring the conversation");
     restore(house, job, &history, resume.dry_run, received)
 }
 
 /// Asks the remotes for the newest state; if one does not answer, what is known has to do.
-fn refresh(desk: &Desk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> {
-    let house = desk.house;
+fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> {
+    let house = clerk.house;
     let here = match (&resume.session, home(house, &resume.directory)) {
         (_, Ok(home)) => Some(home),
         (Some(_), Err(failure)) if failure.data.kind == ErrorKind::NotEnabled => None,
         (_, Err(failure)) => return Err(failure),
     };
-    step(desk.tell, "asking for the newest saves");
+    step(clerk.tell, "asking for the newest saves");
     let mut warnings = Vec::new();
     for place in house.places() {
         if here.as_ref().is_some_and(|home| home.store != place.key) {

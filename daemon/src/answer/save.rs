@@ -8,7 +8,7 @@ use convosync_core::id::SessionId;
 use convosync_core::outbound::DEFAULT_MESSAGE;
 use convosync_core::protocol::{ErrorKind, Failure, Save, SaveReply, Sync, SyncReply};
 
-use super::{Desk, browse, home, status, step, vault};
+use super::{Clerk, browse, home, status, step, vault};
 use crate::clock::now_ms;
 use crate::engine::Event;
 use crate::fail;
@@ -18,13 +18,13 @@ use crate::{scan, work};
 /// How long `save` waits for the remote before it says "saved here, on its way".
 const SEND_WITHIN: Duration = Duration::from_secs(60);
 
-pub(super) fn save(desk: &Desk<'_>, save: &Save) -> Result<SaveReply, Failure> {
-    let house = desk.house;
+pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure> {
+    let house = clerk.house;
     let home = home(house, &save.directory)?;
-    step(desk.tell, "looking for the conversation");
+    step(clerk.tell, "looking for the conversation");
     scan::scan_all(house, now_ms());
     let session = choose(house, &home, save)?;
-    step(desk.tell, "saving");
+    step(clerk.tell, "saving");
     let message = save.message.clone().filter(|text| !text.trim().is_empty());
     let insist = message.is_some();
     let wish =
@@ -33,7 +33,7 @@ pub(super) fn save(desk: &Desk<'_>, save: &Save) -> Result<SaveReply, Failure> {
     if let Some((_, error)) = saved.failed.pop() {
         return Err(fail::outbound(&error));
     }
-    step(desk.tell, "sending");
+    step(clerk.tell, "sending");
     send(house, &home);
     let place = house
         .place(home.store)
@@ -99,11 +99,11 @@ fn live_sessions(house: &House) -> Vec<SessionId> {
     live.map(|live| live.session).collect()
 }
 
-pub(super) fn sync(desk: &Desk<'_>, sync: &Sync) -> Result<SyncReply, Failure> {
-    let house = desk.house;
+pub(super) fn sync(clerk: &Clerk<'_>, sync: &Sync) -> Result<SyncReply, Failure> {
+    let house = clerk.house;
     vault(house)?;
     let only = sync.directory.as_deref().map(|directory| home(house, directory)).transpose()?;
-    step(desk.tell, "looking at all transcripts");
+    step(clerk.tell, "looking at all transcripts");
     scan::scan_all(house, now_ms());
     let mut arrived = 0;
     for place in house.places() {
@@ -115,9 +115,9 @@ pub(super) fn sync(desk: &Desk<'_>, sync: &Sync) -> Result<SyncReply, Failure> {
             retry: sync.retry,
         });
         house.barrier();
-        step(desk.tell, "sending");
+        step(clerk.tell, "sending");
         place.pulse.settle(SEND_WITHIN);
-        step(desk.tell, "looking for other devices' saves");
+        step(clerk.tell, "looking for other devices' saves");
         match work::list(house, place.key) {
             Ok(count) => arrived += count,
             Err(failure) => {

@@ -8,7 +8,7 @@ use convosync_core::protocol::{
     DeviceStatus, Problem, ProjectStatus, RootStatus, SkippedFile, Status, StatusReply,
 };
 
-use super::{Desk, fail, no_keys};
+use super::{Clerk, fail, no_keys};
 use crate::clock::now_ms;
 use crate::desk;
 use crate::house::{Home, House, lock};
@@ -30,8 +30,8 @@ pub struct RootReports {
     pub problems: Mutex<Vec<Problem>>,
 }
 
-pub(super) fn status(desk: &Desk<'_>, status: &Status) -> StatusReply {
-    let house = desk.house;
+pub(super) fn status(clerk: &Clerk<'_>, status: &Status) -> StatusReply {
+    let house = clerk.house;
     let vault = house.vault();
     let here = status.directory.as_deref().and_then(|directory| house.owner(directory));
     let mut homes = house.homes();
@@ -44,8 +44,8 @@ pub(super) fn status(desk: &Desk<'_>, status: &Status) -> StatusReply {
         here: here.map(|home| home.project.root.clone()),
         projects: homes.iter().filter_map(|home| project(house, home)).collect(),
         devices: devices(house),
-        watching: roots(house, desk.roots),
-        problems: problems(house, desk.roots),
+        watching: roots(house, clerk.roots),
+        problems: problems(house, clerk.roots),
         at_ms: now_ms(),
     }
 }
