@@ -32,6 +32,20 @@ pub(crate) fn run() -> Result<(), Failure> {
     conclude(&summary, &skipped)
 }
 
+/// Runs a campaign of the simulation: `cases` histories from `seed` on. A failing one prints the seed that
+/// plays it again.
+///
+/// # Errors
+/// When a history fails.
+pub(crate) fn simulate(seed: u64, cases: u64) -> Result<(), Failure> {
+    let words = ["test", "--package", "convosync-tests", "--test", "simulation", "--", "histories"];
+    let mut command = shell::cargo(&words);
+    command
+        .env("CONVOSYNC_SIM_SEED", seed.to_string())
+        .env("CONVOSYNC_SIM_CASES", cases.to_string());
+    shell::step("simulation", &mut command)
+}
+
 /// Runs the tests and returns the runner's own closing lines.
 fn tests(skipped: &Path) -> Result<Vec<String>, Failure> {
     let (words, closing): (&[&str], &str) = if program::on_path("cargo-nextest").is_some() {

@@ -1,4 +1,4 @@
-//! The project's automation: `cargo xtask demo | install | uninstall | test | bench`.
+//! The project's automation: `cargo xtask demo | install | uninstall | test | simulate | bench`.
 
 mod bench;
 mod corpus;
@@ -51,6 +51,15 @@ enum Command {
     },
     /// Runs every check of the project; stops at the first that fails
     Test,
+    /// Runs a campaign of random histories over real stores; the gate runs a short one
+    Simulate {
+        /// Where the histories begin; the same seed plays the same histories
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many histories
+        #[arg(long, default_value_t = 2_000)]
+        cases: u64,
+    },
     /// Measures
     Bench {
         #[command(subcommand)]
@@ -75,6 +84,7 @@ fn main() -> ExitCode {
         Command::Install { prefix } => install::install(prefix),
         Command::Uninstall { prefix } => install::uninstall(prefix),
         Command::Test => gate::run(),
+        Command::Simulate { seed, cases } => gate::simulate(seed, cases),
         Command::Bench { what: Measure::Upload { transcripts } } => {
             bench::upload(transcripts.as_deref())
         }
