@@ -75,7 +75,11 @@ pub enum HistoryError {
 impl HistoryError {
     /// Whether the saved data itself is at fault, rather than this device's disk.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Seal { .. } | Self::Missing { .. } | Self::Mismatch { .. })
+        match self {
+            Self::Seal { .. } | Self::Missing { .. } | Self::Mismatch { .. } => true,
+            Self::Store { source, .. } => matches!(source, StoreError::Missing { .. }),
+            Self::Sink { .. } => false,
+        }
     }
 }
 
@@ -203,7 +207,8 @@ impl<'a> Reader<'a> {
             let (number, digest) = (last.number - 1, last.previous);
             match self.record(&history.session, history.commit, number, digest) {
                 Ok(record) => records.push(record),
-                Err(HistoryError::Missing { .. }) => break,
+                // What is gone or damaged does not hide what can be read.
+                Err(error) if error.is_damage() => break,
                 Err(error) => return Err(error),
             }
         }

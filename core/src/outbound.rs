@@ -226,7 +226,8 @@ fn next_record(
     now_ms: i64,
 ) -> SaveRecord {
     let number = base.map_or(1, |base| base.record.number + 1);
-    let full = is_full(number) || base.is_none();
+    // Where nothing of the save before could be read, readers must not need it either.
+    let full = is_full(number) || base.is_none_or(|base| base.logs.is_empty());
     let changed = work.logs.iter().filter(|(name, _)| full || work.changed.contains(name));
     SaveRecord {
         number,

@@ -17,7 +17,7 @@ use convosync_core::merge::{self, Side};
 use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
 use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
 use convosync_core::remote::Traffic;
-use convosync_core::seal::{Codec, Seen, Summary};
+use convosync_core::seal::{Codec, SaveRecord, Seen, Summary};
 use convosync_core::store::{RefKind, RefName, Store};
 use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
@@ -364,7 +364,10 @@ impl Desk {
     /// which then starts a new generation. What another device saved, and the transcript here does not
     /// begin with, is never gone on from: both are kept.
     fn base(&self, files: &SessionFiles) -> Result<Option<History>, OutboundError> {
-        let own = self.own_history(&files.id)?;
+        let own = match self.own_history(&files.id) {
+            Err(OutboundError::History(error)) if error.is_damage() => self.healed(&files.id),
+            own => own?,
+        };
         let adopted = self.adopted_histories(&files.id);
         if adopted.is_empty() {
             return Ok(own);
@@ -395,6 +398,31 @@ impl Desk {
         let name = self.vault.keys.session_name(session);
         let Some((summary, _)) = self.own.sessions.get(&name) else { return Ok(None) };
         Ok(Some(self.reader().history(session, summary.commit, summary.save, summary.record)?))
+    }
+
+    /// What is left of our own last save of a session when its record is damaged: its place. The next save
+    /// follows it and needs nothing of it, because the transcript here is whole.
+    fn healed(&self, session: &SessionId) -> Option<History> {
+        tracing::warn!(
+            session = session.short(),
+            "the last save is damaged: the next one holds everything anew"
+        );
+        let (summary, _) = self.own.sessions.get(&self.vault.keys.session_name(session))?;
+        let record = SaveRecord {
+            number: summary.save,
+            at_ms: summary.at_ms,
+            device: summary.device,
+            message: None,
+            previous: Digest::NONE,
+            full: true,
+            code: None,
+            messages: summary.messages,
+            logs: Vec::new(),
+            gone: Vec::new(),
+            parents: Vec::new(),
+        };
+        let (commit, digest) = (summary.commit, summary.record);
+        Some(History { session: session.clone(), commit, record, digest, logs: BTreeMap::new() })
     }
 
     /// What was adopted of a session, by device; under our own id, what our transcript goes on from.

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use convosync_core::history::History;
 use convosync_core::id::{LogId, Oid, Role, SeededRandom};
 use convosync_core::seal::Summary;
-use convosync_tests::files;
+use convosync_tests::{files, program};
 use convosyncd::desk::Holding;
 
 use crate::device::{Device, session, write_in_place};
@@ -428,4 +429,30 @@ fn an_old_tip_of_our_own_that_was_put_back_takes_nothing_back() {
     }
     bench.resume(0, 1);
     assert_eq!(bench.main(1), b"one\ntwo\nthree\n");
+}
+
+/// The record of the last save was damaged on the disk, and every later save of the session failed with "go
+/// on from the last save". The next save now holds everything anew and needs nothing of the damaged one.
+#[test]
+fn a_damaged_last_save_is_healed_from_the_transcript() {
+    let mut bench = bench(2);
+    bench.write(0, b"one\n");
+    bench.save(0);
+    bench.write(0, b"one\ntwo\n");
+    assert_eq!(bench.save(0), Some(2));
+    let store = bench.devices[0].desk.store.clone();
+    let record = format!("{}:saves/00000002", bench.summary(0).commit);
+    let mut git = program::command("git");
+    git.args(["--git-dir", store.own_dir().to_str().unwrap(), "rev-parse", &record]);
+    let id = program::run(&mut git, b"", Duration::from_secs(30)).ok().text().trim().to_owned();
+    files::remove_file(&store.own_dir().join("objects").join(&id[..2]).join(&id[2..]));
+
+    bench.devices[0].restart();
+    bench.write(0, b"one\ntwo\nthree\n");
+
+    assert_eq!(bench.save(0), Some(3));
+    assert_eq!(bench.saved(0), b"one\ntwo\nthree\n");
+    bench.write(0, b"one\ntwo\nthree\nfour\n");
+    assert_eq!(bench.save(0), Some(4));
+    assert_eq!(bench.saved(0), b"one\ntwo\nthree\nfour\n");
 }

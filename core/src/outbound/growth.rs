@@ -186,7 +186,7 @@ impl<'a> Work<'a> {
             log: log.clone(),
             generation: Generation(draw(random)),
             length: 0,
-            sequence: state.map_or(0, |state| state.sequence),
+            sequence: state.map_or_else(|| self.last_sequence(name), |state| state.sequence),
             snapshot: 0,
             earlier: Vec::new(),
             snapshot_length: 0,
@@ -199,6 +199,13 @@ impl<'a> Work<'a> {
         };
         let ranges = if to == 0 { std::iter::once(0..0).collect() } else { cut(0, to) };
         Run { name, state, ranges, is_snapshot: true }
+    }
+
+    /// The last number used for a log that the base's records say nothing of: none, unless they are damaged.
+    fn last_sequence(&self, name: LogName) -> u32 {
+        let Some(base) = &self.ledger.base else { return 0 };
+        let names = self.pen.store.list(base.commit, &log_path(name)).unwrap_or_default();
+        names.iter().filter_map(|object| sequence_of(object)).max().unwrap_or(0)
     }
 
     fn seal_run(
