@@ -221,7 +221,11 @@ impl Shell {
                     tracing::debug!(why = why.as_str(), "looking at every transcript");
                     rescan = true;
                 }
-                Hint::Mode { root, mode } => self.note_mode(root, mode),
+                Hint::Mode { root, mode } => {
+                    // What was written between the last scan and the first event is noticed by nobody else.
+                    rescan |= mode == Mode::Events;
+                    self.note_mode(root, mode);
+                }
             }
         }
         self.look(folders, live, rescan);
