@@ -2,9 +2,9 @@
 
 use toml::Table;
 
-use crate::tree::{assert_none, entries, read, root};
+use crate::tree::{assert_none, entries, read, root, sources};
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -13,6 +13,7 @@ const DOCUMENTS: [&str; 12] = [
     "LICENSE",
     "docs/commands.md",
     "docs/config.md",
+    "docs/faults.md",
     "docs/format.md",
     "docs/glossary.md",
     "docs/protocol.md",
@@ -116,4 +117,28 @@ fn the_example_configuration_is_toml() {
     if path.is_file() {
         read("config.example.toml").parse::<Table>().expect("people copy it");
     }
+}
+
+#[test]
+fn every_accident_the_documents_describe_has_its_test() {
+    let is_row = |line: &&str| line.starts_with("| ") && line.ends_with("` |");
+    let text = read("docs/faults.md");
+    let rows: Vec<&str> = text.lines().filter(is_row).collect();
+    assert!(rows.len() > 3, "the table of accidents is not read any more");
+    let sources = sources();
+    let is_tested = |name: &str| {
+        let definition = format!("fn {name}() ");
+        sources.iter().any(|(_, source)| source.contains(&definition))
+    };
+    let mut untested = Vec::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let names = cells.last().copied().unwrap_or_default().split(", ");
+        let missing = names.map(|name| name.trim_matches('`')).filter(|name| !is_tested(name));
+        untested.extend(missing.map(|name| format!("{}: {name}", cells[0])));
+        if cells.len() != 5 {
+            untested.push(format!("{}: {} columns", cells[0], cells.len()));
+        }
+    }
+    assert_none("docs/faults.md names tests that do not exist", &untested);
 }
