@@ -7,9 +7,11 @@ use convosync_core::inbound::{BringError, InboundError};
 use convosync_core::outbound::OutboundError;
 use convosync_core::project::ProjectError;
 use convosync_core::protocol::{ErrorKind, Failure, Problem};
-use convosync_core::remote::{Outcome, RemoteError};
+use convosync_core::remote::{Outcome, PORTAL, Passing, RemoteError};
 use convosync_core::store::StoreError;
 use convosync_core::vault::VaultError;
+
+use crate::engine::Fault;
 
 /// Joins an error and its causes into one line.
 pub fn chain(error: &dyn Error) -> String {
@@ -103,15 +105,32 @@ pub fn outcome(outcome: &Outcome, since_ms: i64) -> Option<(Problem, bool)> {
             problem("the remote's copy of this device's ref moved without us".to_owned(), None),
             false,
         )),
-        Outcome::Transient { why } => Some((
-            problem(
-                format!("cannot reach the remote: {why}"),
-                Some("nothing to do: it is tried again".to_owned()),
-            ),
-            false,
-        )),
+        Outcome::Transient { why } => Some((passing(Passing::of(why), why, since_ms), false)),
         Outcome::Permanent { kind, why } => {
-            Some((problem(why.clone(), Some(kind.hint().to_owned())), true))
+            // What passes by itself is told with the way out all the same, and tried again soon.
+            let is_final = outcome.passing().is_none();
+            Some((problem(why.clone(), Some(kind.hint().to_owned())), is_final))
         }
+    }
+}
+
+fn passing(passing: Passing, why: &str, since_ms: i64) -> Problem {
+    let (why, hint) = match passing {
+        Passing::Portal => {
+            (PORTAL, "open any page in a browser; if no login comes up, check the remote's address")
+        }
+        _ => (why, "nothing to do: it is tried again"),
+    };
+    let message = format!("cannot reach the remote: {why}");
+    Problem { message, hint: Some(hint.to_owned()), since_ms }
+}
+
+/// What a failure means for when to try again.
+pub fn fault(passing: Option<Passing>) -> Fault {
+    match passing {
+        Some(Passing::Unreached | Passing::Portal) => Fault::Unreached,
+        Some(Passing::Limited) => Fault::Limited,
+        Some(Passing::Failing) => Fault::Failing,
+        None => Fault::Refused,
     }
 }

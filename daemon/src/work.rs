@@ -307,14 +307,16 @@ pub fn with_remote<T>(
 /// A [`Failure`] when the remote could not be asked; what was known stays.
 pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
     let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place));
-    house.report(Event::Listed(key));
-    if let Err(failure) = &result {
+    let fault = result.as_ref().err().map(|error| fail::fault(error.passing()));
+    house.report(Event::Listed(key, fault));
+    result.map_err(|error| {
+        let failure = fail::remote(&error);
         tracing::debug!(reason = %failure.message, "other devices could not be listed");
-    }
-    result
+        failure
+    })
 }
 
-fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
+fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
     look_for_own(house, place);
     let (store, confirmed) = {
         let desk = lock(&place.desk);
@@ -323,7 +325,7 @@ fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
     let Some(listing) = with_remote(house, place, &store, |remote| remote.list()) else {
         return Ok(0);
     };
-    let listing = listing.and_then(|listing| listing).map_err(|error| fail::remote(&error))?;
+    let listing = listing.and_then(|listing| listing)?;
     let (known, unknown) = {
         let mut desk = lock(&place.desk);
         desk.traffic += listing.traffic;
@@ -358,13 +360,13 @@ fn fetch_tips(
     store: &Store,
     wanted: &[(RefName, Oid)],
     limit: u64,
-) -> Result<(), Failure> {
+) -> Result<(), RemoteError> {
     let references: Vec<RefName> = wanted.iter().map(|(reference, _)| *reference).collect();
     let fetch = |remote: &Remote<'_>| remote.fetch_tips(&references, limit);
     let Some(fetched) = with_remote(house, place, store, fetch) else {
         return Ok(());
     };
-    let fetched = fetched.and_then(|fetched| fetched).map_err(|error| fail::remote(&error))?;
+    let fetched = fetched.and_then(|fetched| fetched)?;
     let mut desk = lock(&place.desk);
     desk.traffic += fetched.traffic;
     for (reference, error) in fetched.refused {

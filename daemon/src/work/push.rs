@@ -8,7 +8,7 @@ use convosync_core::store::{RefName, Store};
 
 use super::{Standing, fetch_own, shown_url, with_remote};
 use crate::clock::now_ms;
-use crate::engine::{Event, PushEnd, StoreKey};
+use crate::engine::{Event, Fault, PushEnd, StoreKey};
 use crate::fail;
 use crate::house::{House, Place, lock};
 
@@ -17,14 +17,13 @@ pub fn push(house: &House, key: StoreKey) {
     let Some(place) = house.place(key) else { return };
     let end = match push_and_confirm(house, &place) {
         Ok(more) => PushEnd::Sent { more },
-        Err((_, true)) => PushEnd::Permanent,
-        Err((_, false)) => PushEnd::Transient,
+        Err(fault) => PushEnd::Failed(fault),
     };
     house.report(Event::Pushed(key, end));
 }
 
 /// Pushes until the remote was seen to hold what we hold. Returns whether more was saved meanwhile.
-fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool)> {
+fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     let (store, reference, tip, lease) = {
         let desk = lock(&place.desk);
         let Some(tip) = desk.own.tip else { return Ok(false) };
@@ -37,7 +36,10 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool
     let sent =
         with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
     let outcome = match sent {
-        None => return fail_push(house, place, no_remote()),
+        None => {
+            fail_push(house, place, no_remote());
+            return Err(Fault::Refused);
+        }
         Some(Err(error)) => outcome_of(&error),
         Some(Ok(outcome)) => outcome,
     };
@@ -47,7 +49,10 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, (Problem, bool
     };
     match (&outcome, fail::outcome(&outcome, now_ms())) {
         (Outcome::Sent(traffic), _) => Ok(confirmed(house, place, tip, *traffic)),
-        (_, problem) => fail_push(house, place, problem.unwrap_or_else(no_remote)),
+        (_, problem) => {
+            fail_push(house, place, problem.unwrap_or_else(no_remote));
+            Err(fail::fault(outcome.passing()))
+        }
     }
 }
 
@@ -74,11 +79,7 @@ fn confirmed(house: &House, place: &Place, tip: Oid, traffic: Traffic) -> bool {
     more
 }
 
-fn fail_push(
-    house: &House,
-    place: &Place,
-    (problem, is_final): (Problem, bool),
-) -> Result<bool, (Problem, bool)> {
+fn fail_push(house: &House, place: &Place, (problem, is_final): (Problem, bool)) {
     let mut desk = lock(&place.desk);
     let since_ms = desk.stuck.as_ref().map_or(problem.since_ms, |(before, _)| before.since_ms);
     let is_news = desk.stuck.as_ref().is_none_or(|(before, _)| before.message != problem.message);
@@ -93,7 +94,6 @@ fn fail_push(
             hint: problem.hint.clone(),
         });
     }
-    Err((problem, is_final))
 }
 
 /// Pushes with the lease we believe in and reads the ref back. If the remote stands elsewhere, looks
