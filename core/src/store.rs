@@ -13,6 +13,7 @@ mod durable;
 mod error;
 mod names;
 mod object;
+mod pack;
 mod repository;
 mod tip;
 mod tree;
@@ -20,14 +21,13 @@ mod tree;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use git2::Repository;
+use git2::{ObjectType, Repository};
 
 pub use error::StoreError;
 pub use names::{RefKind, RefName};
 pub use tip::{CARD_MAX, GRANTS_MAX, HEAD_MAX, ROSTER_MAX, SESSIONS_MAX, SUMMARY_MAX, Tip};
 
 use crate::disk;
-use crate::git::Git;
 use crate::id::{DeviceId, Oid, SessionName};
 
 /// After how many saves the chain of tips is squashed, so that history does not grow for ever.
@@ -36,10 +36,6 @@ pub const SQUASH_EVERY: u32 = 200;
 pub const BLOB_MAX: usize = 2 << 20;
 /// The largest list of names that is read: 100 000 entries of 50 bytes fit.
 const TREE_MAX: usize = 8 << 20;
-/// From how many packs on they are put together: lookups slow down with each.
-const PACKS_MAX: usize = 30;
-/// How long packing may take.
-const MAINTAIN_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30 * 60);
 
 /// Which of the two repositories is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,6 +270,25 @@ impl Store {
             .map_err(object::failed("compare commits"))
     }
 
+    /// Writes one sealed object that [`Self::commit_written`] will name, so that a large save need not be held
+    /// in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk is full.
+    pub fn write(&self, sealed: &[u8]) -> Result<Oid, StoreError> {
+        object::write(&self.lock(Where::Own), ObjectType::Blob, sealed)
+    }
+
+    /// Takes away objects that were written for a save that came to nothing. What is in a pack stays.
+    pub fn unwrite(&self, written: &[(String, Oid)]) {
+        let repo = self.lock(Where::Own);
+        for (_, id) in written {
+            if let Err(error) = disk::remove_file(&object::loose_path(&repo, *id)) {
+                tracing::debug!(%error, "an object that nothing needs stays");
+            }
+        }
+    }
+
     /// Writes a session's next commit: the tree of its first parent with `put` added and `drop` taken out.
     /// Further parents are other histories of the session that are to be kept. Nothing points to it before
     /// a tip does.
@@ -286,9 +301,23 @@ impl Store {
         put: &[(String, Vec<u8>)],
         drop: &[String],
     ) -> Result<Oid, StoreError> {
+        let written = tree::write(&self.lock(Where::Own), put)?;
+        self.commit_written(parents, &written, drop)
+    }
+
+    /// Does the same with objects that were written before.
+    ///
+    /// # Errors
+    /// As [`Self::commit_session`].
+    pub fn commit_written(
+        &self,
+        parents: &[Oid],
+        written: &[(String, Oid)],
+        drop: &[String],
+    ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
         let base = parents.first().map(|parent| object::tree_of(&repo, *parent)).transpose()?;
-        let tree = tree::edit(&repo, base, put, drop)?;
+        let tree = tree::edit(&repo, base, written, drop)?;
         object::write_commit(&repo, tree, parents)
     }
 
@@ -307,7 +336,7 @@ impl Store {
     ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
         let base = previous.map(|previous| object::tree_of(&repo, previous)).transpose()?;
-        let tree = tree::edit(&repo, base, put, drop)?;
+        let tree = tree::edit(&repo, base, &tree::write(&repo, put)?, drop)?;
         object::write_commit(
             &repo,
             tree,
@@ -329,7 +358,7 @@ impl Store {
     ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
         let base = object::tree_of(&repo, tip)?;
-        let tree = tree::edit(&repo, Some(base), put, drop)?;
+        let tree = tree::edit(&repo, Some(base), &tree::write(&repo, put)?, drop)?;
         object::write_commit(&repo, tree, &unique(sessions.iter().copied()))
     }
 
@@ -433,49 +462,6 @@ impl Store {
         let tree = tree::edit(&repo, None, &[], &[])?;
         object::write_commit(&repo, tree, &[])
     }
-
-    /// Packs what lies about one by one. Nothing that can be reached is lost, and no bitmap is made: they
-    /// would keep git from sending thin packs.
-    ///
-    /// # Errors
-    /// [`StoreError`] when git fails; the store is as good as before then.
-    pub fn maintain(&self, git: &Git) -> Result<(), StoreError> {
-        // Held, so that no object is written while loose ones are taken away.
-        let repo = self.lock(Where::Own);
-        let path = self.own_dir();
-        pack(git, &path, &["repack", "--no-write-bitmap-index", "-q"])?;
-        durable::sync_packs(&path)?;
-        pack(git, &path, &["prune-packed", "-q"])?;
-        if durable::packs(&path)? > PACKS_MAX {
-            pack(git, &path, &["repack", "--geometric=2", "-d", "--no-write-bitmap-index", "-q"])?;
-            durable::sync_packs(&path)?;
-        }
-        let refresh = repo.odb().and_then(|odb| odb.refresh());
-        refresh.map_err(object::failed("look at the packs again"))
-    }
-}
-
-fn pack(git: &Git, path: &Path, args: &[&str]) -> Result<(), StoreError> {
-    let output = git
-        .command()
-        .git_dir(path)
-        .own_config_only()
-        .args(args.iter().copied())
-        .deadline(MAINTAIN_DEADLINE)
-        .run()?;
-    if output.success() {
-        return Ok(());
-    }
-    let why = output
-        .stderr
-        .lines()
-        .last()
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(200)
-        .collect();
-    Err(StoreError::Pack { path: path.to_owned(), why })
 }
 
 /// Keeps the first of each.

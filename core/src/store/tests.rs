@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use super::pack::PACKS_MAX;
 use super::*;
-use crate::git::GitError;
 use crate::git::sandbox::Sandbox;
+use crate::git::{Git, GitError};
 use crate::id::VaultId;
 
 const FORMAT: &str = "convosync 1\n";
