@@ -13,12 +13,13 @@ mod durable;
 mod error;
 mod names;
 mod object;
-mod pack;
 mod repository;
 mod tip;
 mod tree;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::{ObjectType, Repository};
@@ -30,8 +31,9 @@ pub use tip::{CARD_MAX, GRANTS_MAX, HEAD_MAX, ROSTER_MAX, SESSIONS_MAX, SUMMARY_
 use crate::disk;
 use crate::id::{DeviceId, Oid, SessionName};
 
-/// After how many saves the chain of tips is squashed, so that history does not grow for ever.
-pub const SQUASH_EVERY: u32 = 200;
+/// After so many tips the chain of tips is squashed into one whose parents are the sessions themselves:
+/// old heads and summaries can then be collected, chunks cannot (DESIGN 5).
+pub const SQUASH_EVERY: u64 = 200;
 /// The largest sealed object that is read: 1 MiB of payload with header and padding fits easily.
 pub const BLOB_MAX: usize = 2 << 20;
 /// The largest list of names that is read: 100 000 entries of 50 bytes fit.
@@ -63,6 +65,8 @@ pub struct Store {
     own: Arc<Mutex<Repository>>,
     seen: Arc<Mutex<Repository>>,
     fetching: Arc<Mutex<()>>,
+    /// How many objects stayed loose when the store was last packed: no ref reaches them.
+    left_loose: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Store {
@@ -86,6 +90,7 @@ impl Store {
             own: Arc::new(Mutex::new(own)),
             seen: Arc::new(Mutex::new(seen)),
             fetching: Arc::default(),
+            left_loose: Arc::default(),
         })
     }
 
@@ -97,11 +102,6 @@ impl Store {
     /// Returns the repository that is listed into.
     pub fn seen_dir(&self) -> PathBuf {
         self.dir.join("seen.git")
-    }
-
-    /// Whether the host once refused to give a commit by its id, so that everything is kept twice.
-    pub fn keeps_full_copy(&self) -> bool {
-        self.dir.join("full.git").is_dir()
     }
 
     /// Returns the repository for hosts that give no commit by its id, making it when missing.
@@ -118,17 +118,6 @@ impl Store {
             repository::sweep_fetches(&self.dir.join(name))?;
         }
         Ok(turn)
-    }
-
-    /// Throws away what was listed, so that the next listing starts anew: for a damaged `seen.git`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be removed or made.
-    pub fn forget_seen(&self) -> Result<(), StoreError> {
-        let mut seen = self.lock(Where::Seen);
-        disk::remove_tree(&self.seen_dir())?;
-        *seen = repository::open(&self.seen_dir())?;
-        Ok(())
     }
 
     fn lock(&self, at: Where) -> MutexGuard<'_, Repository> {
@@ -363,10 +352,8 @@ impl Store {
     }
 
     /// Counts the tips from `tip` back to the last squash or the beginning, stopping at `most`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when a commit of the chain is missing.
-    pub fn chain_length(&self, tip: Oid, most: u32) -> Result<u32, StoreError> {
+    #[cfg(test)]
+    pub(crate) fn chain_length(&self, tip: Oid, most: u64) -> Result<u64, StoreError> {
         let repo = self.lock(Where::Own);
         let mut length = 0;
         let mut next = Some(tip);
