@@ -18,6 +18,7 @@ use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
 use convosync_core::remote::Traffic;
 use convosync_core::seal::{Codec, Seen, Summary};
 use convosync_core::store::{RefKind, RefName, Store};
+use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
 use crate::fail;
@@ -29,6 +30,10 @@ const CONFIRMED_FILE: &str = "on-remote";
 /// How many sessions' ledgers are kept in memory: those of a busy day. Others are rebuilt when their
 /// transcripts grow again.
 const LEDGERS_KEPT_MAX: usize = 64;
+
+/// About how many new bytes go into one save. What is more follows in the next ones, so that a transcript of
+/// gigabytes holds up neither the other sessions nor whoever asks, and is never begun anew after a stop.
+pub const SAVE_BYTES_MAX: u64 = 32 << 20;
 
 /// One store's working memory.
 pub struct Desk {
@@ -54,6 +59,8 @@ pub struct Desk {
     pub stuck: Option<(Problem, bool)>,
     /// Refs of other devices that are not believed.
     pub doubts: BTreeMap<DeviceId, Problem>,
+    /// About how many new bytes go into one save.
+    pub room: u64,
     /// Sessions that cannot be saved.
     pub ailing: BTreeMap<SessionId, Problem>,
     dir: PathBuf,
@@ -79,6 +86,8 @@ pub struct Saved {
     pub recorded: Vec<Recorded>,
     /// Sessions without anything new.
     pub unchanged: Vec<SessionId>,
+    /// Sessions of which more waits for the next save, with the bytes of them that are saved.
+    pub waiting: Vec<(SessionId, u64)>,
     /// Sessions that failed.
     pub failed: Vec<(SessionId, OutboundError)>,
 }
@@ -108,6 +117,7 @@ impl Desk {
             traffic: Traffic::default(),
             stuck: None,
             doubts: BTreeMap::new(),
+            room: SAVE_BYTES_MAX,
             ailing: BTreeMap::new(),
             dir: dir.to_owned(),
             asked_own: false,
@@ -181,7 +191,7 @@ impl Desk {
         random: &mut dyn Random,
     ) -> Result<Oid, OutboundError> {
         let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
-        let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
+        let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default(), room: 0 };
         let tip = self.own.rejoin(pen, theirs, &seen, now_ms, random)?;
         self.confirmed = Some(theirs);
         self.ledgers.clear();
@@ -229,7 +239,8 @@ impl Desk {
         saved.is_some_and(|summary| summary.total == bytes && modified_ms < summary.at_ms)
     }
 
-    /// Saves sessions in one move of our ref. A session that fails does not hold up the others.
+    /// Saves sessions in one move of our ref. A session that fails does not hold up the others, and one that
+    /// is too large goes last and continues in the next save.
     ///
     /// # Errors
     /// [`OutboundError`] when nothing could be saved at all.
@@ -240,11 +251,24 @@ impl Desk {
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Saved, OutboundError> {
-        let mut saved = Saved::default();
+        let (mut saved, mut room) = (Saved::default(), self.room);
+        let mut requests: Vec<&Request<'_>> = requests.iter().collect();
+        requests.sort_by_key(|request| self.new_bytes(request.files));
         for request in requests {
             let session = request.files.id.clone();
-            match self.record(request, codec, now_ms, random) {
-                Ok(Some(recorded)) => saved.recorded.push(recorded),
+            if room == 0 {
+                let bytes = self.saved_bytes(&session);
+                saved.waiting.push((session, bytes));
+                continue;
+            }
+            match self.record(request, (codec, room), now_ms, random) {
+                Ok(Some(recorded)) => {
+                    room = room.saturating_sub(recorded.raw_bytes);
+                    if recorded.is_cut {
+                        saved.waiting.push((session, recorded.summary.total));
+                    }
+                    saved.recorded.push(recorded);
+                }
                 Ok(None) => saved.unchanged.push(session),
                 // A transcript that is gone (Claude Code cleans up) has nothing left to save.
                 Err(OutboundError::Open { source, .. }) if source.is_missing() => {
@@ -262,6 +286,18 @@ impl Desk {
             self.forget_ledgers(&saved);
         }
         Ok(saved)
+    }
+
+    /// How many bytes of a session our newest save of it holds.
+    fn saved_bytes(&self, session: &SessionId) -> u64 {
+        let name = self.vault.keys.session_name(session);
+        self.own.sessions.get(&name).map_or(0, |(summary, _)| summary.total)
+    }
+
+    /// About how many bytes a save of these files takes in.
+    fn new_bytes(&self, files: &SessionFiles) -> u64 {
+        let bytes: u64 = files.files.iter().map(|file| file.length).sum();
+        bytes.saturating_sub(self.saved_bytes(&files.id))
     }
 
     /// Lets go of what can be rebuilt, when there is much of it.
@@ -321,7 +357,7 @@ impl Desk {
     fn record(
         &mut self,
         request: &Request<'_>,
-        codec: Codec,
+        (codec, room): (Codec, u64),
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Option<Recorded>, OutboundError> {
@@ -331,7 +367,7 @@ impl Desk {
             let left = self.left_by(session, base.as_ref());
             self.ledgers.insert(session.clone(), Ledger::from_base(base, left));
         }
-        let pen = Pen { store: &self.store, vault: &self.vault, codec };
+        let pen = Pen { store: &self.store, vault: &self.vault, codec, room };
         outbound::record(pen, &self.ledgers[session], request, now_ms, random)
     }
 

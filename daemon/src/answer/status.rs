@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use convosync_core::protocol::{
-    DeviceStatus, Problem, ProjectStatus, RootStatus, SkippedFile, Status, StatusReply,
+    DeviceStatus, Problem, ProjectStatus, RootStatus, Saving, SkippedFile, Status, StatusReply,
 };
 
 use super::{Clerk, fail, no_keys};
 use crate::clock::now_ms;
-use crate::desk;
+use crate::desk::{self, SAVE_BYTES_MAX};
+use crate::engine::Unsaved;
 use crate::house::{Home, House, lock};
 use crate::scan::RootReport;
 use crate::watch::Mode;
@@ -53,7 +54,7 @@ pub(super) fn status(clerk: &Clerk<'_>, status: &Status) -> StatusReply {
 /// How one project stands.
 pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
     let place = house.place(home.store)?;
-    let unsaved = place.pulse.now().unsaved.get(&home.key).copied().unwrap_or(0);
+    let unsaved = place.pulse.now().unsaved.get(&home.key).copied().unwrap_or_default();
     let known: Vec<_> = {
         let registry = house.registry();
         registry
@@ -74,7 +75,8 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         name: home.project.name.clone(),
         remote: place.url.as_ref().map(|_| work::shown_url(&place)),
         sessions: u32::try_from(known.len()).unwrap_or(u32::MAX),
-        unsaved,
+        unsaved: unsaved.sessions,
+        saving: saving(&unsaved),
         sync: desk.sync_state(),
         on_remote_ms: desk.confirmed_ms,
         saved_ms: desk.saved_ms,
@@ -83,6 +85,12 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         received: desk.traffic.received,
         problem: off.or_else(|| desk.stuck.as_ref().map(|(problem, _)| problem.clone())),
     })
+}
+
+/// Tells how far a save is that takes several pieces.
+fn saving(unsaved: &Unsaved) -> Option<Saving> {
+    let Unsaved { saved_bytes, bytes, .. } = *unsaved;
+    (bytes.saturating_sub(saved_bytes) > SAVE_BYTES_MAX).then_some(Saving { saved_bytes, bytes })
 }
 
 fn devices(house: &House) -> Vec<DeviceStatus> {
