@@ -5,6 +5,8 @@ mod budget;
 #[cfg(test)]
 mod counting;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod pizza;

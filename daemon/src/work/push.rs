@@ -15,6 +15,7 @@ use crate::house::{House, Place, lock};
 /// Sends our ref and reads it back, and reports to the engine.
 pub fn push(house: &House, key: StoreKey) {
     let Some(place) = house.place(key) else { return };
+    house.refresh_reach(&place);
     let end = match push_and_confirm(house, &place) {
         Ok(more) => PushEnd::Sent { more },
         Err(fault) => PushEnd::Failed(fault),
@@ -37,7 +38,7 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
         with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
     let outcome = match sent {
         None => {
-            fail_push(house, place, no_remote());
+            fail_push(house, place, no_remote(place));
             return Err(Fault::Refused);
         }
         Some(Err(error)) => outcome_of(&error),
@@ -50,13 +51,21 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     match (&outcome, fail::outcome(&outcome, now_ms())) {
         (Outcome::Sent(traffic), _) => Ok(confirmed(house, place, tip, *traffic)),
         (_, problem) => {
-            fail_push(house, place, problem.unwrap_or_else(no_remote));
+            fail_push(house, place, problem.unwrap_or_else(|| no_remote(place)));
             Err(fail::fault(outcome.passing()))
         }
     }
 }
 
-fn no_remote() -> (Problem, bool) {
+fn no_remote(place: &Place) -> (Problem, bool) {
+    if place.reach().is_remote_refused() {
+        let message = format!(
+            "the remote `{}` is a folder of this machine whose programs would run, and you did not agree to it: saves stay on this device",
+            shown_url(place)
+        );
+        let hint = Some("if it is yours, run `convosyncctl enable` in the project".to_owned());
+        return (Problem { message, hint, since_ms: now_ms() }, true);
+    }
     let message = "this project has no remote to save to: saves stay on this device".to_owned();
     let hint = Some("add one with `git remote add origin URL`, or set `store.remote`, and run `convosyncctl enable`".to_owned());
     (Problem { message, hint, since_ms: now_ms() }, true)
