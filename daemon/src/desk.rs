@@ -3,6 +3,7 @@
 
 mod lineage;
 mod peers;
+mod told;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,10 +18,11 @@ use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, 
 use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
 use convosync_core::remote::Traffic;
 use convosync_core::seal::{Codec, Seen, Summary};
-use convosync_core::store::{RefKind, RefName, Store};
+use convosync_core::store::{RefKind, RefName, Store, StoreError};
 use convosync_core::vault::Vault;
 
 use crate::fail;
+pub use told::{Doing, Told};
 
 /// The file in a store's folder that names the tip which the remote was last seen to hold: a cache that
 /// spares a restarted daemon a push.
@@ -52,6 +54,10 @@ pub struct Desk {
     pub traffic: Traffic,
     /// Why the remote does not get our saves, or refuses to.
     pub stuck: Option<(Problem, bool)>,
+    /// Why other devices' saves are not seen.
+    pub unlisted: Option<Problem>,
+    /// What the user was told of the remote.
+    pub told: Told,
     /// Refs of other devices that are not believed.
     pub doubts: BTreeMap<DeviceId, Problem>,
     /// Sessions that cannot be saved.
@@ -59,7 +65,11 @@ pub struct Desk {
     dir: PathBuf,
     asked_own: bool,
     /// The tips that were last fetched, believed or not, so that none is fetched twice.
-    looked_at: BTreeMap<DeviceId, Oid>,
+    looked_at: BTreeMap<RefName, Oid>,
+    /// All refs of the vault, as last listed.
+    shown: Vec<(RefName, Oid)>,
+    /// The left-over tip that the remote was last asked to remove.
+    asked_to_remove: Option<Oid>,
     ledgers: HashMap<SessionId, Ledger>,
 }
 
@@ -92,7 +102,7 @@ impl Desk {
         let store = Store::open(dir).map_err(|error| fail::store(&error))?;
         let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
         let reference = RefName::new(kind, vault.id(), vault.device());
-        let own = Own::load(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
+        let own = load_own(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
         let confirmed = std::fs::read_to_string(dir.join(CONFIRMED_FILE))
             .ok()
             .and_then(|text| text.trim().parse().ok());
@@ -107,11 +117,15 @@ impl Desk {
             listed_ms: None,
             traffic: Traffic::default(),
             stuck: None,
+            unlisted: None,
+            told: Told::default(),
             doubts: BTreeMap::new(),
             ailing: BTreeMap::new(),
             dir: dir.to_owned(),
             asked_own: false,
             looked_at: BTreeMap::new(),
+            shown: Vec::new(),
+            asked_to_remove: None,
             ledgers: HashMap::new(),
         };
         desk.saved_ms = desk.own.sessions.values().map(|(summary, _)| summary.at_ms).max();
@@ -156,14 +170,15 @@ impl Desk {
         self.own.tip.is_none() && !self.asked_own
     }
 
-    /// Goes on from our ref as the remote has it, or from nothing where it has none.
+    /// Goes on from our ref as the remote has it, under this name or another, or from nothing where it has
+    /// none.
     ///
     /// # Errors
     /// [`OutboundError`] when what the remote has is not ours.
-    pub fn take_own(&mut self, tip: Option<Oid>) -> Result<(), OutboundError> {
-        if let Some(tip) = tip.filter(|_| self.misses_own()) {
+    pub fn take_own(&mut self, there: Option<(RefName, Oid)>) -> Result<(), OutboundError> {
+        if let Some((reference, tip)) = there.filter(|_| self.misses_own()) {
             self.own = Own::take_back(&self.store, &self.vault, self.own.reference, tip)?;
-            self.confirmed = Some(tip);
+            self.confirmed = Some(tip).filter(|_| reference == self.own.reference);
             self.ledgers.clear();
         }
         self.asked_own = true;
@@ -186,6 +201,39 @@ impl Desk {
         self.confirmed = Some(theirs);
         self.ledgers.clear();
         Ok(tip)
+    }
+
+    /// Gives our ref a name of another kind, for a host that takes no other; what it holds is to be sent
+    /// there. Returns whether it had another kind before.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written.
+    pub fn rename(&mut self, kind: RefKind) -> Result<bool, StoreError> {
+        let old = self.own.reference;
+        if old.kind == kind {
+            return Ok(false);
+        }
+        let new = RefName { kind, ..old };
+        self.store.rename_own(&old, &new)?;
+        self.own.reference = new;
+        self.asked_own = false;
+        self.keep_confirmed(None);
+        Ok(true)
+    }
+
+    /// Our own ref under its old name, if a listing shows it beside the new one, which holds everything.
+    /// Each is named once: a host that does not remove it is not asked for ever.
+    pub fn left_over(&mut self) -> Option<(RefName, Oid)> {
+        let old = |(reference, _): &&(RefName, Oid)| {
+            self.own.reference.others().any(|other| other == *reference)
+        };
+        let (reference, tip) = *self.shown.iter().find(old)?;
+        let is_held = |own: Oid| {
+            self.store.descends_from(own, tip).unwrap_or(false) || self.went_on_from(tip)
+        };
+        let own = self.own.tip.filter(|_| !self.is_unsent())?;
+        let asks = is_held(own) && self.asked_to_remove.replace(tip) != Some(tip);
+        asks.then_some((reference, tip))
     }
 
     /// Whether our ref has something that the remote was not seen to hold.
@@ -404,6 +452,17 @@ impl Desk {
 /// Whether something was ever sent from the store below `dir`.
 pub fn was_sent(dir: &Path) -> bool {
     dir.join(CONFIRMED_FILE).exists()
+}
+
+/// Reads our ref under the name that the store has it by, whatever the host took when it was enabled: a
+/// store that has both was stopped while it was renamed.
+fn load_own(store: &Store, vault: &Vault, reference: RefName) -> Result<Own, OutboundError> {
+    let own = Own::load(store, vault, reference)?;
+    let place = |own: &Own| own.head.as_ref().map(|(head, _)| (head.epoch, head.sequence));
+    reference.others().try_fold(own, |own, other| {
+        let other = Own::load(store, vault, other)?;
+        Ok(if place(&other) > place(&own) { other } else { own })
+    })
 }
 
 fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {

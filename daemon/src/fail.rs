@@ -7,7 +7,7 @@ use convosync_core::inbound::{BringError, InboundError};
 use convosync_core::outbound::OutboundError;
 use convosync_core::project::ProjectError;
 use convosync_core::protocol::{ErrorKind, Failure, Problem};
-use convosync_core::remote::{Outcome, RemoteError};
+use convosync_core::remote::{Outcome, PermanentKind, RemoteError};
 use convosync_core::store::StoreError;
 use convosync_core::vault::VaultError;
 
@@ -94,24 +94,88 @@ pub fn remote(error: &RemoteError) -> Failure {
     failure(kind, error, error.hint())
 }
 
-/// What an unsuccessful push means, and whether it is final; `None` when it was successful.
-pub fn outcome(outcome: &Outcome, since_ms: i64) -> Option<(Problem, bool)> {
-    let problem = |message: String, hint: Option<String>| Problem { message, hint, since_ms };
+/// What makes two failures of a remote one and the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The kind of a refusal; `None` for what passes by itself.
+    pub kind: Option<PermanentKind>,
+    /// What was said, without numbers, where that tells two causes of a kind apart.
+    words: String,
+}
+
+impl Cause {
+    /// The cause of a refusal.
+    pub fn refused(kind: PermanentKind, why: &str) -> Self {
+        let words = if kind.is_told_apart_by_words() { lasting(why) } else { String::new() };
+        Self { kind: Some(kind), words }
+    }
+
+    /// The cause of what passes by itself.
+    pub fn passing(why: &str) -> Self {
+        Self { kind: None, words: lasting(why) }
+    }
+}
+
+/// The words that stay the same from one try to the next: times, sizes and requests' numbers do not.
+fn lasting(why: &str) -> String {
+    let lasting =
+        why.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    lasting.collect::<Vec<_>>().join(" ")
+}
+
+/// A remote that cannot be used, as it stands in `status`.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// What the user is told.
+    pub problem: Problem,
+    /// Whether only somebody's action helps.
+    pub is_final: bool,
+    /// What makes it the same trouble as another.
+    pub cause: Cause,
+}
+
+impl Trouble {
+    /// A refusal.
+    pub fn refused(kind: PermanentKind, why: &str, since_ms: i64) -> Self {
+        let problem = Problem {
+            message: format!("{}: {why}", kind.cause()),
+            hint: Some(kind.hint().to_owned()),
+            since_ms,
+        };
+        Self { problem, is_final: true, cause: Cause::refused(kind, why) }
+    }
+
+    /// What passes by itself.
+    pub fn passing(message: String, hint: Option<String>, since_ms: i64) -> Self {
+        let cause = Cause::passing(&message);
+        Self { problem: Problem { message, hint, since_ms }, is_final: false, cause }
+    }
+
+    /// What it means that a remote could not be listed or fetched from.
+    pub fn of_listing(error: &RemoteError, since_ms: i64) -> Self {
+        match error {
+            RemoteError::Permanent { kind, why } => Self::refused(*kind, why, since_ms),
+            RemoteError::Transient { why } => {
+                let hint = Some("nothing to do: it is tried again".to_owned());
+                Self::passing(format!("cannot reach the remote: {why}"), hint, since_ms)
+            }
+            other => Self::passing(chain(other), other.hint(), since_ms),
+        }
+    }
+}
+
+/// What an unsuccessful push means; `None` when it was successful.
+pub fn outcome(outcome: &Outcome, since_ms: i64) -> Option<Trouble> {
     match outcome {
         Outcome::Sent(_) => None,
-        Outcome::Behind => Some((
-            problem("the remote's copy of this device's ref moved without us".to_owned(), None),
-            false,
-        )),
-        Outcome::Transient { why } => Some((
-            problem(
-                format!("cannot reach the remote: {why}"),
-                Some("nothing to do: it is tried again".to_owned()),
-            ),
-            false,
-        )),
-        Outcome::Permanent { kind, why } => {
-            Some((problem(why.clone(), Some(kind.hint().to_owned())), true))
+        Outcome::Behind => {
+            let message = "the remote's copy of this device's ref moved without us".to_owned();
+            Some(Trouble::passing(message, None, since_ms))
         }
+        Outcome::Transient { why } => {
+            let hint = Some("nothing to do: it is tried again".to_owned());
+            Some(Trouble::passing(format!("cannot reach the remote: {why}"), hint, since_ms))
+        }
+        Outcome::Permanent { kind, why } => Some(Trouble::refused(*kind, why, since_ms)),
     }
 }

@@ -9,6 +9,7 @@ use convosync_core::protocol::{
     Disable, Enable, EnableReply, EnabledProject, ErrorKind, Failure, Probe, ProbeReply,
     ProbeResult,
 };
+use convosync_core::remote::PermanentKind;
 use convosync_core::store::RefKind;
 
 use super::{Clerk, home, step, vault};
@@ -52,27 +53,62 @@ fn enable_one(clerk: &Clerk<'_>, root: &Path) -> Result<EnabledProject, Failure>
     let house = clerk.house;
     refuse_unwanted(house, root)?;
     let vault = vault(house)?;
-    let mut entry = enabled::EnabledProject { root: root.to_owned(), branches_only: false };
+    let entry = enabled::EnabledProject { root: root.to_owned(), branches_only: false };
     keep(house, |enabled| enabled.add(entry.clone()))?;
-    let mut home = house.open_project(&entry, &vault)?;
+    let home = house.open_project(&entry, &vault)?;
     let place = house
         .place(home.store)
         .ok_or_else(|| Failure::new(ErrorKind::Failed, "the store was closed"))?;
     step(clerk.tell, "trying the remote");
     let result = probe_place(house, &place);
-    work::look_for_own(house, &place);
-    if result.as_ref().is_some_and(|result| result.works && result.branches_only)
-        && !place.branches_only
-    {
-        entry.branches_only = true;
-        keep(house, |enabled| enabled.add(entry.clone()))?;
-        house.close_project(home.key);
-        home = house.open_project(&entry, &vault)?;
+    if let Some(result) = result.as_ref().filter(|result| result.works) {
+        go_where_it_works(house, &place, result.branches_only)?;
     }
+    work::look_for_own(house, &place);
     if result.as_ref().is_some_and(|result| result.works) {
         introduce(house, &home)?;
+        house.report(Event::Hurry { project: Some(home.key), retry: true });
     }
     Ok(describe(&home, &place, result))
+}
+
+/// Gives our ref the kind of name that a probe found to be taken, and notes it for the next start.
+fn go_where_it_works(house: &House, place: &Place, branches_only: bool) -> Result<(), Failure> {
+    let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
+    let renamed = lock(&place.desk).rename(kind).map_err(|error| fail::store(&error))?;
+    let homes = house.homes();
+    let homes: Vec<_> = homes.iter().filter(|home| home.store == place.key).collect();
+    keep(house, |enabled| {
+        for home in &homes {
+            enabled.add(enabled::EnabledProject { root: home.project.root.clone(), branches_only });
+        }
+    })?;
+    if let Some(home) = homes.first().filter(|_| renamed) {
+        tracing::info!(branches_only, "our ref has another name from now on");
+        house.report(Event::Enabled { project: home.key, store: place.key, unsent: true });
+    }
+    Ok(())
+}
+
+/// Looks for another name of our ref where the remote refuses this one. Returns whether one was found.
+pub(super) fn look_for_another_name(clerk: &Clerk<'_>, place: &Place) -> bool {
+    let is_refused = {
+        let desk = lock(&place.desk);
+        let kind = desk.told.refusal().and_then(|cause| cause.kind);
+        desk.is_unsent() && kind.is_some_and(PermanentKind::is_of_the_name)
+    };
+    if !is_refused {
+        return false;
+    }
+    step(clerk.tell, "looking for a place the host accepts");
+    let result = probe_place(clerk.house, place).filter(|result| result.works);
+    result.is_some_and(|result| {
+        let gone = go_where_it_works(clerk.house, place, result.branches_only);
+        gone.inspect_err(
+            |failure| tracing::warn!(reason = %failure.message, "our ref keeps its name"),
+        )
+        .is_ok()
+    })
 }
 
 /// Lets the vault's other devices know of this one, now that the user agreed to send there.

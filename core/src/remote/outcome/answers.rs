@@ -1,0 +1,222 @@
+//! Which words of git, ssh and the hosts mean what: data, in the order in which it is looked through.
+//!
+//! `answers.txt` beside this file holds the hosts' messages word for word, each with its source and with
+//! what it must come to.
+
+use super::PermanentKind::{self, *};
+
+/// Words in lower case, and what they mean; `None` passes by itself. The first match counts: what is said
+/// in addition to every failure (`could not read from remote repository`) is therefore not here at all,
+/// and what passes by itself comes before what does not. Addresses and paths are never looked at.
+pub(super) const TABLE: &[(&[&str], Option<PermanentKind>)] = &[
+    (&["rate limit", "rate exceeded", "too many requests", "abuse detection"], None),
+    (&["returned error: 408", "returned error: 425", "returned error: 429"], None),
+    (&["returned error: 507", "insufficient storage"], Some(Quota)),
+    (&["returned error: 5", "internal server error", "service unavailable"], None),
+    (&["temporarily", "try again later", "maintenance mode", "push operation timed out"], None),
+    (&["no space left on device", "could not be checked"], None),
+    (
+        &[
+            "could not resolve",
+            "connection refused",
+            "connection timed out",
+            "connection reset",
+            "network is unreachable",
+            "no route to host",
+            "operation timed out",
+            "couldn't connect",
+            "failed to connect",
+        ],
+        None,
+    ),
+    (&["host key verification failed", "remote host identification has changed"], Some(HostKey)),
+    (
+        &[
+            "ssl certificate problem",
+            "certificate verification failed",
+            "certificate verify failed",
+            "self-signed certificate",
+        ],
+        Some(Certificate),
+    ),
+    (
+        &["407 from proxy", "response 407", "returned error: 407", "proxy authentication"],
+        Some(Proxy),
+    ),
+    (&["dubious ownership"], Some(Foreign)),
+    (&["hash algorithm", "mismatched algorithms"], Some(ObjectFormat)),
+    (&["transport '"], Some(ProtocolRefused)),
+    (&["unadvertised object"], Some(IdsRefused)),
+    (&["not our ref", "couldn't find remote ref", "no such remote ref"], Some(NotThere)),
+    (
+        &[
+            "returned error: 30",
+            "unable to update url base from redirection",
+            "update your git remote and try again",
+        ],
+        Some(Moved),
+    ),
+    (
+        &[
+            "push protection",
+            "secret detected",
+            "secrets detected",
+            "contain secrets",
+            "contains one or more secrets",
+            "contain credentials or other secrets",
+            "secret scanning",
+            "gitleaks",
+        ],
+        Some(SecretScan),
+    ),
+    (&["gh008", "lfs objects are missing", "unknown git lfs object"], Some(Lfs)),
+    (
+        &[
+            "gh001",
+            "file size limit",
+            "maximum allowed size",
+            "returned error: 413",
+            "too large",
+            "exceeds the maximum",
+            "larger than the",
+        ],
+        Some(TooLarge),
+    ),
+    (&["quota", "size limit", "storage limit", "exceeded its", "returned error: 402"], Some(Quota)),
+    (&["deploy key", "deployment key", "marked as read only"], Some(Forbidden)),
+    (
+        &[
+            "archived",
+            "is read-only",
+            "is read only",
+            "read-only repository",
+            "read-only gitlab instance",
+            "does not permit write",
+        ],
+        Some(ReadOnly),
+    ),
+    (
+        &[
+            "dmca",
+            "has been disabled by",
+            "returned error: 451",
+            "account has been blocked",
+            "account is suspended",
+            "account was suspended",
+        ],
+        Some(Blocked),
+    ),
+    (&["saml sso", "single sign-on", "re-authorize the"], Some(SingleSignOn)),
+    (&["otp verification", "2fa_verify"], Some(SecondFactor)),
+    (&["ip allow list", "ip address is not"], Some(WrongNetwork)),
+    (
+        &[
+            "hidden ref",
+            "funny refname",
+            "invalid ref",
+            "not a valid ref",
+            "internal ref",
+            "reference name",
+            "prohibited by gerrit",
+        ],
+        Some(RefRefused),
+    ),
+    (
+        &["protected branch", "gh003", "gh006", "pull request", "tf402455", "is protected"],
+        Some(Protected),
+    ),
+    // A hook that says who may push is about rights, whatever declined in the end.
+    (
+        &[
+            "not allowed to push",
+            "not allowed to upload",
+            "tf401027",
+            "permission denied for writing",
+            "is not authorized to write",
+        ],
+        Some(Forbidden),
+    ),
+    (
+        &["hook declined", "rule violations", "gh007", "gh013", "denied by policy"],
+        Some(HookDeclined),
+    ),
+    (&["agent refused operation", "agent admitted failure", "signing failed"], Some(KeyLocked)),
+    (
+        &[
+            "permission denied (",
+            "public key authentication failed",
+            "public key denied",
+            "too many authentication failures",
+            "no mutual signature",
+            "rsa key with sha-1",
+            "epolicykeyage",
+        ],
+        Some(Key),
+    ),
+    (
+        &[
+            "authentication failed",
+            "could not read username",
+            "could not read password",
+            "unable to get password",
+            "terminal prompts disabled",
+            "invalid username or",
+            "access denied: invalid",
+            "http basic: access denied",
+            "returned error: 401",
+            "password authentication was removed",
+            "password authentication is not",
+            "passwords for git authentication",
+            "password expired",
+            "invalid credentials",
+            "logon failed",
+            "tf400813",
+            "vs30063",
+        ],
+        Some(Login),
+    ),
+    (
+        &[
+            "repository not found",
+            "cannot find repository",
+            "does not appear to be a git repository",
+            "returned error: 404",
+            "returned error: 410",
+            "could not be found",
+            "' not found",
+            "no such project",
+            "does not exist",
+            "no longer exists",
+            "not exported",
+        ],
+        Some(NoRepository),
+    ),
+    (
+        &[
+            "returned error: 403",
+            "write access",
+            "denied to",
+            "denied by fallthru",
+            "insufficient permission",
+            "unable to create temporary",
+            "permission denied",
+            "access denied",
+            "upload denied",
+            "not permitted",
+        ],
+        Some(Forbidden),
+    ),
+    (
+        &[
+            "bad object",
+            "invalid index-pack",
+            "fsck error",
+            "did not send all necessary objects",
+            "in fsck",
+            "malformed",
+            "badtree",
+            "index-pack failed",
+        ],
+        Some(Damaged),
+    ),
+];
