@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError};
 use crate::transcript::{Scan, SessionFiles};
 use crate::vault::Vault;
 
-pub use own::{Own, SQUASH_EVERY};
+pub use own::Own;
 pub use summary::ProjectFacts;
 
 /// What a save is called when the user says nothing (the original specification's words for it).

@@ -17,8 +17,10 @@ mod rename;
 mod repository;
 mod tip;
 mod tree;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::Repository;
@@ -28,19 +30,15 @@ pub use names::{RefKind, RefName};
 pub use tip::{CARD_MAX, GRANTS_MAX, HEAD_MAX, ROSTER_MAX, SESSIONS_MAX, SUMMARY_MAX, Tip};
 
 use crate::disk;
-use crate::git::Git;
 use crate::id::{DeviceId, Oid, SessionName};
 
-/// After how many saves the chain of tips is squashed, so that history does not grow for ever.
-pub const SQUASH_EVERY: u32 = 200;
+/// After so many tips the chain of tips is squashed into one whose parents are the sessions themselves:
+/// old heads and summaries can then be collected, chunks cannot (DESIGN 5).
+pub const SQUASH_EVERY: u64 = 200;
 /// The largest sealed object that is read: 1 MiB of payload with header and padding fits easily.
 pub const BLOB_MAX: usize = 2 << 20;
 /// The largest list of names that is read: 100 000 entries of 50 bytes fit.
 const TREE_MAX: usize = 8 << 20;
-/// From how many packs on they are put together: lookups slow down with each.
-const PACKS_MAX: usize = 30;
-/// How long packing may take.
-const MAINTAIN_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30 * 60);
 
 /// Which of the two repositories is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +66,8 @@ pub struct Store {
     own: Arc<Mutex<Repository>>,
     seen: Arc<Mutex<Repository>>,
     fetching: Arc<Mutex<()>>,
+    /// How many objects stayed loose when the store was last packed: no ref reaches them.
+    left_loose: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Store {
@@ -91,6 +91,7 @@ impl Store {
             own: Arc::new(Mutex::new(own)),
             seen: Arc::new(Mutex::new(seen)),
             fetching: Arc::default(),
+            left_loose: Arc::default(),
         })
     }
 
@@ -102,11 +103,6 @@ impl Store {
     /// Returns the repository that is listed into.
     pub fn seen_dir(&self) -> PathBuf {
         self.dir.join("seen.git")
-    }
-
-    /// Whether the host once refused to give a commit by its id, so that everything is kept twice.
-    pub fn keeps_full_copy(&self) -> bool {
-        self.dir.join("full.git").is_dir()
     }
 
     /// Returns the repository for hosts that give no commit by its id, making it when missing.
@@ -123,17 +119,6 @@ impl Store {
             repository::sweep_fetches(&self.dir.join(name))?;
         }
         Ok(turn)
-    }
-
-    /// Throws away what was listed, so that the next listing starts anew: for a damaged `seen.git`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be removed or made.
-    pub fn forget_seen(&self) -> Result<(), StoreError> {
-        let mut seen = self.lock(Where::Seen);
-        disk::remove_tree(&self.seen_dir())?;
-        *seen = repository::open(&self.seen_dir())?;
-        Ok(())
     }
 
     fn lock(&self, at: Where) -> MutexGuard<'_, Repository> {
@@ -336,10 +321,8 @@ impl Store {
     }
 
     /// Counts the tips from `tip` back to the last squash or the beginning, stopping at `most`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when a commit of the chain is missing.
-    pub fn chain_length(&self, tip: Oid, most: u32) -> Result<u32, StoreError> {
+    #[cfg(test)]
+    pub(crate) fn chain_length(&self, tip: Oid, most: u64) -> Result<u64, StoreError> {
         let repo = self.lock(Where::Own);
         let mut length = 0;
         let mut next = Some(tip);
@@ -435,49 +418,6 @@ impl Store {
         let tree = tree::edit(&repo, None, &[], &[])?;
         object::write_commit(&repo, tree, &[])
     }
-
-    /// Packs what lies about one by one. Nothing that can be reached is lost, and no bitmap is made: they
-    /// would keep git from sending thin packs.
-    ///
-    /// # Errors
-    /// [`StoreError`] when git fails; the store is as good as before then.
-    pub fn maintain(&self, git: &Git) -> Result<(), StoreError> {
-        // Held, so that no object is written while loose ones are taken away.
-        let repo = self.lock(Where::Own);
-        let path = self.own_dir();
-        pack(git, &path, &["repack", "--no-write-bitmap-index", "-q"])?;
-        durable::sync_packs(&path)?;
-        pack(git, &path, &["prune-packed", "-q"])?;
-        if durable::packs(&path)? > PACKS_MAX {
-            pack(git, &path, &["repack", "--geometric=2", "-d", "--no-write-bitmap-index", "-q"])?;
-            durable::sync_packs(&path)?;
-        }
-        let refresh = repo.odb().and_then(|odb| odb.refresh());
-        refresh.map_err(object::failed("look at the packs again"))
-    }
-}
-
-fn pack(git: &Git, path: &Path, args: &[&str]) -> Result<(), StoreError> {
-    let output = git
-        .command()
-        .git_dir(path)
-        .own_config_only()
-        .args(args.iter().copied())
-        .deadline(MAINTAIN_DEADLINE)
-        .run()?;
-    if output.success() {
-        return Ok(());
-    }
-    let why = output
-        .stderr
-        .lines()
-        .last()
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(200)
-        .collect();
-    Err(StoreError::Pack { path: path.to_owned(), why })
 }
 
 /// Keeps the first of each.

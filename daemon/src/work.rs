@@ -17,7 +17,7 @@ use convosync_core::seal::CodePoint;
 use convosync_core::store::{RefName, Store};
 
 use crate::clock::now_ms;
-use crate::desk::{Desk, Doing, Saved};
+use crate::desk::{Doing, Saved};
 use crate::enabled;
 use crate::engine::{Event, ProjectKey, SaveEnd, StoreKey};
 use crate::fail::{self, Trouble};
@@ -82,26 +82,19 @@ pub fn save(
     if let Ok(saved) = &result {
         note_ailing(&mut desk.ailing, saved);
     }
-    let is_full = result.is_ok() && is_maintenance_due(&desk);
     let repositories = desk.store.clone();
     drop(desk);
     let result = finish_save(house, store, sessions, &found, result);
-    if is_full {
-        maintain(house, &repositories);
-    }
+    maintain(house, &repositories);
     result
 }
 
-/// After so many tips the store's loose objects are packed: a save leaves about a dozen.
-const MAINTAIN_EVERY: u64 = 50;
-
-fn is_maintenance_due(desk: &Desk) -> bool {
-    desk.own.head.as_ref().is_some_and(|(head, _)| head.sequence.is_multiple_of(MAINTAIN_EVERY))
-}
-
-/// Packs the store; that it could not be packed costs room and time, no data.
+/// Packs the store where that pays; that it could not be packed costs room and time, no data.
 fn maintain(house: &House, store: &Store) {
-    if let Err(error) = store.maintain(&house.git) {
+    let packed = store
+        .wants_packing()
+        .and_then(|wanted| if wanted { store.maintain(&house.git) } else { Ok(()) });
+    if let Err(error) = packed {
         tracing::debug!(error = fail::chain(&error), "the store could not be packed");
     }
 }

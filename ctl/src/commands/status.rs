@@ -5,7 +5,8 @@ use convosync_core::protocol::{
 };
 
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{Look, Printer, Text, ago, bytes, count};
 
 /// How many skipped files are named; JSON has all of them.
