@@ -7,9 +7,11 @@ use convosync_core::inbound::{BringError, InboundError};
 use convosync_core::outbound::OutboundError;
 use convosync_core::project::ProjectError;
 use convosync_core::protocol::{ErrorKind, Failure, Problem};
-use convosync_core::remote::{Outcome, PermanentKind, RemoteError};
+use convosync_core::remote::{Outcome, PORTAL, Passing, PermanentKind, RemoteError};
 use convosync_core::store::StoreError;
 use convosync_core::vault::VaultError;
+
+use crate::engine::Fault;
 
 /// Joins an error and its causes into one line.
 pub fn chain(error: &dyn Error) -> String {
@@ -128,54 +130,79 @@ fn lasting(why: &str) -> String {
 pub struct Trouble {
     /// What the user is told.
     pub problem: Problem,
-    /// Whether only somebody's action helps.
-    pub is_final: bool,
+    /// What it means for when to try again.
+    pub fault: Fault,
     /// What makes it the same trouble as another.
     pub cause: Cause,
 }
 
 impl Trouble {
-    /// A refusal.
-    pub fn refused(kind: PermanentKind, why: &str, since_ms: i64) -> Self {
+    /// A refusal; one that passes by itself is told with the way out all the same, and tried again soon.
+    fn refused(kind: PermanentKind, why: &str, passing: Option<Passing>, since_ms: i64) -> Self {
         let problem = Problem {
             message: format!("{}: {why}", kind.cause()),
             hint: Some(kind.hint().to_owned()),
             since_ms,
         };
-        Self { problem, is_final: true, cause: Cause::refused(kind, why) }
+        Self { problem, fault: fault(passing), cause: Cause::refused(kind, why) }
     }
 
-    /// What passes by itself.
-    pub fn passing(message: String, hint: Option<String>, since_ms: i64) -> Self {
+    fn passing(why: &str, since_ms: i64) -> Self {
+        let passing = Passing::of(why);
+        let (why, hint) = match passing {
+            Passing::Portal => (
+                PORTAL,
+                "open any page in a browser; if no login comes up, check the remote's address",
+            ),
+            _ => (why, "nothing to do: it is tried again"),
+        };
+        let message = format!("cannot reach the remote: {why}");
+        let trouble = Self::other(message, Some(hint.to_owned()), since_ms);
+        Self { fault: fault(Some(passing)), ..trouble }
+    }
+
+    /// What has no kind of its own.
+    pub fn other(message: String, hint: Option<String>, since_ms: i64) -> Self {
         let cause = Cause::passing(&message);
-        Self { problem: Problem { message, hint, since_ms }, is_final: false, cause }
+        Self { problem: Problem { message, hint, since_ms }, fault: Fault::Failing, cause }
     }
 
     /// What it means that a remote could not be listed or fetched from.
     pub fn of_listing(error: &RemoteError, since_ms: i64) -> Self {
         match error {
-            RemoteError::Permanent { kind, why } => Self::refused(*kind, why, since_ms),
-            RemoteError::Transient { why } => {
-                let hint = Some("nothing to do: it is tried again".to_owned());
-                Self::passing(format!("cannot reach the remote: {why}"), hint, since_ms)
+            RemoteError::Permanent { kind, why } => {
+                Self::refused(*kind, why, error.passing(), since_ms)
             }
-            other => Self::passing(chain(other), other.hint(), since_ms),
+            RemoteError::Transient { why } => Self::passing(why, since_ms),
+            other => {
+                let trouble = Self::other(chain(other), other.hint(), since_ms);
+                Self { fault: fault(error.passing()), ..trouble }
+            }
+        }
+    }
+
+    /// What an unsuccessful push means; `None` when it was successful.
+    pub fn of_push(outcome: &Outcome, since_ms: i64) -> Option<Self> {
+        match outcome {
+            Outcome::Sent(_) => None,
+            Outcome::Behind => {
+                let message = "the remote's copy of this device's ref moved without us".to_owned();
+                Some(Self::other(message, None, since_ms))
+            }
+            Outcome::Transient { why } => Some(Self::passing(why, since_ms)),
+            Outcome::Permanent { kind, why } => {
+                Some(Self::refused(*kind, why, outcome.passing(), since_ms))
+            }
         }
     }
 }
 
-/// What an unsuccessful push means; `None` when it was successful.
-pub fn outcome(outcome: &Outcome, since_ms: i64) -> Option<Trouble> {
-    match outcome {
-        Outcome::Sent(_) => None,
-        Outcome::Behind => {
-            let message = "the remote's copy of this device's ref moved without us".to_owned();
-            Some(Trouble::passing(message, None, since_ms))
-        }
-        Outcome::Transient { why } => {
-            let hint = Some("nothing to do: it is tried again".to_owned());
-            Some(Trouble::passing(format!("cannot reach the remote: {why}"), hint, since_ms))
-        }
-        Outcome::Permanent { kind, why } => Some(Trouble::refused(*kind, why, since_ms)),
+/// What a failure means for when to try again.
+fn fault(passing: Option<Passing>) -> Fault {
+    match passing {
+        Some(Passing::Unreached | Passing::Portal) => Fault::Unreached,
+        Some(Passing::Limited) => Fault::Limited,
+        Some(Passing::Failing) => Fault::Failing,
+        None => Fault::Refused,
     }
 }

@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::answer::{self, RootReports, Tell};
 use crate::client::{Asked, Reply};
 use crate::clock::{self, Monotonic};
-use crate::engine::{Effect, Engine, Event, ProjectKey, PushEnd, SaveEnd, Standing, Timing};
+use crate::engine::{Effect, Engine, Event, Fault, ProjectKey, PushEnd, SaveEnd, Standing, Timing};
 use crate::fail;
 use crate::house::{House, Report, lock};
 use crate::log::Log;
@@ -313,8 +313,8 @@ fn given_up(effect: &Effect) -> Option<Event> {
             let (covered, failed) = (Vec::new(), sessions.clone());
             Some(Event::Saved(*store, SaveEnd { covered, failed, moved: false }))
         }
-        Effect::Push(store) => Some(Event::Pushed(*store, PushEnd::Transient)),
-        Effect::List(store) => Some(Event::Listed(*store)),
+        Effect::Push(store) => Some(Event::Pushed(*store, PushEnd::Failed(Fault::Failing))),
+        Effect::List(store) => Some(Event::Listed(*store, Some(Fault::Failing))),
         Effect::CheckCode(project) => Some(Event::CodeChecked(*project, None)),
         Effect::Rescan => Some(Event::Rescanned),
         Effect::Exit => None,

@@ -19,7 +19,7 @@ use convosync_core::store::{RefName, Store};
 use crate::clock::now_ms;
 use crate::desk::{Doing, Saved};
 use crate::enabled;
-use crate::engine::{Event, ProjectKey, SaveEnd, StoreKey};
+use crate::engine::{Event, Fault, ProjectKey, SaveEnd, StoreKey};
 use crate::fail::{self, Trouble};
 use crate::house::{Found, House, Place, lock};
 use crate::notification::Notification;
@@ -311,12 +311,12 @@ pub fn with_remote<T>(
 /// # Errors
 /// A [`Failure`] when the remote could not be asked; what was known stays.
 pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
-    let result = house.place(key).map_or(Ok(0), |place| {
-        let result = list_place(house, &place);
-        note_listed(house, &place, result.as_ref().err());
-        result
-    });
-    house.report(Event::Listed(key));
+    let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place));
+    let trouble = result.as_ref().err().map(|error| Trouble::of_listing(error, now_ms()));
+    house.report(Event::Listed(key, trouble.as_ref().map(|trouble| trouble.fault)));
+    if let Some(place) = house.place(key) {
+        note_listed(house, &place, trouble);
+    }
     result.map_err(|error| {
         let failure = fail::remote(&error);
         tracing::debug!(reason = %failure.message, "other devices could not be listed");
@@ -339,9 +339,9 @@ pub fn poll(house: &House, key: StoreKey) {
 }
 
 /// Keeps for `status` why a remote could not be listed, and tells the user of a refusal.
-fn note_listed(house: &House, place: &Place, error: Option<&RemoteError>) {
+fn note_listed(house: &House, place: &Place, trouble: Option<Trouble>) {
     let mut desk = lock(&place.desk);
-    let Some(trouble) = error.map(|error| Trouble::of_listing(error, now_ms())) else {
+    let Some(Trouble { problem, fault, cause }) = trouble else {
         desk.unlisted = None;
         let works_again = desk.told.mended(Doing::Listing) && desk.is_unsent();
         drop(desk);
@@ -352,10 +352,9 @@ fn note_listed(house: &House, place: &Place, error: Option<&RemoteError>) {
         }
         return;
     };
-    let Trouble { problem, is_final, cause } = trouble;
     let since_ms = desk.unlisted.as_ref().map_or(problem.since_ms, |before| before.since_ms);
     desk.unlisted = Some(Problem { since_ms, ..problem.clone() });
-    let is_news = desk.told.is_news(Doing::Listing, &cause) && is_final;
+    let is_news = desk.told.is_news(Doing::Listing, &cause) && fault == Fault::Refused;
     let refused = cause.kind.filter(|_| desk.told.is_new_refusal(Doing::Listing, &cause));
     drop(desk);
     if let Some(kind) = refused {

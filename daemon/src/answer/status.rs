@@ -101,7 +101,7 @@ fn moved(place: &Place, desk: &desk::Desk) -> Option<Problem> {
             work::shown_url(place)
         ),
         hint: Some(format!(
-            "give it the new address: `git remote set-url origin {address}`, or `store.remote`"
+            "give the project the new address with `git remote set-url origin {address}`, then run `convosyncctl enable`"
         )),
         since_ms: desk.confirmed_ms.unwrap_or(0),
     })

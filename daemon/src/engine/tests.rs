@@ -34,7 +34,7 @@ fn engine() -> Engine {
     let mut engine = Engine::new(timing(), 1, 0);
     engine.handle(Event::Enabled { project: PROJECT, store: STORE, unsent: false }, 0);
     engine.handle(Event::Rescanned, 0);
-    engine.handle(Event::Listed(STORE), 0);
+    engine.handle(Event::Listed(STORE, None), 0);
     engine
 }
 
@@ -55,15 +55,16 @@ fn saved(covered: &[(&str, u64)], moved: bool) -> Event {
 fn next(engine: &mut Engine, mut now_ms: i64) -> (i64, Effect) {
     for _ in 0..10_000 {
         now_ms = now_ms.max(engine.wake_at_ms());
-        for effect in engine.handle(Event::Tick, now_ms) {
-            match effect {
-                Effect::Rescan => drop(engine.handle(Event::Rescanned, now_ms)),
-                Effect::List(store) => drop(engine.handle(Event::Listed(store), now_ms)),
+        let mut effects = engine.handle(Event::Tick, now_ms);
+        while let Some(effect) = effects.pop() {
+            effects.extend(match effect {
+                Effect::Rescan => engine.handle(Event::Rescanned, now_ms),
+                Effect::List(store) => engine.handle(Event::Listed(store, None), now_ms),
                 Effect::CheckCode(project) => {
-                    drop(engine.handle(Event::CodeChecked(project, None), now_ms))
+                    engine.handle(Event::CodeChecked(project, None), now_ms)
                 }
                 other => return (now_ms, other),
-            }
+            });
         }
     }
     panic!("nothing happens any more");
@@ -202,7 +203,7 @@ fn a_transient_failure_is_retried_later_and_later_and_never_given_up() {
     let mut waits = vec![];
     assert_eq!(engine.handle(saved(&[], true), now_ms), [Effect::Push(STORE)]);
     for _ in 0..12 {
-        engine.handle(Event::Pushed(STORE, PushEnd::Transient), now_ms);
+        engine.handle(Event::Pushed(STORE, PushEnd::Failed(Fault::Failing)), now_ms);
         let (at_ms, effect) = next(&mut engine, now_ms);
         assert_eq!(effect, Effect::Push(STORE));
         waits.push(at_ms - now_ms);
@@ -215,9 +216,10 @@ fn a_transient_failure_is_retried_later_and_later_and_never_given_up() {
 fn a_refusal_stands_until_a_retry_is_asked_for() {
     let mut engine = engine();
     engine.handle(saved(&[], true), 0);
-    engine.handle(Event::Pushed(STORE, PushEnd::Permanent), 0);
+    engine.handle(Event::Pushed(STORE, PushEnd::Failed(Fault::Refused)), 0);
     let plain = engine.handle(Event::Hurry { project: None, retry: false }, 1_000);
     assert!(!plain.contains(&Effect::Push(STORE)));
+    assert_eq!(engine.handle(Event::Listed(STORE, None), 1_500), []);
     let retry = engine.handle(Event::Hurry { project: None, retry: true }, 2_000);
     assert!(retry.contains(&Effect::Push(STORE)));
 }
@@ -303,3 +305,5 @@ fn a_disabled_project_is_forgotten() {
     assert_eq!(engine.handle(Event::Stop, 3_000), [Effect::Rescan]);
     assert_eq!(engine.handle(Event::Rescanned, 3_100), [Effect::Exit]);
 }
+
+mod weather;

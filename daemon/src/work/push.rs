@@ -9,7 +9,7 @@ use convosync_core::store::{RefName, Store};
 use super::{Standing, fetch_own, shown_url, with_remote};
 use crate::clock::now_ms;
 use crate::desk::Doing;
-use crate::engine::{Event, PushEnd, StoreKey};
+use crate::engine::{Event, Fault, PushEnd, StoreKey};
 use crate::fail::{self, Trouble};
 use crate::house::{House, Place, lock};
 use crate::notification::Notification;
@@ -19,14 +19,13 @@ pub fn push(house: &House, key: StoreKey) {
     let Some(place) = house.place(key) else { return };
     let end = match push_and_confirm(house, &place) {
         Ok(more) => PushEnd::Sent { more },
-        Err(Trouble { is_final: true, .. }) => PushEnd::Permanent,
-        Err(_) => PushEnd::Transient,
+        Err(fault) => PushEnd::Failed(fault),
     };
     house.report(Event::Pushed(key, end));
 }
 
 /// Pushes until the remote was seen to hold what we hold. Returns whether more was saved meanwhile.
-fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Trouble> {
+fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     let (store, reference, tip, lease) = {
         let desk = lock(&place.desk);
         let Some(tip) = desk.own.tip else { return Ok(false) };
@@ -39,7 +38,7 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Trouble> {
     let sent =
         with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
     let outcome = match sent {
-        None => return fail_push(house, place, no_remote()),
+        None => return Err(fail_push(house, place, no_remote())),
         Some(Err(error)) => outcome_of(&error),
         Some(Ok(outcome)) => outcome,
     };
@@ -47,16 +46,16 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Trouble> {
         Outcome::Behind => settle_foreign(house, place, &reference, tip, &store),
         outcome => (outcome, tip),
     };
-    match (&outcome, fail::outcome(&outcome, now_ms())) {
+    match (&outcome, Trouble::of_push(&outcome, now_ms())) {
         (Outcome::Sent(sent), _) => Ok(confirmed(house, place, &reference, tip, sent)),
-        (_, trouble) => fail_push(house, place, trouble.unwrap_or_else(no_remote)),
+        (_, trouble) => Err(fail_push(house, place, trouble.unwrap_or_else(no_remote))),
     }
 }
 
 fn no_remote() -> Trouble {
     let message = "this project has no remote to save to: saves stay on this device".to_owned();
     let hint = Some("add one with `git remote add origin URL`, or set `store.remote`, and run `convosyncctl enable`".to_owned());
-    Trouble { is_final: true, ..Trouble::passing(message, hint, now_ms()) }
+    Trouble { fault: Fault::Refused, ..Trouble::other(message, hint, now_ms()) }
 }
 
 fn confirmed(house: &House, place: &Place, reference: &RefName, tip: Oid, sent: &Sent) -> bool {
@@ -87,26 +86,24 @@ fn confirmed(house: &House, place: &Place, reference: &RefName, tip: Oid, sent: 
     more
 }
 
-fn fail_push(house: &House, place: &Place, trouble: Trouble) -> Result<bool, Trouble> {
-    let Trouble { problem, is_final, cause } = &trouble;
+fn fail_push(house: &House, place: &Place, trouble: Trouble) -> Fault {
+    let Trouble { problem, fault, cause } = trouble;
+    let is_final = fault == Fault::Refused;
     let mut desk = lock(&place.desk);
     let since_ms = desk.stuck.as_ref().map_or(problem.since_ms, |(before, _)| before.since_ms);
-    desk.stuck = Some((Problem { since_ms, ..problem.clone() }, *is_final));
-    let is_news = desk.told.is_news(Doing::Sending, cause);
-    let refused = cause.kind.filter(|_| desk.told.is_new_refusal(Doing::Sending, cause));
+    desk.stuck = Some((Problem { since_ms, ..problem.clone() }, is_final));
+    let is_news = desk.told.is_news(Doing::Sending, &cause);
+    let refused = cause.kind.filter(|_| desk.told.is_new_refusal(Doing::Sending, &cause));
     drop(desk);
     if let Some(kind) = refused {
         house.notify(Notification::NotSent(kind));
     }
     if is_news {
-        tracing::warn!(is_final = *is_final, "not on remote");
+        tracing::warn!(is_final, "not on remote");
         tracing::debug!(reason = %problem.message, "not on remote");
-        house.tell(protocol::Event::Trouble {
-            message: problem.message.clone(),
-            hint: problem.hint.clone(),
-        });
+        house.tell(protocol::Event::Trouble { message: problem.message, hint: problem.hint });
     }
-    Err(trouble)
+    fault
 }
 
 /// Pushes with the lease we believe in and reads the ref back. If the remote stands elsewhere, looks

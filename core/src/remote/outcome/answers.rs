@@ -48,14 +48,7 @@ pub(super) const TABLE: &[(&[&str], Option<PermanentKind>)] = &[
     (&["transport '"], Some(ProtocolRefused)),
     (&["unadvertised object"], Some(IdsRefused)),
     (&["not our ref", "couldn't find remote ref", "no such remote ref"], Some(NotThere)),
-    (
-        &[
-            "returned error: 30",
-            "unable to update url base from redirection",
-            "update your git remote and try again",
-        ],
-        Some(Moved),
-    ),
+    (&["returned error: 30", "update your git remote and try again"], Some(Moved)),
     (
         &[
             "push protection",

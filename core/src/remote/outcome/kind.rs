@@ -129,7 +129,7 @@ impl PermanentKind {
                 "check the address and your rights (`git ls-remote <address>`), or name another repository under `store.remote`"
             }
             Self::Moved => {
-                "give the project the new address: `git remote set-url origin <address>`"
+                "give the project the new address with `git remote set-url origin <address>`, then run `convosyncctl enable`"
             }
             Self::RefRefused => {
                 "run `convosyncctl enable` to look for a place the host accepts, or set `store.remote`"
