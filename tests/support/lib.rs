@@ -12,6 +12,7 @@ pub mod claude;
 pub mod device;
 pub mod files;
 pub mod home;
+pub mod host;
 pub mod program;
 pub mod remote;
 pub mod skip;
