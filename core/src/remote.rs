@@ -10,6 +10,7 @@
 //! at the beginning of each push.
 
 mod error;
+mod moved;
 mod outcome;
 mod own;
 mod passing;
@@ -22,7 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use error::RemoteError;
-pub use outcome::{Outcome, PermanentKind};
+pub use outcome::{Outcome, PermanentKind, Sent};
 pub use passing::{PORTAL, Passing};
 pub use probe::Probe;
 pub use progress::Traffic;
@@ -316,15 +317,19 @@ impl<'a> Remote<'a> {
     pub fn push(&self, reference: &RefName, new: Oid, lease: Option<Oid>) -> Outcome {
         let whole = |_| PushPlan { steps: vec![new], negotiate: true };
         let plan = self.store.push_plan(lease, new).unwrap_or_else(whole);
-        let (mut traffic, mut there) = (Traffic::default(), lease);
+        let (mut sent, mut there) = (Sent::default(), lease);
         for step in plan.steps {
             match self.push_one(&reference.to_string(), Some(step), there, plan.negotiate) {
-                Outcome::Sent(more) => traffic += more,
+                Outcome::Sent(more) => {
+                    sent.traffic += more.traffic;
+                    let is_another = |address: &String| moved::is_another(address, self.url);
+                    sent.moved_to = more.moved_to.filter(is_another);
+                }
                 other => return other,
             }
             there = Some(step);
         }
-        Outcome::Sent(traffic)
+        Outcome::Sent(sent)
     }
 
     /// Removes a ref that stands at `lease` and blocks ours (see [`Listing::blocking`]).

@@ -1,6 +1,8 @@
 //! End to end: real programs, a real remote, the real client.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod budget;
 #[cfg(test)]
 mod counting;

@@ -178,6 +178,9 @@ pub struct ProjectStatus {
     pub sent: u64,
     /// Bytes received from it.
     pub received: u64,
+    /// Whether the host takes only branches, so that ours shows among them.
+    #[serde(default)]
+    pub branches_only: bool,
     /// Why it does not get through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
