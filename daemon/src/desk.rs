@@ -90,6 +90,10 @@ impl Desk {
     /// A [`Failure`] when the store or our own tip cannot be read.
     pub fn open(dir: &Path, vault: Arc<Vault>, branches_only: bool) -> Result<Self, Failure> {
         let store = Store::open(dir).map_err(|error| fail::store(&error))?;
+        // What a killed daemon left of a small file; nobody else writes here.
+        if let Err(error) = disk::remove_leftovers(dir, i64::MAX) {
+            tracing::debug!(%error, "what a killed daemon left could not be removed");
+        }
         let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
         let reference = RefName::new(kind, vault.id(), vault.device());
         let own = Own::load(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;

@@ -4,6 +4,7 @@
 //! connection ends, one line `SERVICE SENT RECEIVED` is appended to LOG: bytes to and from the server.
 
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{ExitCode, Stdio};
 use std::thread;
 
@@ -31,7 +32,8 @@ fn carry(log: &str, words: &[String]) -> io::Result<u8> {
             server.env(name, value);
         }
     }
-    let mut child = server.spawn()?;
+    // A server does not die with its client: it sees the connection end.
+    let mut child = server.process_group(0).spawn()?;
     let mut to_server = child.stdin.take().expect("stdin is piped");
     let mut from_server = child.stdout.take().expect("stdout is piped");
     let (told, sent) = std::sync::mpsc::channel();

@@ -7,6 +7,8 @@ mod counting;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod pizza;
