@@ -225,6 +225,11 @@ impl Desk {
         self.confirmed = tip;
     }
 
+    /// Whether this device saved a session here.
+    pub fn has_saved(&self, session: &SessionId) -> bool {
+        self.own.sessions.contains_key(&self.vault.keys.session_name(session))
+    }
+
     /// Whether our newest save of a session covers exactly so many bytes, none of which was written since.
     /// Otherwise the files are read once, which finds out.
     pub fn covers(&self, session: &SessionId, bytes: u64, modified_ms: i64) -> bool {

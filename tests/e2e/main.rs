@@ -26,6 +26,8 @@ mod round_trip;
 mod stops;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod wild;
 
 /// A save, from the last byte to "on remote", may take this long on a busy machine.
 #[cfg(test)]
