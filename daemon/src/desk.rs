@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use convosync_core::disk;
 use convosync_core::history::{History, Reader};
 use convosync_core::id::{DeviceId, Digest, Oid, Random, SessionId, SessionName};
 use convosync_core::inbound::Peer;
@@ -106,6 +107,10 @@ impl Desk {
     /// A [`Failure`] when the store or our own tip cannot be read.
     pub fn open(dir: &Path, vault: Arc<Vault>, branches_only: bool) -> Result<Self, Failure> {
         let store = Store::open(dir).map_err(|error| fail::store(&error))?;
+        // What a killed daemon left of a small file; nobody else writes here.
+        if let Err(error) = disk::remove_leftovers(dir, i64::MAX) {
+            tracing::debug!(%error, "what a killed daemon left could not be removed");
+        }
         let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
         let reference = RefName::new(kind, vault.id(), vault.device());
         let own = load_own(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
@@ -154,6 +159,11 @@ impl Desk {
         let name = self.vault.keys.session_name(session);
         let own = self.own.sessions.get(&name).map(|(summary, _)| summary.messages);
         base.map(|base| base.record.messages).or(own).unwrap_or(0)
+    }
+
+    /// Whether this device saved a session here.
+    pub fn has_saved(&self, session: &SessionId) -> bool {
+        self.own.sessions.contains_key(&self.vault.keys.session_name(session))
     }
 
     /// Whether our newest save of a session covers exactly so many bytes, none of which was written since.

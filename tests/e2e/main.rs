@@ -9,6 +9,8 @@ mod counting;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod pizza;
@@ -26,6 +28,8 @@ mod round_trip;
 mod stops;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod wild;
 
 #[cfg(test)]
 use convosync_tests::SAVED_WITHIN;
