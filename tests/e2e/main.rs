@@ -22,6 +22,8 @@ mod round_trip;
 mod stops;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod weather;
 
 #[cfg(test)]
 use convosync_tests::SAVED_WITHIN;
