@@ -29,6 +29,8 @@ mod stops;
 #[cfg(test)]
 mod watching;
 #[cfg(test)]
+mod weather;
+#[cfg(test)]
 mod wild;
 
 #[cfg(test)]

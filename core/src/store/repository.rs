@@ -199,12 +199,21 @@ pub(super) fn adopted_between(
     lease: Option<Oid>,
     new: Oid,
 ) -> Result<HashSet<Oid>, git2::Error> {
-    let all = between(repo, lease, new, false)?;
-    let own = between(repo, lease, new, true)?;
+    let all = between(repo, lease, new)?;
+    let own = walk(repo, lease, new, true)?;
     Ok(&all - &own)
 }
 
-fn between(
+/// The commits that `new` reaches and `lease` does not.
+pub(super) fn between(
+    repo: &Repository,
+    lease: Option<Oid>,
+    new: Oid,
+) -> Result<HashSet<Oid>, git2::Error> {
+    walk(repo, lease, new, false)
+}
+
+fn walk(
     repo: &Repository,
     lease: Option<Oid>,
     new: Oid,
