@@ -57,6 +57,8 @@ pub enum PermanentKind {
     ProtocolRefused,
     /// The host gives no commit by its id (protocol version 0).
     IdsRefused,
+    /// The host gives no tip without its past (no shallow fetches).
+    PastRequired,
     /// What was asked for is not there.
     NotThere,
     /// What was sent is not well formed.
@@ -106,6 +108,7 @@ impl PermanentKind {
             Self::IdsRefused => {
                 "let the host's sshd pass GIT_PROTOCOL on (`AcceptEnv GIT_PROTOCOL`)"
             }
+            Self::PastRequired => "ask whoever runs the host for a newer git",
             Self::NotThere => "run `convosyncctl sync` to list the remote anew",
             Self::Damaged => "run `convosyncctl verify`",
         }
@@ -165,6 +168,7 @@ const TABLE: &[(&[&str], Option<PermanentKind>)] = &[
     (&["hash algorithm", "mismatched algorithms"], Some(PermanentKind::ObjectFormat)),
     (&["not allowed\nfatal", "transport '"], Some(PermanentKind::ProtocolRefused)),
     (&["unadvertised object"], Some(PermanentKind::IdsRefused)),
+    (&["does not support shallow"], Some(PermanentKind::PastRequired)),
     (
         &["not our ref", "couldn't find remote ref", "no such remote ref"],
         Some(PermanentKind::NotThere),

@@ -235,6 +235,8 @@ fn what_needs_the_user_is_not_tried_again() {
         ("fatal: mismatched algorithms: client sha1; server sha256\n", ObjectFormat),
         ("fatal: transport 'ext' not allowed\n", ProtocolRefused),
         ("error: Server does not allow request for unadvertised object 1111\n", IdsRefused),
+        ("fatal: Server does not support shallow requests\n", PastRequired),
+        ("fatal: Server does not support shallow clients\n", PastRequired),
         ("fatal: remote error: upload-pack: not our ref 1111\n", NotThere),
         ("fatal: couldn't find remote ref refs/convosync/x/y\n", NotThere),
         (
