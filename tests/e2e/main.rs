@@ -1,9 +1,13 @@
 //! End to end: real programs, a real remote, the real client.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod budget;
 #[cfg(test)]
 mod counting;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod losses;
 #[cfg(test)]

@@ -88,6 +88,7 @@ pub struct GitCommand {
     protocols: Option<String>,
     own_config_only: bool,
     more_objects: Option<PathBuf>,
+    traced: bool,
 }
 
 impl GitCommand {
@@ -105,6 +106,7 @@ impl GitCommand {
             protocols: None,
             own_config_only: false,
             more_objects: None,
+            traced: false,
         }
     }
 
@@ -183,6 +185,12 @@ impl GitCommand {
         self
     }
 
+    /// Lets the child write each packet of git's protocol to standard error.
+    pub fn traced(mut self) -> Self {
+        self.traced = true;
+        self
+    }
+
     /// Runs the command to its end.
     ///
     /// # Errors
@@ -250,6 +258,9 @@ impl GitCommand {
         set("GIT_NO_LAZY_FETCH", "1");
         set("GIT_PAGER", "cat");
         set("GIT_ALLOW_PROTOCOL", self.protocols.as_deref().unwrap_or("none"));
+        if self.traced {
+            set("GIT_TRACE_PACKET", "1");
+        }
         if self.own_config_only {
             set("GIT_CONFIG_NOSYSTEM", "1");
             set("GIT_CONFIG_SYSTEM", "/dev/null");

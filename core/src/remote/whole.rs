@@ -59,12 +59,9 @@ impl Remote<'_> {
     /// Lets a push know what of other devices was fetched whole. A host of the old protocol does not
     /// negotiate about what it has, but it names its refs, and what they reach is then not sent again.
     pub(super) fn knowing_whole(&self, push: GitCommand) -> GitCommand {
-        if !self.store.keeps_full_copy() {
-            return push;
-        }
-        match self.store.full_dir() {
-            Ok(full) => push.more_objects(&full),
-            Err(_) => push,
+        match self.store.full_if_any() {
+            Some(full) => push.more_objects(&full),
+            None => push,
         }
     }
 

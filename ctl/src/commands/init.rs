@@ -13,7 +13,8 @@ use crate::args::{self, Device, Kind};
 use crate::ask::{self, AskError};
 use crate::call::Call;
 use crate::env::Env;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::Frame;
 use crate::socket::SocketError;
 
@@ -54,7 +55,8 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Init) -> Result<ExitCode, Ct
             return Err(error);
         }
     };
-    let enabled = FirstEnable::try_now(call, args.all);
+    let may_ask = call.is_interactive() && !args.yes;
+    let enabled = FirstEnable::try_now(call, args.all, may_ask);
     report(call, &reply, file.as_deref(), &enabled)?;
     Ok(enabled.outcome())
 }
