@@ -19,6 +19,7 @@ mod patience;
 mod probe;
 mod progress;
 mod vaults;
+mod whole;
 mod words;
 
 use std::path::Path;
@@ -157,43 +158,24 @@ impl<'a> Remote<'a> {
     }
 
     /// Fetches the tips of other devices, without their past, into the store; `limit` bytes at most for
-    /// each. One that cannot be fetched does not stop the others.
+    /// each. One that cannot be fetched does not stop the others. A host that gives no tip without its past
+    /// is fetched whole instead.
     ///
     /// # Errors
     /// [`RemoteError`] when the remote is not reached or refuses all of them.
     pub fn fetch_tips(&self, wanted: &[RefName], limit: u64) -> Result<TipsFetched, RemoteError> {
-        let mut fetched = TipsFetched::default();
         if wanted.is_empty() {
-            return Ok(fetched);
+            return Ok(TipsFetched::default());
         }
         let _turn = self.store.fetching()?;
-        let together =
-            self.fetch(&self.store.seen_dir(), Known::Tips, &tip_refspecs(wanted), limit);
-        match together {
-            Ok(traffic) => fetched.traffic = traffic,
-            Err(error) if !error.is_of_the_ref() => return Err(error),
-            Err(_) => self.fetch_one_by_one(wanted, limit, &mut fetched)?,
-        }
-        Ok(fetched)
-    }
-
-    fn fetch_one_by_one(
-        &self,
-        wanted: &[RefName],
-        limit: u64,
-        fetched: &mut TipsFetched,
-    ) -> Result<(), RemoteError> {
-        for reference in wanted {
-            let refspec = tip_refspecs(&[*reference]);
-            match self.fetch(&self.store.seen_dir(), Known::Tips, &refspec, limit) {
-                Ok(traffic) => fetched.traffic += traffic,
-                Err(error) if error.is_of_the_ref() => {
-                    fetched.refused.push((*reference, error));
-                }
-                Err(error) => return Err(error),
+        let seen = self.store.seen_dir();
+        let tips = |refs: &[RefName]| self.fetch(&seen, Known::Tips, &refspecs(refs), limit);
+        match together_or_each(wanted, tips) {
+            Err(RemoteError::Permanent { kind: PermanentKind::PastRequired, .. }) => {
+                together_or_each(wanted, |refs| self.fetch_tips_whole(refs, limit))
             }
+            other => other,
         }
-        Ok(())
     }
 
     /// Fetches a session's commit with all its past into the store and keeps it there as adopted from the
@@ -221,7 +203,7 @@ impl<'a> Remote<'a> {
         let fetched = self.fetch(&own, Known::Commits(&known), &wanted, SESSION_DOWNLOAD_MAX);
         let traffic = match fetched {
             Err(RemoteError::Permanent { kind: PermanentKind::IdsRefused, .. }) => {
-                self.fetch_through_full(commit, from, &known)?
+                self.fetch_session_whole(commit, from, &known)?
             }
             Err(RemoteError::Permanent { kind: PermanentKind::NotThere, .. }) => {
                 return Err(RemoteError::Gone { commit });
@@ -230,30 +212,6 @@ impl<'a> Remote<'a> {
         };
         self.store.adopt(name, from.device, commit)?;
         Ok(traffic)
-    }
-
-    fn fetch_through_full(
-        &self,
-        commit: Oid,
-        from: &RefName,
-        known: &[Oid],
-    ) -> Result<Traffic, RemoteError> {
-        let full = self.store.full_dir()?;
-        let refspec = [format!("+{from}:{from}")];
-        let traffic = self.fetch(&full, Known::AllRefs, &refspec, SESSION_DOWNLOAD_MAX)?;
-        let Some(path) = full.to_str() else {
-            return Err(RemoteError::BadUrl { url: full.display().to_string() });
-        };
-        let none = GitSettings::default();
-        let local = Remote { url: path, settings: &none, ..*self };
-        let wanted = [commit.to_string()];
-        let own = self.store.own_dir();
-        match local.fetch(&own, Known::Commits(known), &wanted, SESSION_DOWNLOAD_MAX) {
-            Err(RemoteError::Permanent { kind: PermanentKind::NotThere, .. }) => {
-                Err(RemoteError::Gone { commit })
-            }
-            other => other.map(|_| traffic),
-        }
     }
 
     fn fetch(
@@ -368,6 +326,7 @@ impl<'a> Remote<'a> {
             .args(["--", self.url])
             .arg(format!("{}:{name}", show(new)))
             .config("push.negotiate", negotiate.to_string());
+        let command = if negotiate { self.knowing_whole(command) } else { command };
         match patience::for_a_push(command, self.pack_deadline, bytes).run() {
             Ok(output) => outcome::of_push(
                 output.code,
@@ -420,7 +379,31 @@ fn protocols(url: &str) -> &'static str {
     if url.starts_with("git://") { "file:https:http:ssh:git" } else { "file:https:http:ssh" }
 }
 
-fn tip_refspecs(wanted: &[RefName]) -> Vec<String> {
+/// Fetches all of `wanted` at once; where the fault lies with one of them, each for itself.
+fn together_or_each(
+    wanted: &[RefName],
+    fetch: impl Fn(&[RefName]) -> Result<Traffic, RemoteError>,
+) -> Result<TipsFetched, RemoteError> {
+    let mut fetched = TipsFetched::default();
+    match fetch(wanted) {
+        Ok(traffic) => fetched.traffic = traffic,
+        Err(error) if !error.is_of_the_ref() => return Err(error),
+        Err(_) => {
+            for reference in wanted {
+                match fetch(&[*reference]) {
+                    Ok(traffic) => fetched.traffic += traffic,
+                    Err(error) if error.is_of_the_ref() => {
+                        fetched.refused.push((*reference, error));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+    Ok(fetched)
+}
+
+fn refspecs(wanted: &[RefName]) -> Vec<String> {
     wanted.iter().map(|reference| format!("+{reference}:{reference}")).collect()
 }
 

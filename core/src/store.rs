@@ -3,7 +3,7 @@
 //! `own.git` holds the tips and session commits of this device and whole session commits adopted from
 //! others; it is pushed from. `seen.git` is shallow and disposable and receives other devices' tips:
 //! listing into `own.git` would make our own tip shallow there, and then packing would drop our chunks.
-//! `full.git` exists only where a host gives no commit by its id.
+//! `full.git` exists only where a host gives no commit by its id, or no tip without its past.
 //!
 //! The room knows sealed bytes and no keys, and it never reaches the network ([`crate::remote`] does).
 //! Everything is written first and made durable with its directories; the ref moves last, so a crash
@@ -96,6 +96,11 @@ impl Store {
     /// Returns the repository that is listed into.
     pub fn seen_dir(&self) -> PathBuf {
         self.dir.join("seen.git")
+    }
+
+    /// Returns the repository for such hosts where there is one already.
+    pub(crate) fn full_if_any(&self) -> Option<PathBuf> {
+        Some(self.dir.join("full.git")).filter(|path| path.is_dir())
     }
 
     /// Returns the repository for hosts that give no commit by its id, making it when missing.

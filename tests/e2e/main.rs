@@ -17,6 +17,8 @@ mod pizza;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]
+mod protocols;
+#[cfg(test)]
 mod real_client;
 #[cfg(test)]
 mod refusals;

@@ -26,6 +26,7 @@ pub struct Home {
     project: PathBuf,
     masked: Vec<PathBuf>,
     relay: Option<Arc<Relay>>,
+    exported: Vec<(&'static str, OsString)>,
 }
 
 impl Home {
@@ -33,7 +34,14 @@ impl Home {
     pub fn create(root: &Path, user: &str, project: &str) -> Self {
         let root = root.to_owned();
         let project = root.join("home").join(user).join(project);
-        let home = Self { root, user: user.to_owned(), project, masked: Vec::new(), relay: None };
+        let home = Self {
+            root,
+            user: user.to_owned(),
+            project,
+            masked: Vec::new(),
+            relay: None,
+            exported: Vec::new(),
+        };
         for dir in [
             home.dir(),
             home.project.clone(),
@@ -50,6 +58,11 @@ impl Home {
     /// Hides `paths` from every program started here, where the system allows it.
     pub fn hide(&mut self, paths: Vec<PathBuf>) {
         self.masked = paths;
+    }
+
+    /// Puts a variable into the environment of every program started here.
+    pub fn export(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.exported.push((name, value.into()));
     }
 
     /// Keeps the way that leads from here to the remote.
@@ -136,7 +149,7 @@ impl Home {
     pub fn environment(&self) -> Vec<(&'static str, OsString)> {
         let home = self.dir();
         let place = |relative: &str| home.join(relative).into_os_string();
-        vec![
+        let mut variables = vec![
             ("HOME", home.clone().into()),
             ("USER", self.user().into()),
             ("LOGNAME", self.user().into()),
@@ -151,7 +164,9 @@ impl Home {
             ("XDG_RUNTIME_DIR", self.root.join("run").into()),
             ("GIT_CONFIG_NOSYSTEM", "1".into()),
             ("CONVOSYNC_HOME", self.convosync_dir().into()),
-        ]
+        ];
+        variables.extend(self.exported.iter().cloned());
+        variables
     }
 
     fn isolation(&self) -> Vec<OsString> {

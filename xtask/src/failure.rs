@@ -23,6 +23,9 @@ pub(crate) enum Failure {
         /// Why.
         source: io::Error,
     },
+    /// A program of somebody else is missing.
+    #[error("`{0}` is not installed")]
+    NotInstalled(&'static str),
     /// A file cannot be dealt with.
     #[error("{deed} {}", path.display())]
     File {

@@ -10,6 +10,7 @@ mod pair;
 mod print;
 mod shell;
 mod table;
+mod wires;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,6 +86,8 @@ enum Measure {
         #[arg(long, value_name = "DIR")]
         transcripts: Option<PathBuf>,
     },
+    /// Bytes and round trips of each operation over a stand-in, ssh and https, and with old hosts
+    Wires,
 }
 
 fn main() -> ExitCode {
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Command::Bench { what: Measure::Upload { transcripts } } => {
             bench::upload(transcripts.as_deref())
         }
+        Command::Bench { what: Measure::Wires } => wires::wires(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -88,6 +88,7 @@ pub struct GitCommand {
     file_size_max: Option<u64>,
     protocols: Option<String>,
     own_config_only: bool,
+    more_objects: Option<PathBuf>,
     traced: bool,
 }
 
@@ -106,6 +107,7 @@ impl GitCommand {
             file_size_max: None,
             protocols: None,
             own_config_only: false,
+            more_objects: None,
             traced: false,
         }
     }
@@ -182,6 +184,12 @@ impl GitCommand {
     /// [`GitCommand::config`] hands over counts.
     pub fn own_config_only(mut self) -> Self {
         self.own_config_only = true;
+        self
+    }
+
+    /// Lets the child read the objects of another repository too, as if they were in its own.
+    pub fn more_objects(mut self, repository: &Path) -> Self {
+        self.more_objects = Some(repository.join("objects"));
         self
     }
 
@@ -282,6 +290,9 @@ impl GitCommand {
         }
         if let Some(dir) = &self.git_dir {
             variables.push(("GIT_DIR".into(), dir.into()));
+        }
+        if let Some(dir) = &self.more_objects {
+            variables.push(("GIT_ALTERNATE_OBJECT_DIRECTORIES".into(), dir.into()));
         }
         variables
     }

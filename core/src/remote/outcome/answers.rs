@@ -47,6 +47,7 @@ pub(super) const TABLE: &[(&[&str], Option<PermanentKind>)] = &[
     (&["hash algorithm", "mismatched algorithms"], Some(ObjectFormat)),
     (&["transport '"], Some(ProtocolRefused)),
     (&["unadvertised object"], Some(IdsRefused)),
+    (&["does not support shallow"], Some(PastRequired)),
     (&["not our ref", "couldn't find remote ref", "no such remote ref"], Some(NotThere)),
     (&["returned error: 30", "update your git remote and try again"], Some(Moved)),
     (

@@ -54,6 +54,8 @@ pub enum PermanentKind {
     ProtocolRefused,
     /// The host gives no commit by its id (protocol version 0).
     IdsRefused,
+    /// The host gives no tip without its past (no shallow fetches).
+    PastRequired,
     /// What was asked for is not there.
     NotThere,
     /// What was sent is not well formed.
@@ -89,6 +91,7 @@ impl PermanentKind {
             Self::Foreign => "the directory belongs to another user",
             Self::ProtocolRefused => "the address uses a protocol that is not allowed",
             Self::IdsRefused => "the host gives no commit by its id",
+            Self::PastRequired => "the host gives no tip without its past",
             Self::NotThere => "what was asked for is not there",
             Self::Damaged => "what was sent is not well formed",
         }
@@ -160,6 +163,7 @@ impl PermanentKind {
             Self::IdsRefused => {
                 "let the host's sshd pass GIT_PROTOCOL on (`AcceptEnv GIT_PROTOCOL`)"
             }
+            Self::PastRequired => "ask whoever runs the host for a newer git",
             Self::NotThere => "run `convosyncctl sync` to list the remote anew",
             Self::Damaged => "run `convosyncctl verify`",
         }

@@ -126,6 +126,8 @@ fn what_a_fetch_is_refused_has_its_cause() {
         ("fatal: mismatched algorithms: client sha1; server sha256\n", ObjectFormat),
         ("fatal: transport 'ext' not allowed\n", ProtocolRefused),
         ("error: Server does not allow request for unadvertised object 1111\n", IdsRefused),
+        ("fatal: Server does not support shallow requests\n", PastRequired),
+        ("fatal: Server does not support shallow clients\n", PastRequired),
         ("fatal: remote error: upload-pack: not our ref 1111\n", NotThere),
         ("fatal: couldn't find remote ref refs/convosync/x/y\n", NotThere),
         (
