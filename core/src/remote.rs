@@ -10,8 +10,10 @@
 //! at the beginning of each push.
 
 mod error;
+mod moved;
 mod outcome;
 mod own;
+mod passing;
 mod probe;
 mod progress;
 mod vaults;
@@ -21,7 +23,8 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use error::RemoteError;
-pub use outcome::{Outcome, PermanentKind};
+pub use outcome::{Outcome, PermanentKind, Sent};
+pub use passing::{PORTAL, Passing};
 pub use probe::Probe;
 pub use progress::Traffic;
 pub use words::without_credentials;
@@ -156,18 +159,25 @@ impl<'a> Remote<'a> {
         let command = self
             .command(&self.store.own_dir())
             .args(["ls-remote", "--refs", "--", self.url])
-            .args(patterns);
-        let output = command.deadline(self.list_deadline).stdout_limit(LIST_MAX_BYTES).run()?;
-        if !output.success() {
-            return Err(outcome::failure(&output.stderr).into());
+            .args(patterns)
+            .deadline(self.list_deadline)
+            .stdout_limit(LIST_MAX_BYTES);
+        let found = refs_of(&command.clone().run()?)?;
+        if !found.refs.is_empty() || !may_be_a_page(self.url) {
+            return Ok(found);
         }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let refs = text
-            .lines()
-            .filter_map(|line| line.split_once('\t'))
-            .filter_map(|(id, name)| Some((name.to_owned(), id.parse().ok()?)));
-        let traffic = Traffic { sent: 0, received: output.stdout.len() as u64 };
-        Ok(Refs { refs: refs.collect(), traffic })
+        // Git takes a web page for an empty list of a server without git's own protocol: the page of a
+        // network that wants a login would pass for a remote that lost everything.
+        let mut output = command.traced().run()?;
+        let (trace, said): (Vec<_>, Vec<_>) =
+            output.stderr.lines().partition(|line| line.contains(TRACED));
+        let is_git = !trace.is_empty();
+        output.stderr = said.join("\n");
+        let again = refs_of(&output)?;
+        if again.refs.is_empty() && !is_git {
+            return Err(RemoteError::Transient { why: PORTAL.to_owned() });
+        }
+        Ok(again)
     }
 
     /// Fetches the tips of other devices, without their past, into the store; `limit` bytes at most for
@@ -307,15 +317,19 @@ impl<'a> Remote<'a> {
     pub fn push(&self, reference: &RefName, new: Oid, lease: Option<Oid>) -> Outcome {
         let whole = |_| PushPlan { steps: vec![new], negotiate: true };
         let plan = self.store.push_plan(lease, new).unwrap_or_else(whole);
-        let (mut traffic, mut there) = (Traffic::default(), lease);
+        let (mut sent, mut there) = (Sent::default(), lease);
         for step in plan.steps {
             match self.push_one(&reference.to_string(), Some(step), there, plan.negotiate) {
-                Outcome::Sent(more) => traffic += more,
+                Outcome::Sent(more) => {
+                    sent.traffic += more.traffic;
+                    let is_another = |address: &String| moved::is_another(address, self.url);
+                    sent.moved_to = more.moved_to.filter(is_another);
+                }
                 other => return other,
             }
             there = Some(step);
         }
-        Outcome::Sent(traffic)
+        Outcome::Sent(sent)
     }
 
     /// Removes a ref that stands at `lease` and blocks ours (see [`Listing::blocking`]).
@@ -409,6 +423,27 @@ impl Known<'_> {
 struct Refs {
     refs: Vec<(String, Oid)>,
     traffic: Traffic,
+}
+
+/// What stands in the trace of a child that spoke git's own protocol.
+const TRACED: &str = "packet: ";
+
+/// Whether `url` may lead to a web server: what is rewritten by the user's settings may.
+fn may_be_a_page(url: &str) -> bool {
+    !["ssh://", "file://", "/"].iter().any(|start| url.starts_with(start))
+}
+
+fn refs_of(output: &Output) -> Result<Refs, RemoteError> {
+    if !output.success() {
+        return Err(outcome::failure(&output.stderr).into());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let refs = text
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .filter_map(|(id, name)| Some((name.to_owned(), id.parse().ok()?)));
+    let traffic = Traffic { sent: 0, received: output.stdout.len() as u64 };
+    Ok(Refs { refs: refs.collect(), traffic })
 }
 
 /// What may be used to reach `url`; rewriting by the user's settings may choose among them. The bare git

@@ -13,33 +13,32 @@ mod durable;
 mod error;
 mod names;
 mod object;
+mod rename;
 mod repository;
 mod tip;
 mod tree;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use git2::Repository;
+use git2::{ObjectType, Repository};
 
 pub use error::StoreError;
 pub use names::{RefKind, RefName};
 pub use tip::{CARD_MAX, GRANTS_MAX, HEAD_MAX, ROSTER_MAX, SESSIONS_MAX, SUMMARY_MAX, Tip};
 
 use crate::disk;
-use crate::git::Git;
 use crate::id::{DeviceId, Oid, SessionName};
 
-/// After how many saves the chain of tips is squashed, so that history does not grow for ever.
-pub const SQUASH_EVERY: u32 = 200;
+/// After so many tips the chain of tips is squashed into one whose parents are the sessions themselves:
+/// old heads and summaries can then be collected, chunks cannot (DESIGN 5).
+pub const SQUASH_EVERY: u64 = 200;
 /// The largest sealed object that is read: 1 MiB of payload with header and padding fits easily.
 pub const BLOB_MAX: usize = 2 << 20;
 /// The largest list of names that is read: 100 000 entries of 50 bytes fit.
 const TREE_MAX: usize = 8 << 20;
-/// From how many packs on they are put together: lookups slow down with each.
-const PACKS_MAX: usize = 30;
-/// How long packing may take.
-const MAINTAIN_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30 * 60);
 
 /// Which of the two repositories is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +66,8 @@ pub struct Store {
     own: Arc<Mutex<Repository>>,
     seen: Arc<Mutex<Repository>>,
     fetching: Arc<Mutex<()>>,
+    /// How many objects stayed loose when the store was last packed: no ref reaches them.
+    left_loose: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Store {
@@ -90,6 +91,7 @@ impl Store {
             own: Arc::new(Mutex::new(own)),
             seen: Arc::new(Mutex::new(seen)),
             fetching: Arc::default(),
+            left_loose: Arc::default(),
         })
     }
 
@@ -101,11 +103,6 @@ impl Store {
     /// Returns the repository that is listed into.
     pub fn seen_dir(&self) -> PathBuf {
         self.dir.join("seen.git")
-    }
-
-    /// Whether the host once refused to give a commit by its id, so that everything is kept twice.
-    pub fn keeps_full_copy(&self) -> bool {
-        self.dir.join("full.git").is_dir()
     }
 
     /// Returns the repository for hosts that give no commit by its id, making it when missing.
@@ -122,17 +119,6 @@ impl Store {
             repository::sweep_fetches(&self.dir.join(name))?;
         }
         Ok(turn)
-    }
-
-    /// Throws away what was listed, so that the next listing starts anew: for a damaged `seen.git`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be removed or made.
-    pub fn forget_seen(&self) -> Result<(), StoreError> {
-        let mut seen = self.lock(Where::Seen);
-        disk::remove_tree(&self.seen_dir())?;
-        *seen = repository::open(&self.seen_dir())?;
-        Ok(())
     }
 
     fn lock(&self, at: Where) -> MutexGuard<'_, Repository> {
@@ -169,11 +155,12 @@ impl Store {
         let repo = self.lock(Where::Seen);
         let name = names::accepted(reference);
         let old = repository::resolve(&repo, &name)?;
-        if old == Some(tip) {
-            return Ok(());
+        if old != Some(tip) {
+            object::commit(&repo, tip)?;
+            durable::move_ref(&self.seen_dir(), &name, old, tip)?;
         }
-        object::commit(&repo, tip)?;
-        durable::move_ref(&self.seen_dir(), &name, old, tip)
+        drop(repo);
+        self.forget_siblings(reference)
     }
 
     /// Lists other devices' tips that were believed last.
@@ -274,6 +261,25 @@ impl Store {
             .map_err(object::failed("compare commits"))
     }
 
+    /// Writes one sealed object that [`Self::commit_written`] will name, so that a large save need not be held
+    /// in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk is full.
+    pub fn write(&self, sealed: &[u8]) -> Result<Oid, StoreError> {
+        object::write(&self.lock(Where::Own), ObjectType::Blob, sealed)
+    }
+
+    /// Takes away objects that were written for a save that came to nothing. What is in a pack stays.
+    pub fn unwrite(&self, written: &[(String, Oid)]) {
+        let repo = self.lock(Where::Own);
+        for (_, id) in written {
+            if let Err(error) = disk::remove_file(&object::loose_path(&repo, *id)) {
+                tracing::debug!(%error, "an object that nothing needs stays");
+            }
+        }
+    }
+
     /// Writes a session's next commit: the tree of its first parent with `put` added and `drop` taken out.
     /// Further parents are other histories of the session that are to be kept. Nothing points to it before
     /// a tip does.
@@ -286,9 +292,23 @@ impl Store {
         put: &[(String, Vec<u8>)],
         drop: &[String],
     ) -> Result<Oid, StoreError> {
+        let written = tree::write(&self.lock(Where::Own), put)?;
+        self.commit_written(parents, &written, drop)
+    }
+
+    /// Does the same with objects that were written before.
+    ///
+    /// # Errors
+    /// As [`Self::commit_session`].
+    pub fn commit_written(
+        &self,
+        parents: &[Oid],
+        written: &[(String, Oid)],
+        drop: &[String],
+    ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
         let base = parents.first().map(|parent| object::tree_of(&repo, *parent)).transpose()?;
-        let tree = tree::edit(&repo, base, put, drop)?;
+        let tree = tree::edit(&repo, base, written, drop)?;
         object::write_commit(&repo, tree, parents)
     }
 
@@ -307,7 +327,7 @@ impl Store {
     ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
         let base = previous.map(|previous| object::tree_of(&repo, previous)).transpose()?;
-        let tree = tree::edit(&repo, base, put, drop)?;
+        let tree = tree::edit(&repo, base, &tree::write(&repo, put)?, drop)?;
         object::write_commit(
             &repo,
             tree,
@@ -329,15 +349,13 @@ impl Store {
     ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
         let base = object::tree_of(&repo, tip)?;
-        let tree = tree::edit(&repo, Some(base), put, drop)?;
+        let tree = tree::edit(&repo, Some(base), &tree::write(&repo, put)?, drop)?;
         object::write_commit(&repo, tree, &unique(sessions.iter().copied()))
     }
 
     /// Counts the tips from `tip` back to the last squash or the beginning, stopping at `most`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when a commit of the chain is missing.
-    pub fn chain_length(&self, tip: Oid, most: u32) -> Result<u32, StoreError> {
+    #[cfg(test)]
+    pub(crate) fn chain_length(&self, tip: Oid, most: u64) -> Result<u64, StoreError> {
         let repo = self.lock(Where::Own);
         let mut length = 0;
         let mut next = Some(tip);
@@ -433,49 +451,6 @@ impl Store {
         let tree = tree::edit(&repo, None, &[], &[])?;
         object::write_commit(&repo, tree, &[])
     }
-
-    /// Packs what lies about one by one. Nothing that can be reached is lost, and no bitmap is made: they
-    /// would keep git from sending thin packs.
-    ///
-    /// # Errors
-    /// [`StoreError`] when git fails; the store is as good as before then.
-    pub fn maintain(&self, git: &Git) -> Result<(), StoreError> {
-        // Held, so that no object is written while loose ones are taken away.
-        let repo = self.lock(Where::Own);
-        let path = self.own_dir();
-        pack(git, &path, &["repack", "--no-write-bitmap-index", "-q"])?;
-        durable::sync_packs(&path)?;
-        pack(git, &path, &["prune-packed", "-q"])?;
-        if durable::packs(&path)? > PACKS_MAX {
-            pack(git, &path, &["repack", "--geometric=2", "-d", "--no-write-bitmap-index", "-q"])?;
-            durable::sync_packs(&path)?;
-        }
-        let refresh = repo.odb().and_then(|odb| odb.refresh());
-        refresh.map_err(object::failed("look at the packs again"))
-    }
-}
-
-fn pack(git: &Git, path: &Path, args: &[&str]) -> Result<(), StoreError> {
-    let output = git
-        .command()
-        .git_dir(path)
-        .own_config_only()
-        .args(args.iter().copied())
-        .deadline(MAINTAIN_DEADLINE)
-        .run()?;
-    if output.success() {
-        return Ok(());
-    }
-    let why = output
-        .stderr
-        .lines()
-        .last()
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(200)
-        .collect();
-    Err(StoreError::Pack { path: path.to_owned(), why })
 }
 
 /// Keeps the first of each.

@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::args::Options;
 use crate::env::Env;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{Printer, Wait};
 use crate::service;
 use crate::socket::{Agent, Client, Limits, SocketError};

@@ -16,7 +16,8 @@ mod watch;
 
 use crate::args::Command;
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 
 /// Carries out what was typed.
 pub(crate) fn run(call: &mut Call<'_>, command: Command) -> Result<ExitCode, CtlError> {

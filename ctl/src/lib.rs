@@ -2,19 +2,20 @@
 //!
 //! [`run`] is the whole program as a function of its arguments and surroundings, so that tests call
 //! it in their own process. Each command is one file under `commands/`; sessions are reached through
-//! the socket only.
+//! the socket only. Modules stand in the order in which they may use each other.
 
-mod args;
-mod ask;
-mod call;
-mod commands;
-mod env;
 mod exit;
+mod args;
+mod env;
 mod files;
-mod print;
-mod service;
 mod socket;
 mod start;
+mod ask;
+mod service;
+mod error;
+mod print;
+mod call;
+mod commands;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -26,7 +27,7 @@ pub use exit::ExitCode;
 
 use args::Args;
 use call::Call;
-use exit::CtlError;
+use error::CtlError;
 use print::{Look, Printer};
 
 /// Runs one command line, `args[0]` being the program's name, and returns how it ended.

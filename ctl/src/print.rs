@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::env::Env;
-use crate::exit::CtlError;
+use crate::error::CtlError;
 
 pub(crate) use boxes::Frame;
 pub(crate) use clean::clean;

@@ -3,6 +3,8 @@
 
 mod lineage;
 mod peers;
+mod sent;
+mod told;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -14,21 +16,24 @@ use convosync_core::id::{DeviceId, Digest, Oid, Random, SessionId, SessionName};
 use convosync_core::inbound::Peer;
 use convosync_core::merge::{self, Side};
 use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
-use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
+use convosync_core::protocol::{Failure, Problem, SessionQuery};
 use convosync_core::remote::Traffic;
 use convosync_core::seal::{Codec, Seen, Summary};
 use convosync_core::store::{RefKind, RefName, Store};
+use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
 use crate::fail;
-
-/// The file in a store's folder that names the tip which the remote was last seen to hold: a cache that
-/// spares a restarted daemon a push.
-const CONFIRMED_FILE: &str = "on-remote";
+pub use sent::was_sent;
+pub use told::{Doing, Told};
 
 /// How many sessions' ledgers are kept in memory: those of a busy day. Others are rebuilt when their
 /// transcripts grow again.
 const LEDGERS_KEPT_MAX: usize = 64;
+
+/// About how many new bytes go into one save. What is more follows in the next ones, so that a transcript of
+/// gigabytes holds up neither the other sessions nor whoever asks, and is never begun anew after a stop.
+pub const SAVE_BYTES_MAX: u64 = 32 << 20;
 
 /// One store's working memory.
 pub struct Desk {
@@ -52,14 +57,24 @@ pub struct Desk {
     pub traffic: Traffic,
     /// Why the remote does not get our saves, or refuses to.
     pub stuck: Option<(Problem, bool)>,
+    /// Why other devices' saves are not seen.
+    pub unlisted: Option<Problem>,
+    /// What the user was told of the remote.
+    pub told: Told,
     /// Refs of other devices that are not believed.
     pub doubts: BTreeMap<DeviceId, Problem>,
+    /// About how many new bytes go into one save.
+    pub room: u64,
     /// Sessions that cannot be saved.
     pub ailing: BTreeMap<SessionId, Problem>,
     dir: PathBuf,
     asked_own: bool,
     /// The tips that were last fetched, believed or not, so that none is fetched twice.
-    looked_at: BTreeMap<DeviceId, Oid>,
+    looked_at: BTreeMap<RefName, Oid>,
+    /// All refs of the vault, as last listed.
+    shown: Vec<(RefName, Oid)>,
+    /// The left-over tip that the remote was last asked to remove.
+    asked_to_remove: Option<Oid>,
     ledgers: HashMap<SessionId, Ledger>,
 }
 
@@ -79,6 +94,8 @@ pub struct Saved {
     pub recorded: Vec<Recorded>,
     /// Sessions without anything new.
     pub unchanged: Vec<SessionId>,
+    /// Sessions of which more waits for the next save, with the bytes of them that are saved.
+    pub waiting: Vec<(SessionId, u64)>,
     /// Sessions that failed.
     pub failed: Vec<(SessionId, OutboundError)>,
 }
@@ -96,10 +113,8 @@ impl Desk {
         }
         let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
         let reference = RefName::new(kind, vault.id(), vault.device());
-        let own = Own::load(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
-        let confirmed = std::fs::read_to_string(dir.join(CONFIRMED_FILE))
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
+        let own = load_own(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
+        let confirmed = sent::last_confirmed(dir);
         let mut desk = Self {
             store,
             vault,
@@ -111,29 +126,21 @@ impl Desk {
             listed_ms: None,
             traffic: Traffic::default(),
             stuck: None,
+            unlisted: None,
+            told: Told::default(),
             doubts: BTreeMap::new(),
+            room: SAVE_BYTES_MAX,
             ailing: BTreeMap::new(),
             dir: dir.to_owned(),
             asked_own: false,
             looked_at: BTreeMap::new(),
+            shown: Vec::new(),
+            asked_to_remove: None,
             ledgers: HashMap::new(),
         };
         desk.saved_ms = desk.own.sessions.values().map(|(summary, _)| summary.at_ms).max();
         desk.remember_peers();
         Ok(desk)
-    }
-
-    /// Whether a listing shows that the remote no longer holds what it was seen to hold when the listing
-    /// began; from then on that is unsent.
-    pub fn has_lost(&mut self, confirmed: Option<Oid>, tips: &[(RefName, Oid)]) -> bool {
-        let ours = |(reference, _): &&(RefName, Oid)| *reference == self.own.reference;
-        let there = tips.iter().find(ours).map(|(_, tip)| *tip);
-        let holds = there == confirmed || (there.is_some() && there == self.own.tip);
-        let is_lost = confirmed.is_some() && self.confirmed == confirmed && !holds;
-        if is_lost {
-            self.keep_confirmed(None);
-        }
-        is_lost
     }
 
     /// The repository's fingerprint at our own last save of a session; `None` when the last save of it was
@@ -154,77 +161,6 @@ impl Desk {
         base.map(|base| base.record.messages).or(own).unwrap_or(0)
     }
 
-    /// Whether our ref has to be looked for on the remote before the first save: the store is empty, and
-    /// may have been lost.
-    pub fn misses_own(&self) -> bool {
-        self.own.tip.is_none() && !self.asked_own
-    }
-
-    /// Goes on from our ref as the remote has it, or from nothing where it has none.
-    ///
-    /// # Errors
-    /// [`OutboundError`] when what the remote has is not ours.
-    pub fn take_own(&mut self, tip: Option<Oid>) -> Result<(), OutboundError> {
-        if let Some(tip) = tip.filter(|_| self.misses_own()) {
-            self.own = Own::take_back(&self.store, &self.vault, self.own.reference, tip)?;
-            self.confirmed = Some(tip);
-            self.ledgers.clear();
-        }
-        self.asked_own = true;
-        Ok(())
-    }
-
-    /// Joins our ref with another state of it that the remote has and this device signed.
-    ///
-    /// # Errors
-    /// [`OutboundError`] when it is not ours.
-    pub fn rejoin(
-        &mut self,
-        theirs: Oid,
-        now_ms: i64,
-        random: &mut dyn Random,
-    ) -> Result<Oid, OutboundError> {
-        let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
-        let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
-        let tip = self.own.rejoin(pen, theirs, &seen, now_ms, random)?;
-        self.confirmed = Some(theirs);
-        self.ledgers.clear();
-        Ok(tip)
-    }
-
-    /// Whether our ref has something that the remote was not seen to hold.
-    pub fn is_unsent(&self) -> bool {
-        self.own.tip.is_some() && self.own.tip != self.confirmed
-    }
-
-    /// Where the last save has got to.
-    pub fn sync_state(&self) -> SyncState {
-        match (&self.stuck, self.own.tip) {
-            (_, None) => SyncState::Empty,
-            (None, Some(_)) if self.own.sessions.is_empty() => SyncState::Empty,
-            (_, Some(_)) if !self.is_unsent() => SyncState::OnRemote,
-            (Some((_, true)), _) => SyncState::Stuck,
-            _ => SyncState::SavedLocally,
-        }
-    }
-
-    /// Notes that the remote was read back and holds `tip`.
-    pub fn confirm(&mut self, tip: Option<Oid>, now_ms: i64) {
-        self.keep_confirmed(tip);
-        self.confirmed_ms = Some(now_ms);
-    }
-
-    fn keep_confirmed(&mut self, tip: Option<Oid>) {
-        if self.confirmed != tip {
-            let text = tip.map_or_else(String::new, |tip| format!("{tip}\n"));
-            if let Err(error) = disk::write_atomic(&self.dir.join(CONFIRMED_FILE), text.as_bytes())
-            {
-                tracing::debug!(%error, "a cache could not be written");
-            }
-        }
-        self.confirmed = tip;
-    }
-
     /// Whether this device saved a session here.
     pub fn has_saved(&self, session: &SessionId) -> bool {
         self.own.sessions.contains_key(&self.vault.keys.session_name(session))
@@ -238,7 +174,8 @@ impl Desk {
         saved.is_some_and(|summary| summary.total == bytes && modified_ms < summary.at_ms)
     }
 
-    /// Saves sessions in one move of our ref. A session that fails does not hold up the others.
+    /// Saves sessions in one move of our ref. A session that fails does not hold up the others, and one that
+    /// is too large goes last and continues in the next save.
     ///
     /// # Errors
     /// [`OutboundError`] when nothing could be saved at all.
@@ -249,11 +186,24 @@ impl Desk {
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Saved, OutboundError> {
-        let mut saved = Saved::default();
+        let (mut saved, mut room) = (Saved::default(), self.room);
+        let mut requests: Vec<&Request<'_>> = requests.iter().collect();
+        requests.sort_by_key(|request| self.new_bytes(request.files));
         for request in requests {
             let session = request.files.id.clone();
-            match self.record(request, codec, now_ms, random) {
-                Ok(Some(recorded)) => saved.recorded.push(recorded),
+            if room == 0 {
+                let bytes = self.saved_bytes(&session);
+                saved.waiting.push((session, bytes));
+                continue;
+            }
+            match self.record(request, (codec, room), now_ms, random) {
+                Ok(Some(recorded)) => {
+                    room = room.saturating_sub(recorded.raw_bytes);
+                    if recorded.is_cut {
+                        saved.waiting.push((session, recorded.summary.total));
+                    }
+                    saved.recorded.push(recorded);
+                }
                 Ok(None) => saved.unchanged.push(session),
                 // A transcript that is gone (Claude Code cleans up) has nothing left to save.
                 Err(OutboundError::Open { source, .. }) if source.is_missing() => {
@@ -271,6 +221,18 @@ impl Desk {
             self.forget_ledgers(&saved);
         }
         Ok(saved)
+    }
+
+    /// How many bytes of a session our newest save of it holds.
+    fn saved_bytes(&self, session: &SessionId) -> u64 {
+        let name = self.vault.keys.session_name(session);
+        self.own.sessions.get(&name).map_or(0, |(summary, _)| summary.total)
+    }
+
+    /// About how many bytes a save of these files takes in.
+    fn new_bytes(&self, files: &SessionFiles) -> u64 {
+        let bytes: u64 = files.files.iter().map(|file| file.length).sum();
+        bytes.saturating_sub(self.saved_bytes(&files.id))
     }
 
     /// Lets go of what can be rebuilt, when there is much of it.
@@ -330,7 +292,7 @@ impl Desk {
     fn record(
         &mut self,
         request: &Request<'_>,
-        codec: Codec,
+        (codec, room): (Codec, u64),
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Option<Recorded>, OutboundError> {
@@ -340,7 +302,7 @@ impl Desk {
             let left = self.left_by(session, base.as_ref());
             self.ledgers.insert(session.clone(), Ledger::from_base(base, left));
         }
-        let pen = Pen { store: &self.store, vault: &self.vault, codec };
+        let pen = Pen { store: &self.store, vault: &self.vault, codec, room };
         outbound::record(pen, &self.ledgers[session], request, now_ms, random)
     }
 
@@ -410,9 +372,15 @@ impl Desk {
     }
 }
 
-/// Whether something was ever sent from the store below `dir`.
-pub fn was_sent(dir: &Path) -> bool {
-    dir.join(CONFIRMED_FILE).exists()
+/// Reads our ref under the name that the store has it by, whatever the host took when it was enabled: a
+/// store that has both was stopped while it was renamed.
+fn load_own(store: &Store, vault: &Vault, reference: RefName) -> Result<Own, OutboundError> {
+    let own = Own::load(store, vault, reference)?;
+    let place = |own: &Own| own.head.as_ref().map(|(head, _)| (head.epoch, head.sequence));
+    reference.others().try_fold(own, |own, other| {
+        let other = Own::load(store, vault, other)?;
+        Ok(if place(&other) > place(&own) { other } else { own })
+    })
 }
 
 fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {

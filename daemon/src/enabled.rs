@@ -123,7 +123,14 @@ impl Enabled {
         Ok(disk::write_atomic(&keys.join(FILE), text.as_bytes())?)
     }
 
-    /// Adds a project, or notes what a new probe found.
+    /// Notes what a probe found of a project's remote.
+    pub fn send_to_branches(&mut self, root: &Path, branches_only: bool) {
+        for known in self.projects.iter_mut().filter(|known| known.root == root) {
+            known.branches_only = branches_only;
+        }
+    }
+
+    /// Adds a project, or replaces what is known of it.
     pub fn add(&mut self, project: EnabledProject) {
         self.projects.retain(|known| known.root != project.root);
         self.projects.push(project);

@@ -6,16 +6,18 @@
 //! the next scan, because a session is compared with what its last save covered.
 
 mod session;
+mod weather;
 mod upstream;
+mod network;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use convosync_core::id::SessionId;
 
 pub use session::{Sighting, Stamp};
 use session::{Track, Why};
-pub use upstream::PushEnd;
 use upstream::Upstream;
+pub use upstream::{Fault, PushEnd};
 
 /// At most so many sessions enter one save: the import of an old project is many small saves, so
 /// that a new line elsewhere never waits for all of it.
@@ -81,7 +83,9 @@ pub enum Event {
     /// A push has ended.
     Pushed(StoreKey, PushEnd),
     /// Other devices' refs were listed, or could not be.
-    Listed(StoreKey),
+    Listed(StoreKey, Option<Fault>),
+    /// This device got another address or route: what could not be reached perhaps can be now.
+    NetworkChanged,
     /// The remote was seen not to hold what it held: it was put back or made anew.
     Lost(StoreKey),
     /// The user or a hook wants everything of this project saved and sent now.
@@ -98,10 +102,12 @@ pub enum Event {
 }
 
 /// How a save ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SaveEnd {
     /// What each session's save covered.
     pub covered: Vec<(SessionId, Stamp)>,
+    /// Sessions of which more is to be saved at once, with the bytes of them that are saved.
+    pub waiting: Vec<(SessionId, u64)>,
     /// Sessions that could not be saved now; they are tried again.
     pub failed: Vec<SessionId>,
     /// Whether our ref moved, so that there is something to send.
@@ -130,11 +136,22 @@ pub enum Effect {
     Exit,
 }
 
+/// What of one project waits to be saved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsaved {
+    /// How many sessions.
+    pub sessions: u32,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// How many of these are saved already: a large session is saved piece by piece.
+    pub saved_bytes: u64,
+}
+
 /// What a store's work looks like from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// How many sessions wait to be saved, by project.
-    pub unsaved: BTreeMap<ProjectKey, u32>,
+    /// What waits to be saved, by project.
+    pub unsaved: BTreeMap<ProjectKey, Unsaved>,
     /// Whether a save or a push runs.
     pub busy: bool,
 }
@@ -167,9 +184,6 @@ struct Watched {
     check_at_ms: i64,
     checking: bool,
 }
-
-/// A store is asked for other devices' news for so long after a session in it last grew (DESIGN 11).
-const POLLED_FOR_MS: i64 = 24 * 3_600 * 1_000;
 
 /// A repository is compared so long after the last hint about it: one `git commit` is many events.
 const REPOSITORY_SETTLES_MS: i64 = 2_000;
@@ -206,7 +220,8 @@ impl Engine {
     /// Returns when [`Event::Tick`] is wanted at the latest.
     pub fn wake_at_ms(&self) -> i64 {
         let saves = self.sessions.values().filter_map(|track| track.due_at_ms(&self.timing));
-        let stores = self.stores.values().filter_map(Upstream::due_at_ms);
+        let has_room = self.has_room_on_line();
+        let stores = self.stores.values().filter(|_| has_room).filter_map(Upstream::due_at_ms);
         let checks = self.projects.iter().filter(|(_, p)| !p.checking).map(|(_, p)| p.check_at_ms);
         let stop = self.leaving.map(|leaving| leaving.since_ms + STOP_WITHIN_MS);
         let rescan = (!self.rescanning).then_some(self.rescan_at_ms);
@@ -221,17 +236,14 @@ impl Engine {
 
     /// Returns what a store's work looks like from outside.
     pub fn standing(&self, store: StoreKey) -> Standing {
-        let mut unsaved = BTreeMap::new();
-        for ((_, _), track) in
+        let mut unsaved: BTreeMap<ProjectKey, Unsaved> = BTreeMap::new();
+        for (_, track) in
             self.sessions.iter().filter(|((of, _), track)| *of == store && track.is_dirty())
         {
-            *unsaved.entry(track.project).or_default() += 1;
+            track.count_into(unsaved.entry(track.project).or_default());
         }
         let upstream = self.stores.get(&store);
-        Standing {
-            unsaved,
-            busy: upstream.is_some_and(|upstream| upstream.saving || upstream.pushing),
-        }
+        Standing { unsaved, busy: upstream.is_some_and(Upstream::is_busy) }
     }
 
     fn take_in(&mut self, event: Event, now_ms: i64) {
@@ -249,7 +261,8 @@ impl Engine {
             Event::CodeChecked(project, session) => self.note_code(project, session, now_ms),
             Event::Saved(store, end) => self.note_saved(store, &end, now_ms),
             Event::Pushed(store, end) => self.note_pushed(store, end, now_ms),
-            Event::Listed(store) => self.note_listed(store, now_ms),
+            Event::Listed(store, fault) => self.note_listed(store, fault, now_ms),
+            Event::NetworkChanged => self.nudge_all(now_ms),
             Event::Lost(store) => self.note_lost(store),
             Event::Hurry { project, retry } => self.hurry(project, retry, now_ms),
             Event::Stop => self.leave(now_ms),
@@ -320,25 +333,15 @@ impl Engine {
                 track.covered(*stamp);
             }
         }
+        for (session, bytes) in &end.waiting {
+            if let Some(track) = self.sessions.get_mut(&(store, session.clone())) {
+                track.waits(*bytes, now_ms);
+            }
+        }
         for session in &end.failed {
             if let Some(track) = self.sessions.get_mut(&(store, session.clone())) {
                 track.failed(now_ms);
             }
-        }
-    }
-
-    fn note_pushed(&mut self, store: StoreKey, end: PushEnd, now_ms: i64) {
-        let spread = self.spread();
-        if let Some(upstream) = self.stores.get_mut(&store) {
-            upstream.pushed(end, spread, now_ms);
-        }
-    }
-
-    fn note_listed(&mut self, store: StoreKey, now_ms: i64) {
-        let spread = self.spread();
-        let every_ms = self.timing.poll_every_ms;
-        if let Some(upstream) = self.stores.get_mut(&store) {
-            upstream.listed(every_ms, spread, now_ms);
         }
     }
 
@@ -363,8 +366,7 @@ impl Engine {
 
     fn due(&mut self, now_ms: i64) -> Vec<Effect> {
         let mut effects = self.saves(now_ms, Why::Due);
-        effects.extend(self.pushes(now_ms));
-        effects.extend(self.lists(now_ms));
+        effects.extend(self.errands(now_ms));
         effects.extend(self.code_checks(now_ms));
         if !self.rescanning && now_ms >= self.rescan_at_ms {
             self.rescanning = true;
@@ -397,7 +399,7 @@ impl Engine {
             effects.push(Effect::Rescan);
         }
         if effects.is_empty() && !self.stores.values().any(|store| store.saving) {
-            effects.extend(self.pushes(now_ms));
+            effects.extend(self.last_pushes(now_ms));
         }
         let running = self.stores.values().any(|store| store.saving || store.pushing);
         if effects.is_empty() && !running && leaving.looks == 0 {
@@ -406,7 +408,8 @@ impl Engine {
         effects
     }
 
-    /// Collects the sessions to save, newest growth first, one save at a time for each store.
+    /// Collects the sessions to save, newest growth first and what goes on for long last, one save at a time
+    /// for each store.
     fn saves(&mut self, now_ms: i64, why: Why) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (store, upstream) in self.stores.iter_mut().filter(|(_, upstream)| !upstream.saving) {
@@ -414,7 +417,7 @@ impl Engine {
                 .sessions
                 .iter()
                 .filter(|((of, _), track)| of == store && track.is_due(&self.timing, why, now_ms))
-                .map(|((_, session), track)| (std::cmp::Reverse(track.grown_ms), session.clone()))
+                .map(|((_, session), track)| (track.rank(), session.clone()))
                 .collect();
             due.sort();
             due.truncate(SESSIONS_PER_SAVE_MAX);
@@ -425,27 +428,6 @@ impl Engine {
             }
         }
         effects
-    }
-
-    fn pushes(&mut self, now_ms: i64) -> Vec<Effect> {
-        let every_ms = self.timing.push_at_most_every_ms;
-        let push = |(store, upstream): (&StoreKey, &mut Upstream)| {
-            upstream.may_push(every_ms, now_ms).then_some(Effect::Push(*store))
-        };
-        self.stores.iter_mut().filter_map(push).collect()
-    }
-
-    /// Only stores with a session of the last day are asked by themselves; others on demand.
-    fn lists(&mut self, now_ms: i64) -> Vec<Effect> {
-        let active_since_ms = now_ms - POLLED_FOR_MS;
-        let active = self.sessions.iter().filter(|(_, track)| track.grown_ms >= active_since_ms);
-        let active: BTreeSet<StoreKey> = active.map(|((store, _), _)| *store).collect();
-        let poll_every_ms = self.timing.poll_every_ms;
-        let list = |(store, upstream): (&StoreKey, &mut Upstream)| {
-            let may = upstream.may_list(active.contains(store), poll_every_ms, now_ms);
-            may.then_some(Effect::List(*store))
-        };
-        self.stores.iter_mut().filter_map(list).collect()
     }
 
     /// Only repositories with a recent session are looked at: the rest costs nothing.

@@ -16,6 +16,7 @@ use convosync_core::git::Git;
 use convosync_core::id::{Digest, SessionId, hex};
 use convosync_core::project::{self, Project};
 use convosync_core::protocol::{self, ErrorKind};
+use convosync_core::remote::PermanentKind;
 use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
@@ -23,6 +24,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::desk::{self, Desk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
+use crate::notification::{Notification, Notifier};
 use crate::pulse::Pulse;
 
 pub use reach::Reach;
@@ -61,6 +63,7 @@ pub struct House {
     pub scanner: Mutex<Scanner>,
     /// The ssh agent that a client lent us last.
     agent: Mutex<Option<PathBuf>>,
+    notifier: Notifier,
 }
 
 /// The projects and stores of this device, and the sessions found in them.
@@ -102,8 +105,6 @@ pub struct Place {
     pub url: Option<String>,
     /// How it is reached, as last read.
     reach: Mutex<Arc<Reach>>,
-    /// Whether only branches are accepted there.
-    pub branches_only: bool,
     /// The folder of its repositories.
     pub dir: PathBuf,
     /// What the engine is about here.
@@ -137,6 +138,7 @@ impl House {
         vault: Option<Vault>,
         events: mpsc::UnboundedSender<Report>,
     ) -> Self {
+        let notifier = Notifier::start(git.clone());
         Self {
             paths,
             git,
@@ -148,6 +150,7 @@ impl House {
             opening: Mutex::default(),
             scanner: Mutex::default(),
             agent: Mutex::default(),
+            notifier,
         }
     }
 
@@ -161,11 +164,21 @@ impl House {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
-    /// Takes note of the ssh agent a client lends us.
-    pub fn lend_agent(&self, socket: Option<PathBuf>) {
-        if socket.is_some() {
-            *lock(&self.agent) = socket;
+    /// Takes note of the ssh agent a client lends us. Returns whether it is another one, and a remote
+    /// refuses what it may help with.
+    pub fn lend_agent(&self, socket: Option<PathBuf>) -> bool {
+        let mut agent = lock(&self.agent);
+        let is_another = socket.is_some() && *agent != socket;
+        if is_another {
+            *agent = socket;
         }
+        drop(agent);
+        is_another && self.places().iter().any(|place| wants_agent(place))
+    }
+
+    /// Tells the user outside of any terminal, if that is wanted.
+    pub fn notify(&self, notification: Notification) {
+        self.notifier.notify(notification, &self.config());
     }
 
     /// Git as it reaches remotes: with the agent that was lent to us, if there is none of our own.
@@ -365,7 +378,6 @@ impl House {
             key,
             url,
             reach: Mutex::new(Arc::new(reach)),
-            branches_only,
             dir,
             pulse: Pulse::default(),
             desk: Mutex::new(desk),
@@ -373,6 +385,13 @@ impl House {
         registry.stores.insert(key, place.clone());
         Ok(place)
     }
+}
+
+/// Whether a remote refuses our saves for want of an ssh key. A desk that is busy is not waited for.
+fn wants_agent(place: &Place) -> bool {
+    let Ok(desk) = place.desk.try_lock() else { return false };
+    let kind = desk.told.refusal().and_then(|cause| cause.kind);
+    kind.is_some_and(PermanentKind::wants_agent)
 }
 
 impl Registry {

@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::answer::{self, RootReports, Tell};
 use crate::client::{Asked, Reply};
 use crate::clock::{self, Monotonic};
-use crate::engine::{Effect, Engine, Event, ProjectKey, PushEnd, SaveEnd, Standing, Timing};
+use crate::engine::{Effect, Engine, Event, Fault, ProjectKey, PushEnd, SaveEnd, Standing, Timing};
 use crate::fail;
 use crate::house::{House, Report, lock};
 use crate::log::Log;
@@ -142,8 +142,11 @@ impl Shell {
         let Asked { request, reply } = asked;
         match request {
             Request::Hello(hello) => {
-                self.house.lend_agent(hello.ssh_auth_sock);
+                let helps = self.house.lend_agent(hello.ssh_auth_sock);
                 reply.answer(Ok(self.hello()));
+                if helps {
+                    return self.tell_engine(Event::Hurry { project: None, retry: true });
+                }
             }
             Request::Stop(_) => {
                 reply.answer(Ok(Nothing {}));
@@ -287,7 +290,7 @@ fn carry_out(house: &House, roots: &RootReports, effect: Effect) {
             drop(work::save(house, store, &sessions, &Wish::default()));
         }
         Effect::Push(store) => work::push(house, store),
-        Effect::List(store) => drop(work::list(house, store)),
+        Effect::List(store) => work::poll(house, store),
         Effect::CheckCode(project) => work::check_code(house, project),
         Effect::Rescan => {
             let is_open = lock(&roots.problems).is_empty();
@@ -307,11 +310,11 @@ fn carry_out(house: &House, roots: &RootReports, effect: Effect) {
 fn given_up(effect: &Effect) -> Option<Event> {
     match effect {
         Effect::Save { store, sessions } => {
-            let (covered, failed) = (Vec::new(), sessions.clone());
-            Some(Event::Saved(*store, SaveEnd { covered, failed, moved: false }))
+            let end = SaveEnd { failed: sessions.clone(), ..SaveEnd::default() };
+            Some(Event::Saved(*store, end))
         }
-        Effect::Push(store) => Some(Event::Pushed(*store, PushEnd::Transient)),
-        Effect::List(store) => Some(Event::Listed(*store)),
+        Effect::Push(store) => Some(Event::Pushed(*store, PushEnd::Failed(Fault::Failing))),
+        Effect::List(store) => Some(Event::Listed(*store, Some(Fault::Failing))),
         Effect::CheckCode(project) => Some(Event::CodeChecked(*project, None)),
         Effect::Rescan => Some(Event::Rescanned),
         Effect::Exit => None,

@@ -12,16 +12,17 @@ use convosync_core::id::{Oid, SessionId, StoreId, SystemRandom};
 use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
-use convosync_core::remote::{Remote, RemoteError, TIP_DOWNLOAD_MAX};
+use convosync_core::remote::{Outcome, Remote, RemoteError, TIP_DOWNLOAD_MAX};
 use convosync_core::seal::CodePoint;
 use convosync_core::store::{RefName, Store};
 
 use crate::clock::now_ms;
-use crate::desk::{Desk, Saved};
+use crate::desk::{Doing, Saved};
 use crate::enabled;
-use crate::engine::{Event, ProjectKey, SaveEnd, StoreKey};
-use crate::fail;
+use crate::engine::{Event, Fault, ProjectKey, SaveEnd, StoreKey};
+use crate::fail::{self, Trouble};
 use crate::house::{Found, House, Place, lock};
+use crate::notification::Notification;
 use crate::scan;
 
 pub use push::push;
@@ -81,26 +82,19 @@ pub fn save(
     if let Ok(saved) = &result {
         note_ailing(&mut desk.ailing, saved);
     }
-    let is_full = result.is_ok() && is_maintenance_due(&desk);
     let repositories = desk.store.clone();
     drop(desk);
     let result = finish_save(house, store, sessions, &found, result);
-    if is_full {
-        maintain(house, &repositories);
-    }
+    maintain(house, &repositories);
     result
 }
 
-/// After so many tips the store's loose objects are packed: a save leaves about a dozen.
-const MAINTAIN_EVERY: u64 = 50;
-
-fn is_maintenance_due(desk: &Desk) -> bool {
-    desk.own.head.as_ref().is_some_and(|(head, _)| head.sequence.is_multiple_of(MAINTAIN_EVERY))
-}
-
-/// Packs the store; that it could not be packed costs room and time, no data.
+/// Packs the store where that pays; that it could not be packed costs room and time, no data.
 fn maintain(house: &House, store: &Store) {
-    if let Err(error) = store.maintain(&house.git) {
+    let packed = store
+        .wants_packing()
+        .and_then(|wanted| if wanted { store.maintain(&house.git) } else { Ok(()) });
+    if let Err(error) = packed {
         tracing::debug!(error = fail::chain(&error), "the store could not be packed");
     }
 }
@@ -154,13 +148,17 @@ pub fn look_for_own(house: &House, place: &Place) {
         }
         (desk.store.clone(), desk.own.reference)
     };
-    let taken = match fetch_own(house, place, &store, &reference) {
-        Ok(Standing::Ours(tip)) => {
-            lock(&place.desk).take_own(Some(tip)).map_err(|error| fail::outbound(&error))
-        }
-        Ok(_) => lock(&place.desk).take_own(None).map_err(|error| fail::outbound(&error)),
-        Err(error) => Err(fail::remote(&error)),
-    };
+    let names = std::iter::once(reference).chain(reference.others());
+    let found = names.map(|name| Ok((name, fetch_own(house, place, &store, &name)?))).find_map(
+        |found: Result<_, RemoteError>| match found {
+            Ok((name, Standing::Ours(tip))) => Some(Ok((name, tip))),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        },
+    );
+    let taken = found.transpose().map_err(|error| fail::remote(&error)).and_then(|found| {
+        lock(&place.desk).take_own(found).map_err(|error| fail::outbound(&error))
+    });
     if let Err(failure) = taken {
         tracing::debug!(reason = %failure.message, "our own ref could not be looked for");
     }
@@ -188,8 +186,10 @@ fn finish_save(
     found: &[Found],
     result: Result<Saved, convosync_core::outbound::OutboundError>,
 ) -> Result<Saved, Failure> {
+    let waiting = result.as_ref().map_or(&[][..], |saved| &saved.waiting).to_vec();
     let is_well = |session: &SessionId| {
         result.as_ref().is_ok_and(|saved| !saved.failed.iter().any(|(failed, _)| failed == session))
+            && !waiting.iter().any(|(other, _)| other == session)
     };
     let covered: Vec<_> = found
         .iter()
@@ -197,9 +197,11 @@ fn finish_save(
         .map(|found| (found.files.id.clone(), scan::stamp_of(&found.files)))
         .collect();
     let is_covered = |session: &&SessionId| covered.iter().any(|(other, _)| other == *session);
-    let failed = sessions.iter().filter(|session| !is_covered(session)).cloned().collect();
+    let is_waiting = |session: &&SessionId| waiting.iter().any(|(other, _)| other == *session);
+    let is_failed = |session: &&SessionId| !is_covered(session) && !is_waiting(session);
+    let failed = sessions.iter().filter(is_failed).cloned().collect();
     let moved = result.as_ref().is_ok_and(|saved| !saved.recorded.is_empty());
-    let end = SaveEnd { covered, failed, moved };
+    let end = SaveEnd { covered, waiting, failed, moved };
     house.report(Event::Saved(store, end));
     let saved = result.map_err(|error| {
         let failure = fail::outbound(&error);
@@ -318,14 +320,60 @@ pub fn with_remote<T>(
 /// A [`Failure`] when the remote could not be asked; what was known stays.
 pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
     let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place));
-    house.report(Event::Listed(key));
-    if let Err(failure) = &result {
-        tracing::debug!(reason = %failure.message, "other devices could not be listed");
+    let trouble = result.as_ref().err().map(|error| Trouble::of_listing(error, now_ms()));
+    house.report(Event::Listed(key, trouble.as_ref().map(|trouble| trouble.fault)));
+    if let Some(place) = house.place(key) {
+        note_listed(house, &place, trouble);
     }
-    result
+    result.map_err(|error| {
+        let failure = fail::remote(&error);
+        tracing::debug!(reason = %failure.message, "other devices could not be listed");
+        failure
+    })
 }
 
-fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
+/// Lists as the engine wants it, and notifies the user of what arrived; who asked by hand sees it anyway.
+pub fn poll(house: &House, key: StoreKey) {
+    let knew_peers = house.place(key).is_some_and(|place| !lock(&place.desk).peers.is_empty());
+    let arrived = list(house, key).unwrap_or(0);
+    // What a device finds when it joins is no news.
+    if arrived > 0
+        && knew_peers
+        && let Some(place) = house.place(key)
+        && lock(&place.desk).told.is_time_for_arrivals(now_ms())
+    {
+        house.notify(Notification::Arrived(arrived));
+    }
+}
+
+/// Keeps for `status` why a remote could not be listed, and tells the user of a refusal.
+fn note_listed(house: &House, place: &Place, trouble: Option<Trouble>) {
+    let mut desk = lock(&place.desk);
+    let Some(Trouble { problem, fault, cause }) = trouble else {
+        desk.unlisted = None;
+        let works_again = desk.told.mended(Doing::Listing) && desk.is_unsent();
+        drop(desk);
+        let home = house.homes().into_iter().find(|home| home.store == place.key);
+        if let Some(home) = home.filter(|_| works_again) {
+            // What kept us from listing kept us from sending too.
+            house.report(Event::Hurry { project: Some(home.key), retry: true });
+        }
+        return;
+    };
+    let since_ms = desk.unlisted.as_ref().map_or(problem.since_ms, |before| before.since_ms);
+    desk.unlisted = Some(Problem { since_ms, ..problem.clone() });
+    let is_news = desk.told.is_news(Doing::Listing, &cause) && fault == Fault::Refused;
+    let refused = cause.kind.filter(|_| desk.told.is_new_refusal(Doing::Listing, &cause));
+    drop(desk);
+    if let Some(kind) = refused {
+        house.notify(Notification::NotListed(kind));
+    }
+    if is_news {
+        house.tell(protocol::Event::Trouble { message: problem.message, hint: problem.hint });
+    }
+}
+
+fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
     house.refresh_reach(place);
     look_for_own(house, place);
     let (store, confirmed) = {
@@ -335,7 +383,7 @@ fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
     let Some(listing) = with_remote(house, place, &store, |remote| remote.list()) else {
         return Ok(0);
     };
-    let listing = listing.and_then(|listing| listing).map_err(|error| fail::remote(&error))?;
+    let listing = listing.and_then(|listing| listing)?;
     let (known, unknown) = {
         let mut desk = lock(&place.desk);
         desk.traffic += listing.traffic;
@@ -346,6 +394,7 @@ fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
         }
         desk.news_among(&listing.tips)
     };
+    clear_left_over(house, place, &store);
     let unknown = &unknown[..unknown.len().min(UNKNOWN_DEVICES_MAX)];
     fetch_tips(house, place, &store, &known, TIP_DOWNLOAD_MAX)?;
     fetch_tips(house, place, &store, unknown, UNKNOWN_TIP_MAX)?;
@@ -364,19 +413,28 @@ fn list_place(house: &House, place: &Place) -> Result<u32, Failure> {
     Ok(arrived)
 }
 
+/// Removes our ref's old name from the remote, with a lease, once the new one holds everything. A host that
+/// does not let us is asked again at the next listing; readers believe the newer ref.
+fn clear_left_over(house: &House, place: &Place, store: &Store) {
+    let Some((old, tip)) = lock(&place.desk).left_over() else { return };
+    let removed = with_remote(house, place, store, |remote| remote.remove(&old.to_string(), tip));
+    let removed = matches!(removed, Some(Ok(Outcome::Sent(_))));
+    tracing::info!(removed, "our ref stood under its old name too");
+}
+
 fn fetch_tips(
     house: &House,
     place: &Place,
     store: &Store,
     wanted: &[(RefName, Oid)],
     limit: u64,
-) -> Result<(), Failure> {
+) -> Result<(), RemoteError> {
     let references: Vec<RefName> = wanted.iter().map(|(reference, _)| *reference).collect();
     let fetch = |remote: &Remote<'_>| remote.fetch_tips(&references, limit);
     let Some(fetched) = with_remote(house, place, store, fetch) else {
         return Ok(());
     };
-    let fetched = fetched.and_then(|fetched| fetched).map_err(|error| fail::remote(&error))?;
+    let fetched = fetched.and_then(|fetched| fetched)?;
     let mut desk = lock(&place.desk);
     desk.traffic += fetched.traffic;
     for (reference, error) in fetched.refused {

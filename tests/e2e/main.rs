@@ -1,6 +1,8 @@
 //! End to end: real programs, a real remote, the real client.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod budget;
 #[cfg(test)]
 mod counting;
@@ -29,6 +31,5 @@ mod watching;
 #[cfg(test)]
 mod wild;
 
-/// A save, from the last byte to "on remote", may take this long on a busy machine.
 #[cfg(test)]
-const SAVED_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
+use convosync_tests::SAVED_WITHIN;

@@ -333,7 +333,7 @@ fn an_older_tip_is_refused_also_after_a_restart() {
     // Without any listing left, our own head remembers, over any number of saves.
     bench.write(1, b"mine\n");
     bench.save(1);
-    bench.devices[1].desk.store.forget_seen().unwrap();
+    files::remove_tree(&bench.devices[1].desk.store.seen_dir());
     bench.devices[1].restart();
     bench.write(1, b"mine\nmore\n");
     bench.save(1);

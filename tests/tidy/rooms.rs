@@ -1,16 +1,19 @@
-//! A room of `core` and of the daemon imports only rooms that stand above it in `lib.rs`.
+//! A room imports only rooms that stand above it in its package's `lib.rs`.
 
 use crate::tree::{assert_none, read, sources, without_comments};
 
 /// The packages whose rooms have an order.
-const ORDERED: [&str; 2] = ["core/src/", "daemon/src/"];
+const ORDERED: [&str; 3] = ["core/src/", "daemon/src/", "ctl/src/"];
 
 /// Files that are above the rooms.
 const ROOFS: [&str; 2] = ["lib", "main"];
 
 /// Returns the rooms in the order of `lib.rs`.
 fn rooms(lib: &str) -> Vec<String> {
-    let room = |line: &str| line.strip_prefix("pub mod ")?.strip_suffix(';').map(str::to_owned);
+    let room = |line: &str| {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        line.strip_prefix("mod ")?.strip_suffix(';').map(str::to_owned)
+    };
     lib.lines().filter_map(room).collect()
 }
 

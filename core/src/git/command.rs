@@ -87,6 +87,7 @@ pub struct GitCommand {
     file_size_max: Option<u64>,
     protocols: Option<String>,
     own_config_only: bool,
+    traced: bool,
 }
 
 impl GitCommand {
@@ -103,6 +104,7 @@ impl GitCommand {
             file_size_max: None,
             protocols: None,
             own_config_only: false,
+            traced: false,
         }
     }
 
@@ -175,6 +177,12 @@ impl GitCommand {
         self
     }
 
+    /// Lets the child write each packet of git's protocol to standard error.
+    pub fn traced(mut self) -> Self {
+        self.traced = true;
+        self
+    }
+
     /// Runs the command to its end.
     ///
     /// # Errors
@@ -242,6 +250,9 @@ impl GitCommand {
         set("GIT_NO_LAZY_FETCH", "1");
         set("GIT_PAGER", "cat");
         set("GIT_ALLOW_PROTOCOL", self.protocols.as_deref().unwrap_or("none"));
+        if self.traced {
+            set("GIT_TRACE_PACKET", "1");
+        }
         if self.own_config_only {
             set("GIT_CONFIG_NOSYSTEM", "1");
             set("GIT_CONFIG_SYSTEM", "/dev/null");

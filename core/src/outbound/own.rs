@@ -8,12 +8,8 @@ use crate::remote::ADOPTED_PER_TIP;
 use crate::seal::{
     Card, Head, Sealed, Seen, Summary, grants_of, open_head, open_summary, root_of, seal_head,
 };
-use crate::store::{RefName, Store, Where};
+use crate::store::{RefName, SQUASH_EVERY, Store, Where};
 use crate::vault::Vault;
-
-/// After so many tips the chain of tips is squashed into one whose parents are the sessions themselves:
-/// old heads and summaries can then be collected, chunks cannot (DESIGN 5).
-pub const SQUASH_EVERY: u64 = 200;
 
 /// The tree's first file: what it says never changes for a version of the format.
 const FORMAT: &[u8] = b"convosync 1\n";
@@ -383,11 +379,20 @@ mod tests {
         let summary = summary(vault, session, commit);
         let sealed_summary = seal_summary(&vault.keys, vault.device(), &summary, random).unwrap();
         let ledger = Ledger::default();
-        let (sealed_bytes, new_messages) = (0, 0);
-        Recorded { name, commit, summary, sealed_summary, ledger, sealed_bytes, new_messages }
+        Recorded {
+            name,
+            commit,
+            summary,
+            sealed_summary,
+            ledger,
+            sealed_bytes: 0,
+            raw_bytes: 0,
+            is_cut: false,
+            new_messages: 0,
+        }
     }
 
-    fn check_tips(adopted: usize, own: usize, tips: u32) {
+    fn check_tips(adopted: usize, own: usize, tips: u64) {
         let place = tempfile::tempdir().unwrap();
         let random = &mut SeededRandom::new(1);
         let phrase = Phrase::create(random);
@@ -409,7 +414,7 @@ mod tests {
         let read = Own::load(&store, &vault, reference).unwrap();
         assert_eq!(read.sessions, ours.sessions);
         assert_eq!(read.sessions.len(), adopted + own);
-        assert_eq!(read.head.map(|(head, _)| head.sequence), Some(tips.into()));
+        assert_eq!(read.head.map(|(head, _)| head.sequence), Some(tips));
     }
 
     #[test]

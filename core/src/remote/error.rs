@@ -2,6 +2,7 @@
 
 use super::PermanentKind;
 use super::outcome::Failure;
+use super::passing::NO_ANSWER;
 use crate::git::GitError;
 use crate::id::Oid;
 use crate::store::StoreError;
@@ -22,7 +23,7 @@ pub enum RemoteError {
         why: String,
     },
     /// Trying again is of no use before the user has done something.
-    #[error("use the remote: {why}")]
+    #[error("use the remote: {}: {why}", kind.cause())]
     Permanent {
         /// The cause.
         kind: PermanentKind,
@@ -80,7 +81,7 @@ impl From<GitError> for RemoteError {
     fn from(error: GitError) -> Self {
         match error {
             GitError::Deadline { after, .. } => {
-                Self::Transient { why: format!("no answer within {} s", after.as_secs()) }
+                Self::Transient { why: format!("{NO_ANSWER} {} s", after.as_secs()) }
             }
             GitError::TooMuchOutput { limit, .. } => Self::TooLarge { limit: limit as u64 },
             other => Self::Git(other),

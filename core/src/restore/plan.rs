@@ -129,14 +129,6 @@ impl Plan {
     pub fn is_done(&self) -> bool {
         self.steps.iter().all(|step| matches!(step.decision, Decision::Nothing | Decision::Keep(_)))
     }
-
-    /// Whether an earlier restore seems to have been interrupted: other files are there, but not the
-    /// main transcript, which is written last.
-    pub fn is_half_done(&self) -> bool {
-        let is_main_missing =
-            self.steps.last().is_some_and(|step| step.decision == Decision::Create);
-        is_main_missing && self.steps.iter().any(|step| step.decision == Decision::Nothing)
-    }
 }
 
 /// Decides about a session's files.

@@ -130,6 +130,13 @@ pub(super) fn packs(repo: &Path) -> Result<usize, StoreError> {
         .count())
 }
 
+/// Counts the objects that are in no pack.
+pub(super) fn loose(repo: &Path) -> Result<usize, StoreError> {
+    let is_fan_out = |path: &PathBuf| path.file_name().is_some_and(|name| name.len() == 2);
+    let shelves = files(&repo.join("objects"))?.into_iter().filter(is_fan_out);
+    shelves.map(|shelf| Ok(files(&shelf)?.len())).sum()
+}
+
 fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = std::fs::read_dir(dir).map_err(|source| StoreError::Io {
         deed: "list",

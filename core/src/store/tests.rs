@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::git::GitError;
 use crate::git::sandbox::Sandbox;
+use crate::git::{Git, GitError};
 use crate::id::VaultId;
 
 const FORMAT: &str = "convosync 1\n";
@@ -421,7 +421,7 @@ fn maintenance_packs_everything_and_loses_nothing() {
         store.commit_session(session.as_slice(), &files(&[("log/b/1", "later")]), &[]).unwrap();
     store.maintain(&sandbox.git).unwrap();
 
-    assert!(durable::packs(&store.own_dir()).unwrap() <= PACKS_MAX);
+    assert!(durable::packs(&store.own_dir()).unwrap() <= upkeep::PACKS_MAX);
     assert_eq!(store.list(session.unwrap(), "log/a").unwrap().len(), 40);
     assert_eq!(store.read_blob(dangling, "log/b/1").unwrap().as_deref(), Some(&b"later"[..]));
     let next = store.commit_tip(tip, &[dangling], &files(&[("head", "x")]), &[]).unwrap();
@@ -437,11 +437,24 @@ fn maintenance_packs_everything_and_loses_nothing() {
 }
 
 #[test]
-fn what_was_listed_can_be_forgotten() {
+fn packing_is_wanted_by_what_lies_about_and_not_again_by_what_no_ref_reaches() {
     let sandbox = Sandbox::new();
     let store = store(&sandbox);
-    store.forget_seen().unwrap();
-    assert_eq!(store.seen_tip(&reference(2)).unwrap(), None);
+    // Five objects each: the chunk, three trees, the commit.
+    let litter = |first: usize| {
+        for number in first..first + upkeep::LOOSE_MAX.div_ceil(5) {
+            let files = files(&[(&format!("log/a/{number:08x}"), &format!("chunk {number}"))]);
+            store.commit_session(&[], &files, &[]).unwrap();
+        }
+    };
+    assert!(!store.wants_packing().unwrap());
+    litter(0);
+    assert!(store.wants_packing().unwrap());
+
+    store.maintain(&sandbox.git).unwrap();
+    assert!(!store.wants_packing().unwrap(), "no ref reaches them: packing them again is no use");
+    litter(1_000);
+    assert!(store.wants_packing().unwrap());
 }
 
 #[test]

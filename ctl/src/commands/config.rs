@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::args::ConfigCommand;
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 
 /// Carries out a subcommand of `config`. Only `reload` needs the daemon.
 pub(crate) fn run(call: &mut Call<'_>, command: ConfigCommand) -> Result<ExitCode, CtlError> {

@@ -7,7 +7,8 @@ use convosync_core::protocol::{
 
 use crate::ask;
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{Printer, count};
 
 /// Enables this project, or every one.

@@ -13,7 +13,8 @@ use crate::args::{self, Device, Kind};
 use crate::ask::{self, AskError};
 use crate::call::Call;
 use crate::env::Env;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::Frame;
 use crate::socket::SocketError;
 

@@ -9,7 +9,8 @@ use super::init;
 use crate::args::{self, PhraseSource};
 use crate::ask::{self, AskError};
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 
 /// The longest phrase that is read: 24 words of at most 8 letters, and room for odd spacing.
 const PHRASE_BYTES_MAX: u64 = 4096;

@@ -8,7 +8,8 @@ use convosync_core::protocol::{KeyExportReply, Nothing, Request};
 use super::init::at_home;
 use crate::args::KeyCommand;
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 
 /// Where the keys go unless a file is named, below the home folder.
 const KEY_FILE: &str = "convosync-keys.txt";

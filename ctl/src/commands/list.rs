@@ -4,7 +4,8 @@ use convosync_core::protocol::{List, ListReply, Request};
 
 use crate::args;
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{ago, count, describe_session};
 
 /// Lists what was asked for.

@@ -12,7 +12,8 @@ use super::list;
 use crate::args;
 use crate::ask;
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{Frame, Text, ago, bytes, count, headline, place, short_line};
 use crate::start;
 

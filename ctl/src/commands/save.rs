@@ -4,7 +4,8 @@ use convosync_core::protocol::{Request, Save, SaveReply, SessionQuery, SyncState
 
 use crate::args;
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{bytes, count, headline, place};
 
 /// Saves the session.

@@ -3,7 +3,8 @@
 use convosync_core::protocol::{Request, SessionInfo, SessionQuery, Show, ShowReply};
 
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{Text, ago, bytes, count, headline, place};
 
 /// How many saves are printed; JSON has all of them.

@@ -1,11 +1,13 @@
 //! `status`: how things stand, from what the daemon knows and with its age.
 
 use convosync_core::protocol::{
-    DeviceStatus, Problem, ProjectStatus, Request, RootStatus, Status, StatusReply, SyncState,
+    DeviceStatus, Problem, ProjectStatus, Request, RootStatus, Saving, Status, StatusReply,
+    SyncState,
 };
 
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{Look, Printer, Text, ago, bytes, count};
 
 /// How many skipped files are named; JSON has all of them.
@@ -71,7 +73,11 @@ fn print_project(
         0 => "all saved".to_owned(),
         unsaved => format!("{unsaved} with unsaved changes"),
     });
+    facts.extend(project.saving.map(|Saving { saved_bytes, bytes: all }| {
+        format!("saving: {} of {} done", bytes(saved_bytes), bytes(all))
+    }));
     facts.extend(project.listed_ms.map(|at_ms| format!("looked for news {}", ago(at_ms, now_ms))));
+    facts.extend(project.branches_only.then(|| "kept as a branch".to_owned()));
     facts.push(format!("{} sent", bytes(project.sent)));
     facts.push(format!("{} received", bytes(project.received)));
     print.line(Text::new().plain("    ").faint(&facts.join(print.look.dot())))?;

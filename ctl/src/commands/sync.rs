@@ -4,7 +4,8 @@ use convosync_core::protocol::{Request, Sync, SyncReply, SyncState};
 
 use super::status::sync_line;
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{Text, count};
 
 /// Synchronises every project.

@@ -3,7 +3,8 @@
 use convosync_core::protocol::Event;
 
 use crate::call::Call;
-use crate::exit::{CtlError, ExitCode};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
 use crate::print::{Text, bytes, count};
 
 /// Prints events until the daemon leaves or the user does.

@@ -10,7 +10,7 @@ use convosync_core::protocol::{
     self, Disable, Enable, EnableReply, EnabledProject, ErrorKind, Failure, OwnSettings, Probe,
     ProbeReply, ProbeResult,
 };
-use convosync_core::remote::without_credentials;
+use convosync_core::remote::{PermanentKind, without_credentials};
 use convosync_core::store::RefKind;
 
 use super::{Clerk, home, step, vault};
@@ -64,28 +64,22 @@ fn enable_one(
     let house = clerk.house;
     refuse_unwanted(house, root)?;
     let vault = vault(house)?;
-    let mut entry = enabled::EnabledProject::new(root.to_owned());
-    entry.agreed = agreed(house, root)?;
+    let mut entry = known(house, root)?;
     if wish == OwnSettings::Agree {
         entry.agreed.extend(to_agree(house, root)?.iter().map(OwnSetting::digest));
     }
     keep(house, |enabled| enabled.add(entry.clone()))?;
-    let mut home = house.open_project(&entry, &vault)?;
+    let home = house.open_project(&entry, &vault)?;
     let place = house
         .place(home.store)
         .ok_or_else(|| Failure::new(ErrorKind::Failed, "the store was closed"))?;
     house.refresh_reach(&place);
     step(clerk.tell, "trying the remote");
     let result = probe_place(house, &place);
-    work::look_for_own(house, &place);
-    if result.as_ref().is_some_and(|result| result.works && result.branches_only)
-        && !place.branches_only
-    {
-        entry.branches_only = true;
-        keep(house, |enabled| enabled.add(entry.clone()))?;
-        house.close_project(home.key);
-        home = house.open_project(&entry, &vault)?;
+    if let Some(result) = result.as_ref().filter(|result| result.works) {
+        go_where_it_works(house, &place, result.branches_only)?;
     }
+    work::look_for_own(house, &place);
     if result.as_ref().is_some_and(|result| result.works) {
         introduce(house, &home)?;
     }
@@ -101,7 +95,7 @@ fn asking(house: &House, roots: &[PathBuf]) -> Result<Vec<EnabledProject>, Failu
     let mut asking = Vec::new();
     for root in roots.iter().filter(|root| refuse_unwanted(house, root).is_ok()) {
         let Ok(project) = root_of(house, root) else { continue };
-        let own_settings = shown(house.to_agree(&project)?, &agreed(house, root)?);
+        let own_settings = shown(house.to_agree(&project)?, &known(house, root)?.agreed);
         if own_settings.iter().any(|own| !own.agreed) {
             asking.push(EnabledProject {
                 root: project.root,
@@ -121,11 +115,11 @@ fn to_agree(house: &House, root: &Path) -> Result<Vec<OwnSetting>, Failure> {
     house.to_agree(&root_of(house, root)?)
 }
 
-/// What the user agreed to before.
-fn agreed(house: &House, root: &Path) -> Result<BTreeSet<Digest>, Failure> {
+/// What is known of a project from before: what the user agreed to, and what kind of ref its remote takes.
+fn known(house: &House, root: &Path) -> Result<enabled::EnabledProject, Failure> {
     let enabled = Enabled::load(&house.paths.data_dir).map_err(|error| unreadable(&error))?;
     let known = enabled.projects.into_iter().find(|known| known.root == root);
-    Ok(known.map(|known| known.agreed).unwrap_or_default())
+    Ok(known.unwrap_or_else(|| enabled::EnabledProject::new(root.to_owned())))
 }
 
 fn shown(own: Vec<OwnSetting>, agreed: &BTreeSet<Digest>) -> Vec<protocol::OwnSetting> {
@@ -135,6 +129,45 @@ fn shown(own: Vec<OwnSetting>, agreed: &BTreeSet<Digest>) -> Vec<protocol::OwnSe
         key: own.key,
     };
     own.into_iter().map(show).collect()
+}
+
+/// Gives our ref the kind of name that a probe found to be taken, and notes it for the next start.
+fn go_where_it_works(house: &House, place: &Place, branches_only: bool) -> Result<(), Failure> {
+    let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
+    let renamed = lock(&place.desk).rename(kind).map_err(|error| fail::store(&error))?;
+    let homes = house.homes();
+    let homes: Vec<_> = homes.iter().filter(|home| home.store == place.key).collect();
+    keep(house, |enabled| {
+        for home in &homes {
+            enabled.send_to_branches(&home.project.root, branches_only);
+        }
+    })?;
+    if let Some(home) = homes.first().filter(|_| renamed) {
+        tracing::info!(branches_only, "our ref has another name from now on");
+        house.report(Event::Enabled { project: home.key, store: place.key, unsent: true });
+    }
+    Ok(())
+}
+
+/// Looks for another name of our ref where the remote refuses this one. Returns whether one was found.
+pub(super) fn look_for_another_name(clerk: &Clerk<'_>, place: &Place) -> bool {
+    let is_refused = {
+        let desk = lock(&place.desk);
+        let kind = desk.told.refusal().and_then(|cause| cause.kind);
+        desk.is_unsent() && kind.is_some_and(PermanentKind::is_of_the_name)
+    };
+    if !is_refused {
+        return false;
+    }
+    step(clerk.tell, "looking for a place the host accepts");
+    let result = probe_place(clerk.house, place).filter(|result| result.works);
+    result.is_some_and(|result| {
+        let gone = go_where_it_works(clerk.house, place, result.branches_only);
+        gone.inspect_err(
+            |failure| tracing::warn!(reason = %failure.message, "our ref keeps its name"),
+        )
+        .is_ok()
+    })
 }
 
 /// Lets the vault's other devices know of this one, now that the user agreed to send there.

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use convosync_core::protocol::{
-    DeviceStatus, Problem, ProjectStatus, RootStatus, SkippedFile, Status, StatusReply,
+    DeviceStatus, Problem, ProjectStatus, RootStatus, Saving, SkippedFile, Status, StatusReply,
 };
+use convosync_core::store::RefKind;
 
 use super::{Clerk, fail, no_keys};
 use crate::clock::now_ms;
-use crate::desk;
-use crate::house::{Home, House, lock};
+use crate::desk::{self, SAVE_BYTES_MAX};
+use crate::engine::Unsaved;
+use crate::house::{Home, House, Place, lock};
 use crate::scan::RootReport;
 use crate::watch::Mode;
 use crate::{enabled, work};
@@ -53,7 +55,7 @@ pub(super) fn status(clerk: &Clerk<'_>, status: &Status) -> StatusReply {
 /// How one project stands.
 pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
     let place = house.place(home.store)?;
-    let unsaved = place.pulse.now().unsaved.get(&home.key).copied().unwrap_or(0);
+    let unsaved = place.pulse.now().unsaved.get(&home.key).copied().unwrap_or_default();
     let known: Vec<_> = {
         let registry = house.registry();
         registry
@@ -74,15 +76,43 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         name: home.project.name.clone(),
         remote: place.url.as_ref().map(|_| work::shown_url(&place)),
         sessions: u32::try_from(known.len()).unwrap_or(u32::MAX),
-        unsaved,
+        unsaved: unsaved.sessions,
+        saving: saving(&unsaved),
         sync: desk.sync_state(),
         on_remote_ms: desk.confirmed_ms,
         saved_ms: desk.saved_ms,
         listed_ms: desk.listed_ms,
         sent: desk.traffic.sent,
         received: desk.traffic.received,
-        problem: off.or_else(|| desk.stuck.as_ref().map(|(problem, _)| problem.clone())),
+        branches_only: desk.own.reference.kind == RefKind::Branch,
+        problem: off.or_else(|| remote_problem(&desk)),
     })
+}
+
+/// Why the remote does not get our saves, else why it does not show us other devices'.
+fn remote_problem(desk: &desk::Desk) -> Option<Problem> {
+    let stuck = desk.stuck.as_ref().map(|(problem, _)| problem.clone());
+    stuck.filter(|_| desk.is_unsent()).or_else(|| desk.unlisted.clone())
+}
+
+/// A remote that works under an address that may not for ever.
+fn moved(place: &Place, desk: &desk::Desk) -> Option<Problem> {
+    desk.told.moved_to().map(|address| Problem {
+        message: format!(
+            "the remote {} has moved to {address}; it still works",
+            work::shown_url(place)
+        ),
+        hint: Some(format!(
+            "give the project the new address with `git remote set-url origin {address}`, then run `convosyncctl enable`"
+        )),
+        since_ms: desk.confirmed_ms.unwrap_or(0),
+    })
+}
+
+/// Tells how far a save is that takes several pieces.
+fn saving(unsaved: &Unsaved) -> Option<Saving> {
+    let Unsaved { saved_bytes, bytes, .. } = *unsaved;
+    (bytes.saturating_sub(saved_bytes) > SAVE_BYTES_MAX).then_some(Saving { saved_bytes, bytes })
 }
 
 fn devices(house: &House) -> Vec<DeviceStatus> {
@@ -158,6 +188,7 @@ fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
         let desk = lock(&place.desk);
         problems.extend(desk.doubts.values().cloned());
         problems.extend(desk.ailing.values().cloned());
+        problems.extend(moved(&place, &desk));
     }
     problems.extend(house.homes().iter().filter_map(|home| not_agreed(house, home)));
     for (root, report) in lock(&reports.scans).iter() {

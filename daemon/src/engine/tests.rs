@@ -34,12 +34,12 @@ fn engine() -> Engine {
     let mut engine = Engine::new(timing(), 1, 0);
     engine.handle(Event::Enabled { project: PROJECT, store: STORE, unsent: false }, 0);
     engine.handle(Event::Rescanned, 0);
-    engine.handle(Event::Listed(STORE), 0);
+    engine.handle(Event::Listed(STORE, None), 0);
     engine
 }
 
 fn unsaved(engine: &Engine) -> u32 {
-    engine.standing(STORE).unsaved.values().sum()
+    engine.standing(STORE).unsaved.values().map(|unsaved| unsaved.sessions).sum()
 }
 
 fn save(names: &[&str]) -> Effect {
@@ -48,22 +48,23 @@ fn save(names: &[&str]) -> Effect {
 
 fn saved(covered: &[(&str, u64)], moved: bool) -> Event {
     let covered = covered.iter().map(|(name, bytes)| (session(name), stamp(*bytes))).collect();
-    Event::Saved(STORE, SaveEnd { covered, failed: vec![], moved })
+    Event::Saved(STORE, SaveEnd { covered, moved, ..SaveEnd::default() })
 }
 
 /// Ticks until the next effect that is not housekeeping, and returns it with its time.
 fn next(engine: &mut Engine, mut now_ms: i64) -> (i64, Effect) {
     for _ in 0..10_000 {
         now_ms = now_ms.max(engine.wake_at_ms());
-        for effect in engine.handle(Event::Tick, now_ms) {
-            match effect {
-                Effect::Rescan => drop(engine.handle(Event::Rescanned, now_ms)),
-                Effect::List(store) => drop(engine.handle(Event::Listed(store), now_ms)),
+        let mut effects = engine.handle(Event::Tick, now_ms);
+        while let Some(effect) = effects.pop() {
+            effects.extend(match effect {
+                Effect::Rescan => engine.handle(Event::Rescanned, now_ms),
+                Effect::List(store) => engine.handle(Event::Listed(store, None), now_ms),
                 Effect::CheckCode(project) => {
-                    drop(engine.handle(Event::CodeChecked(project, None), now_ms))
+                    engine.handle(Event::CodeChecked(project, None), now_ms)
                 }
                 other => return (now_ms, other),
-            }
+            });
         }
     }
     panic!("nothing happens any more");
@@ -202,7 +203,7 @@ fn a_transient_failure_is_retried_later_and_later_and_never_given_up() {
     let mut waits = vec![];
     assert_eq!(engine.handle(saved(&[], true), now_ms), [Effect::Push(STORE)]);
     for _ in 0..12 {
-        engine.handle(Event::Pushed(STORE, PushEnd::Transient), now_ms);
+        engine.handle(Event::Pushed(STORE, PushEnd::Failed(Fault::Failing)), now_ms);
         let (at_ms, effect) = next(&mut engine, now_ms);
         assert_eq!(effect, Effect::Push(STORE));
         waits.push(at_ms - now_ms);
@@ -215,9 +216,10 @@ fn a_transient_failure_is_retried_later_and_later_and_never_given_up() {
 fn a_refusal_stands_until_a_retry_is_asked_for() {
     let mut engine = engine();
     engine.handle(saved(&[], true), 0);
-    engine.handle(Event::Pushed(STORE, PushEnd::Permanent), 0);
+    engine.handle(Event::Pushed(STORE, PushEnd::Failed(Fault::Refused)), 0);
     let plain = engine.handle(Event::Hurry { project: None, retry: false }, 1_000);
     assert!(!plain.contains(&Effect::Push(STORE)));
+    assert_eq!(engine.handle(Event::Listed(STORE, None), 1_500), []);
     let retry = engine.handle(Event::Hurry { project: None, retry: true }, 2_000);
     assert!(retry.contains(&Effect::Push(STORE)));
 }
@@ -286,7 +288,7 @@ fn a_failed_save_is_tried_again_and_holds_up_nobody() {
     engine.handle(seen("bad", 10), 0);
     assert_eq!(next(&mut engine, 0), (30_000, save(&["bad"])));
     engine.handle(seen("good", 10), 0);
-    let end = SaveEnd { covered: vec![], failed: vec![session("bad")], moved: false };
+    let end = SaveEnd { failed: vec![session("bad")], ..SaveEnd::default() };
     let effects = engine.handle(Event::Saved(STORE, end), 30_100);
     assert_eq!(effects, [save(&["good"])]);
     engine.handle(saved(&[("good", 10)], false), 30_200);
@@ -303,3 +305,5 @@ fn a_disabled_project_is_forgotten() {
     assert_eq!(engine.handle(Event::Stop, 3_000), [Effect::Rescan]);
     assert_eq!(engine.handle(Event::Rescanned, 3_100), [Effect::Exit]);
 }
+
+mod weather;

@@ -1,5 +1,8 @@
 //! When one store is pushed and listed.
 
+pub use super::weather::Fault;
+use super::weather::{Weather, around};
+
 /// How a push ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushEnd {
@@ -8,21 +11,13 @@ pub enum PushEnd {
         /// Whether a newer save already waits.
         more: bool,
     },
-    /// Trying again later may work.
-    Transient,
-    /// Only somebody's action helps.
-    Permanent,
+    /// It is not there, or nobody saw it there.
+    Failed(Fault),
 }
 
 /// Pushes that may follow each other quickly before the average rules: a save, its correction and a
 /// save by hand.
 const PUSH_BURST: i64 = 3;
-
-/// The first retry comes after so long, the following ones after twice the time before.
-const RETRY_FIRST_MS: i64 = 5_000;
-
-/// Retries are never further apart (reliability R1).
-const RETRY_MAX_MS: i64 = 15 * 60 * 1_000;
 
 /// What a remote refused is tried again by itself after so long: quotas and rights get mended without
 /// anyone telling us.
@@ -37,10 +32,14 @@ pub(super) struct Upstream {
     listing: bool,
     wants_list: bool,
     list_at_ms: i64,
+    list_fault: Option<Fault>,
+    push_at_ms: i64,
+    push_refused: bool,
     /// Time up to which pushes are paid for: it may run ahead of the clock by the burst.
     paid_until_ms: i64,
-    not_before_ms: i64,
-    failures: u32,
+    /// The same before the last push, which is paid back if the host never heard of it.
+    paid_before_ms: i64,
+    pub(super) weather: Weather,
 }
 
 impl Upstream {
@@ -52,28 +51,55 @@ impl Upstream {
             listing: false,
             wants_list: true,
             list_at_ms: now_ms,
+            list_fault: None,
+            push_at_ms: now_ms,
+            push_refused: false,
             paid_until_ms: i64::MIN / 2,
-            not_before_ms: now_ms,
-            failures: 0,
+            paid_before_ms: i64::MIN / 2,
+            weather: Weather::new(now_ms),
         }
     }
 
+    /// Whether something is saved or sent, or will be as soon as the listing that runs has ended.
+    pub(super) fn is_busy(&self) -> bool {
+        let waits_for_line = self.listing && self.unsent && !self.push_refused;
+        self.saving || self.pushing || (waits_for_line && !self.weather.is_bad())
+    }
+
+    /// Whether a child of this store is on the network.
+    pub(super) fn is_on_line(&self) -> bool {
+        self.pushing || self.listing
+    }
+
+    /// When the next push or listing is due; none while one of them runs.
     pub(super) fn due_at_ms(&self) -> Option<i64> {
-        let push = (self.unsent && !self.pushing).then_some(self.not_before_ms);
-        let list = (!self.listing).then_some(self.list_at_ms);
-        push.into_iter().chain(list).min()
+        if self.is_on_line() {
+            return None;
+        }
+        let push_ms = self.unsent.then_some(self.push_at_ms);
+        let list_ms = self.may_probe_by_list().then_some(self.list_at_ms);
+        let due_ms = push_ms.into_iter().chain(list_ms).min()?;
+        Some(due_ms.max(self.weather.not_before_ms))
+    }
+
+    /// A remote that could not be used is tried by a push, if there is one to make, and by nothing else.
+    fn may_probe_by_list(&self) -> bool {
+        let push_waits = self.unsent && !self.push_refused;
+        !(push_waits && self.weather.is_bad())
     }
 
     /// Whether a push starts now; if so, it is paid for.
     pub(super) fn may_push(&mut self, every_ms: i64, now_ms: i64) -> bool {
-        if !self.unsent || self.pushing || now_ms < self.not_before_ms {
+        let not_before_ms = self.push_at_ms.max(self.weather.not_before_ms);
+        if !self.unsent || self.pushing || now_ms < not_before_ms {
             return false;
         }
         let paid_ms = self.paid_until_ms.max(now_ms - (PUSH_BURST - 1) * every_ms);
         if paid_ms > now_ms {
-            self.not_before_ms = paid_ms;
+            self.push_at_ms = paid_ms;
             return false;
         }
+        self.paid_before_ms = paid_ms;
         self.paid_until_ms = paid_ms + every_ms;
         self.pushing = true;
         true
@@ -82,7 +108,8 @@ impl Upstream {
     /// Whether a listing starts now. A store without recent sessions is asked once at the start and when
     /// somebody hurries, and otherwise left alone.
     pub(super) fn may_list(&mut self, is_active: bool, every_ms: i64, now_ms: i64) -> bool {
-        if self.listing || now_ms < self.list_at_ms {
+        let not_before_ms = self.list_at_ms.max(self.weather.not_before_ms);
+        if self.is_on_line() || now_ms < not_before_ms || !self.may_probe_by_list() {
             return false;
         }
         self.listing = is_active || self.wants_list;
@@ -93,41 +120,86 @@ impl Upstream {
         self.listing
     }
 
-    pub(super) fn pushed(&mut self, end: PushEnd, spread: u64, now_ms: i64) {
+    pub(super) fn pushed(&mut self, end: PushEnd, unreached: i64, spread: u64, now_ms: i64) {
         self.pushing = false;
+        self.push_refused = end == PushEnd::Failed(Fault::Refused);
         match end {
             PushEnd::Sent { more } => {
                 self.unsent = more;
-                self.failures = 0;
+                self.came_through(now_ms);
             }
-            PushEnd::Transient => {
-                let doubled_ms = RETRY_FIRST_MS << self.failures.min(16);
-                self.failures += 1;
-                self.not_before_ms = now_ms + around(doubled_ms.min(RETRY_MAX_MS), spread);
+            PushEnd::Failed(fault) => {
+                match fault {
+                    Fault::Refused => self.push_at_ms = now_ms + REFUSED_RETRY_MS,
+                    Fault::Unreached => self.paid_until_ms = self.paid_before_ms,
+                    Fault::Failing | Fault::Limited => {}
+                }
+                self.weather.failed(fault, unreached, spread, now_ms);
             }
-            PushEnd::Permanent => self.not_before_ms = now_ms + REFUSED_RETRY_MS,
         }
     }
 
-    pub(super) fn listed(&mut self, every_ms: i64, spread: u64, now_ms: i64) {
+    pub(super) fn listed(
+        &mut self,
+        fault: Option<Fault>,
+        every_ms: i64,
+        unreached: i64,
+        spread: u64,
+        now_ms: i64,
+    ) {
         self.listing = false;
-        self.list_at_ms = now_ms + around(every_ms, spread);
+        let before = std::mem::replace(&mut self.list_fault, fault);
+        let again_ms = match fault {
+            Some(Fault::Refused) => every_ms.max(REFUSED_RETRY_MS),
+            _ => every_ms,
+        };
+        self.list_at_ms = now_ms + around(again_ms, spread);
+        match fault {
+            None => {
+                if before == Some(Fault::Refused) && self.push_refused {
+                    // Whatever kept us from listing kept us from pushing.
+                    (self.push_refused, self.push_at_ms) = (false, now_ms);
+                }
+                self.came_through(now_ms);
+            }
+            Some(fault) => {
+                self.wants_list |= fault != Fault::Refused;
+                self.weather.failed(fault, unreached, spread, now_ms);
+            }
+        }
+    }
+
+    /// What could not be listed while the remote was away is listed now.
+    fn came_through(&mut self, now_ms: i64) {
+        self.weather.reached(now_ms);
+        if self.is_list_missed() {
+            self.list_at_ms = self.list_at_ms.min(now_ms);
+        }
+    }
+
+    fn is_list_missed(&self) -> bool {
+        self.list_fault.is_some_and(|fault| fault != Fault::Refused)
+    }
+
+    /// The network is another one, or another remote was reached.
+    pub(super) fn nudge(&mut self, spread: u64, now_ms: i64) {
+        if self.is_on_line() {
+            self.weather.nudge_later();
+        }
+        self.weather.nudge(spread, now_ms);
+        if self.weather.is_unreached() && self.is_list_missed() {
+            self.list_at_ms = self.list_at_ms.min(self.weather.not_before_ms);
+        }
     }
 
     /// The user waits: no backoff, no budget, but a refusal stands unless a retry is asked for.
     pub(super) fn hurry(&mut self, retry: bool, now_ms: i64) {
-        let refused = self.failures == 0 && self.not_before_ms > now_ms + RETRY_MAX_MS;
-        if retry || !refused {
-            self.not_before_ms = now_ms;
+        self.weather.hurry(retry, now_ms);
+        if retry || !self.push_refused {
+            self.push_at_ms = self.push_at_ms.min(now_ms);
             self.paid_until_ms = self.paid_until_ms.min(now_ms);
         }
         self.list_at_ms = now_ms;
         self.wants_list = true;
     }
-}
-
-/// Returns a time between three quarters and five quarters of `ms`.
-fn around(ms: i64, spread: u64) -> i64 {
-    let half = (ms / 2).max(1);
-    ms - half / 2 + i64::try_from(spread % half.unsigned_abs()).unwrap_or(0)
 }

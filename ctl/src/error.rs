@@ -1,0 +1,101 @@
+//! Why a command failed: every error with its hint and the number it ends with.
+
+use std::error::Error;
+use std::io;
+
+use convosync_core::config::ConfigError;
+use convosync_core::disk::DiskError;
+use convosync_core::protocol::Failure;
+use convosync_core::seal::PhraseError;
+
+use crate::ask::AskError;
+use crate::exit::ExitCode;
+use crate::service::ServiceError;
+use crate::socket::SocketError;
+use crate::start::StartError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CtlError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error(transparent)]
+    Phrase(#[from] PhraseError),
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The answer could not be printed.
+    #[error("write the output")]
+    Output(#[from] io::Error),
+    /// A command ended in a way of its own.
+    #[error("{message}")]
+    Refused { code: ExitCode, message: String, hint: Option<String> },
+}
+
+impl CtlError {
+    /// Builds the failure of a command.
+    pub(crate) fn refused(code: ExitCode, message: &str, hint: &str) -> Self {
+        Self::Refused { code, message: message.to_owned(), hint: Some(hint.to_owned()) }
+    }
+
+    /// Returns what the process ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::Ok,
+            Self::Socket(source) => source.exit_code(),
+            Self::Start(source) => source.exit_code(),
+            Self::Ask(_) => ExitCode::NeedsDecision,
+            Self::Refused { code, .. } => *code,
+            Self::Config(_)
+            | Self::Disk(_)
+            | Self::Phrase(_)
+            | Self::Service(_)
+            | Self::Output(_) => ExitCode::Failed,
+        }
+    }
+
+    /// Returns what the user can do, if anything.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config(source) => source.hint(),
+            Self::Disk(DiskError::Exists(_)) => {
+                Some("move it to a safe place, or name another file".to_owned())
+            }
+            Self::Disk(source) => source.hint(),
+            Self::Socket(source) => source.hint(),
+            Self::Start(source) => source.hint(),
+            Self::Service(source) => source.hint(),
+            Self::Ask(source) => source.hint(),
+            Self::Refused { hint, .. } => hint.clone(),
+            Self::Phrase(source) => source.hint(),
+            Self::Output(_) => None,
+        }
+    }
+
+    /// Returns the daemon's failure, if it is one.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Socket(SocketError::Failed(failure)) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Returns the message with all its causes.
+    pub(crate) fn message(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
