@@ -275,7 +275,7 @@ impl Campaign {
         let (status, _) = ada.stop();
         assert!(status.success(), "case {case}: {status}\n{}", ada.log());
         // What a killed one leaves is swept by the next one's start.
-        let left = leftovers(ada, &[".lock", "tmp_", ".convosync"]);
+        let left = leftovers(ada, &[".lock", "tmp_obj", ".convosync"]);
         assert!(left.is_empty(), "case {case}: {left:?}");
         world.remote.git(&["fsck", "--full", "--strict"]).ok();
         self.twice.count(&world.remote);
@@ -362,6 +362,29 @@ impl Campaign {
             self.longest.as_millis()
         )
     }
+}
+
+#[test]
+fn git_ends_with_a_killed_daemon_in_the_middle_of_a_local_command() {
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    let (slow, began) = (ada.home.root().join("git"), ada.home.root().join("began"));
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in status*) : >'{}'; sleep 600;; esac\nexec git \"$@\"\n",
+        began.display()
+    );
+    files::write_program(&slow, &text);
+    ada.home.write_config(&format!("[git]\nprogram = \"{}\"\n", slow.display()));
+    ada.start();
+    ada.init();
+    ada.writer(1).turn();
+    eventually("git looks at the repository", SAVED_WITHIN, || began.exists().then_some(()));
+
+    ada.kill_alone();
+
+    eventually("what the daemon started ends with it", CHILDREN_END_WITHIN, || {
+        processes_of(ada).is_empty().then_some(())
+    });
 }
 
 /// Brings every conversation back on the other device, byte for byte.
