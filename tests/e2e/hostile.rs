@@ -333,7 +333,7 @@ fn the_users_own_ssh_command_is_run_and_the_repositorys_is_not() {
     let mut world = World::new(&["ada"], Way::Counted);
     let ada = &mut world.devices[0];
     let stand_in = ada.home.git(&["config", "core.sshCommand"]).ok().text();
-    ada.home.git(&["config", "--unset", "core.sshCommand"]).ok();
+    ada.home.git(&["config", "--global", "--unset", "core.sshCommand"]).ok();
     let canaries = Canaries::new(ada);
     let mine = canaries.program("mine", &format!("exec {stand_in} \"$@\""));
     ada.home.git(&["config", "--global", "core.sshCommand", &mine]).ok();
@@ -356,7 +356,9 @@ fn enabling_tells_what_of_the_repositorys_own_configuration_is_used_from_then_on
     let ada = &mut world.devices[0];
     ada.start();
     ada.init();
-    ada.home.git(&["config", "credential.helper", "store"]).ok();
+    let stand_in = ada.home.git(&["config", "core.sshCommand"]).ok().text();
+    ada.home.git(&["config", "--local", "core.sshCommand", stand_in.trim()]).ok();
+    ada.home.git(&["config", "--local", "credential.helper", "store"]).ok();
 
     let reply = ada.ctl_json(&["enable"]);
 

@@ -1,6 +1,8 @@
 //! The daemon is killed at random moments, again and again, while conversations grow: `cargo xtask kill`
 //! plays a long campaign, the gate a short one.
 
+mod effects;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -29,6 +31,10 @@ const SESSIONS: usize = 3;
 const SETTLE_EVERY: u64 = 10;
 /// After so many kills other conversations begin, so that none grows without bound.
 const CHANGE_EVERY: u64 = 50;
+/// After so many tips their chain is cut, and the newest summaries are sent once more.
+const SQUASHED_AFTER: u64 = 200;
+/// What lies in a tip, and in no session's commit.
+const TIP_PARTS: [&str; 6] = ["sessions/", "card", "format", "grants", "head", "roster"];
 /// What a killed daemon started has ended within this time.
 const CHILDREN_END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -155,6 +161,8 @@ fn leftovers(device: &Device, what: &[&str]) -> Vec<PathBuf> {
 struct Twice {
     objects: u64,
     bytes: u64,
+    /// Of these, summaries and the like: a squash of the tips (every 200 saves) brings them anew, kill or not.
+    of_tips: u64,
 }
 
 impl Twice {
@@ -171,6 +179,13 @@ impl Twice {
                 Some((id, (kind, words.next()?.parse().ok()?)))
             })
             .collect();
+        let listed = remote.git(&["rev-list", "--all", "--objects"]).ok().text();
+        let paths: BTreeMap<&str, &str> =
+            listed.lines().filter_map(|line| line.split_once(' ')).collect();
+        let is_of_tip = |id: &str| {
+            let path = paths.get(id).copied().unwrap_or_default();
+            TIP_PARTS.iter().any(|part| path.starts_with(part))
+        };
         let mut seen: BTreeMap<String, u64> = BTreeMap::new();
         for index in files::under(&remote.dir().join("objects/pack")) {
             if index.extension().is_some_and(|extension| extension == "idx") {
@@ -180,6 +195,7 @@ impl Twice {
         for (id, times) in seen {
             if let Some(("blob" | "commit", size)) = objects.get(id.as_str()) {
                 self.objects += times - 1;
+                self.of_tips += if is_of_tip(&id) { times - 1 } else { 0 };
                 self.bytes += (times - 1) * size;
             }
         }
@@ -259,7 +275,7 @@ impl Campaign {
         let (status, _) = ada.stop();
         assert!(status.success(), "case {case}: {status}\n{}", ada.log());
         // What a killed one leaves is swept by the next one's start.
-        let left = leftovers(ada, &[".lock", "tmp_", ".convosync"]);
+        let left = leftovers(ada, &[".lock", "tmp_obj", ".convosync"]);
         assert!(left.is_empty(), "case {case}: {left:?}");
         world.remote.git(&["fsck", "--full", "--strict"]).ok();
         self.twice.count(&world.remote);
@@ -324,24 +340,51 @@ fn a_daemon_killed_at_random_moments_under_load_loses_nothing_and_sends_nothing_
     }
     drop(load);
     let writers = Arc::into_inner(writers).expect("the load has ended");
-    finish(&mut world, &writers.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let writers = writers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    finish(&mut world, &writers);
     println!("{cases} kills: {}", campaign.told());
     assert!(campaign.acknowledged.saves > 0 && campaign.acknowledged.pushes > 0);
-    assert_eq!(campaign.twice.objects, 0, "{:?}", campaign.twice);
+    let Twice { objects, of_tips, .. } = campaign.twice;
+    assert_eq!(objects - of_tips, 0, "{:?}", campaign.twice);
+    let squashes = 1 + (campaign.acknowledged.saves + cases) / SQUASHED_AFTER;
+    assert!(of_tips <= squashes * writers.len() as u64 * 2, "{:?}", campaign.twice);
 }
 
 impl Campaign {
     fn told(&self) -> String {
         let Acknowledged { saves, pushes, .. } = self.acknowledged;
-        let Twice { objects, bytes } = self.twice;
+        let Twice { objects, bytes, of_tips } = self.twice;
         format!(
-            "{saves} saves and {pushes} pushes acknowledged; {objects} objects ({bytes} bytes) sent twice; \
+            "{saves} saves and {pushes} pushes acknowledged; {objects} objects ({bytes} bytes, {of_tips} of them summaries in squashed tips) sent twice; \
              {} kills left a lock, {} left processes for at most {} ms",
             self.locks,
             self.orphaned,
             self.longest.as_millis()
         )
     }
+}
+
+#[test]
+fn git_ends_with_a_killed_daemon_in_the_middle_of_a_local_command() {
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    let (slow, began) = (ada.home.root().join("git"), ada.home.root().join("began"));
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in status*) : >'{}'; sleep 600;; esac\nexec git \"$@\"\n",
+        began.display()
+    );
+    files::write_program(&slow, &text);
+    ada.home.write_config(&format!("[git]\nprogram = \"{}\"\n", slow.display()));
+    ada.start();
+    ada.init();
+    ada.writer(1).turn();
+    eventually("git looks at the repository", SAVED_WITHIN, || began.exists().then_some(()));
+
+    ada.kill_alone();
+
+    eventually("what the daemon started ends with it", CHILDREN_END_WITHIN, || {
+        processes_of(ada).is_empty().then_some(())
+    });
 }
 
 /// Brings every conversation back on the other device, byte for byte.

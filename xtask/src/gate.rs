@@ -50,7 +50,8 @@ pub(crate) fn simulate(seed: u64, cases: u64) -> Result<(), Failure> {
     shell::step("simulation", &mut command)
 }
 
-/// Kills the daemon `cases` times at random moments under load, and prints what came of it.
+/// Kills the daemon `cases` times at random moments under load, and once at every effect it has on the disk;
+/// prints what came of it.
 ///
 /// # Errors
 /// When something acknowledged was lost, or anything else did not hold.
@@ -61,7 +62,8 @@ pub(crate) fn kill(seed: u64, cases: u64) -> Result<(), Failure> {
     let mut command = shell::cargo(&words);
     command
         .env("CONVOSYNC_KILL_SEED", seed.to_string())
-        .env("CONVOSYNC_KILL_CASES", cases.to_string());
+        .env("CONVOSYNC_KILL_CASES", cases.to_string())
+        .env("CONVOSYNC_KILL_EFFECTS", "all");
     shell::step("kills", &mut command)
 }
 

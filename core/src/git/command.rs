@@ -90,6 +90,7 @@ pub struct GitCommand {
     own_config_only: bool,
     more_objects: Option<PathBuf>,
     traced: bool,
+    watched: bool,
 }
 
 impl GitCommand {
@@ -109,6 +110,7 @@ impl GitCommand {
             own_config_only: false,
             more_objects: None,
             traced: false,
+            watched: false,
         }
     }
 
@@ -193,6 +195,12 @@ impl GitCommand {
         self
     }
 
+    /// Ends the child should we die, though it has no network: it may work for a long time.
+    pub fn watched(mut self) -> Self {
+        self.watched = true;
+        self
+    }
+
     /// Lets the child write each packet of git's protocol to standard error.
     pub fn traced(mut self) -> Self {
         self.traced = true;
@@ -220,10 +228,12 @@ impl GitCommand {
         self.args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The process that ends the child's group when we are gone: a child without network ends by itself.
+    /// The process that ends the child's group when we are gone: a short one without network ends by itself.
     #[expect(clippy::disallowed_methods, reason = "this is the builder every git child is made by")]
     fn watcher(&self) -> Option<Command> {
-        self.protocols.as_ref()?;
+        if self.protocols.is_none() && !self.watched {
+            return None;
+        }
         let mut shell = Command::new("sh");
         shell.args(["-c", WATCH]).env_clear().envs(self.inherited());
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -75,7 +75,7 @@ fn status(
         }
         command = command.config(format!("filter.{driver}.required"), "false");
     }
-    let output = command.deadline(STATUS_DEADLINE).stdout_limit(STATUS_MAX).run();
+    let output = command.watched().deadline(STATUS_DEADLINE).stdout_limit(STATUS_MAX).run();
     let output =
         output.map_err(|source| ProjectError::Git { path: project.root.clone(), source })?;
     match output.success() {

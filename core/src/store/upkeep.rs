@@ -50,7 +50,8 @@ impl Store {
 
     fn pack(&self, git: &Git, args: &[&str]) -> Result<(), StoreError> {
         let path = self.own_dir();
-        let command = git.command().git_dir(&path).own_config_only().args(args.iter().copied());
+        let command =
+            git.command().git_dir(&path).own_config_only().watched().args(args.iter().copied());
         let output = command.deadline(DEADLINE).run()?;
         if output.success() {
             return Ok(());
