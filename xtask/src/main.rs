@@ -8,6 +8,7 @@ mod gate;
 mod install;
 mod pair;
 mod print;
+mod reconnect;
 mod shell;
 mod table;
 
@@ -76,6 +77,12 @@ enum Measure {
         #[arg(long, value_name = "DIR")]
         transcripts: Option<PathBuf>,
     },
+    /// The time from a network that is back to "on remote", in the worst case that nobody reports it
+    Reconnect {
+        /// How often the network goes away; each takes a minute and a half or more
+        #[arg(long, default_value_t = 6)]
+        rounds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -85,6 +92,7 @@ fn main() -> ExitCode {
         Command::Uninstall { prefix } => install::uninstall(prefix),
         Command::Test => gate::run(),
         Command::Simulate { seed, cases } => gate::simulate(seed, cases),
+        Command::Bench { what: Measure::Reconnect { rounds } } => reconnect::reconnect(rounds),
         Command::Bench { what: Measure::Upload { transcripts } } => {
             bench::upload(transcripts.as_deref())
         }
