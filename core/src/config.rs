@@ -52,6 +52,12 @@ pub struct Config {
     pub push_at_most_every_ms: i64,
     /// Other devices' news are asked for so often.
     pub poll_every_ms: i64,
+    /// Whether the user is notified of a remote that refuses.
+    pub notify_trouble: bool,
+    /// Whether the user is notified of other devices' saves.
+    pub notify_arrivals: bool,
+    /// The program that is told instead of the desktop's notifier.
+    pub notify_program: Option<PathBuf>,
     /// The git to run, instead of the one on `PATH`.
     pub git_program: Option<PathBuf>,
     /// A git command on the network that runs for longer, beyond the time its bytes need, is stopped.
@@ -77,6 +83,9 @@ impl Default for Config {
             store_remote: None,
             push_at_most_every_ms: MINUTE,
             poll_every_ms: 5 * MINUTE,
+            notify_trouble: true,
+            notify_arrivals: true,
+            notify_program: None,
             git_program: None,
             git_deadline_ms: 2 * MINUTE,
             log_level: LogLevel::Info,

@@ -1,4 +1,4 @@
-//! Runs git: the only room that starts processes.
+//! Runs git: the only room that starts processes (and one other program, the desktop's notifier).
 //!
 //! Every child is made by one builder, [`GitCommand`], so that all of them keep the same rules: no
 //! inherited `GIT_*` variable, no prompt, no hook, no fsmonitor, no automatic clean-up, one language,
@@ -9,6 +9,7 @@
 
 pub mod command;
 mod child;
+mod other;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -183,7 +184,9 @@ impl Git {
             KEPT_VARIABLES.iter().filter_map(|name| Some((*name, env(name)?))).collect();
         let program = match program {
             Some(path) => path.to_owned(),
-            None => search(env("PATH").as_deref()).ok_or(GitError::Missing { place: None })?,
+            None => {
+                search(env("PATH").as_deref(), "git").ok_or(GitError::Missing { place: None })?
+            }
         };
         let unknown = Self {
             inner: Arc::new(Inner {
@@ -258,13 +261,13 @@ impl Git {
     }
 }
 
-/// Finds `git` in the absolute directories of `path`: a relative one would mean whatever directory
+/// Finds a program in the absolute directories of `path`: a relative one would mean whatever directory
 /// we happen to be in.
-fn search(path: Option<&OsStr>) -> Option<PathBuf> {
+fn search(path: Option<&OsStr>, name: &str) -> Option<PathBuf> {
     let directories = std::env::split_paths(path?);
     directories
         .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join("git"))
+        .map(|dir| dir.join(name))
         .find(|file| file.is_file())
 }
 

@@ -11,6 +11,7 @@
 
 mod error;
 mod asking;
+mod moved;
 mod outcome;
 mod own;
 mod passing;
@@ -24,7 +25,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use error::RemoteError;
-pub use outcome::{Outcome, PermanentKind};
+pub use outcome::{Outcome, PermanentKind, Sent};
 pub use passing::{PORTAL, Passing};
 pub use probe::Probe;
 pub use progress::Traffic;
@@ -293,7 +294,7 @@ impl<'a> Remote<'a> {
     pub fn push(&self, reference: &RefName, new: Oid, lease: Option<Oid>) -> Outcome {
         let whole = |_| PushPlan { steps: vec![Step { tip: new, bytes: 0 }], negotiate: true };
         let plan = self.store.push_plan(lease, new).unwrap_or_else(whole);
-        let (mut traffic, mut there) = (Traffic::default(), lease);
+        let (mut sent, mut there) = (Sent::default(), lease);
         for Step { tip, bytes } in plan.steps {
             let name = reference.to_string();
             if bytes > patience::KNOCK_FROM_BYTES {
@@ -304,12 +305,16 @@ impl<'a> Remote<'a> {
                 }
             }
             match self.push_bytes(&name, Some(tip), there, plan.negotiate, bytes) {
-                Outcome::Sent(more) => traffic += more,
+                Outcome::Sent(more) => {
+                    sent.traffic += more.traffic;
+                    let is_another = |address: &String| moved::is_another(address, self.url);
+                    sent.moved_to = more.moved_to.filter(is_another);
+                }
                 other => return other,
             }
             there = Some(tip);
         }
-        Outcome::Sent(traffic)
+        Outcome::Sent(sent)
     }
 
     /// Removes a ref that stands at `lease` and blocks ours (see [`Listing::blocking`]).

@@ -13,6 +13,7 @@ mod durable;
 mod error;
 mod names;
 mod object;
+mod rename;
 mod repository;
 mod tip;
 mod tree;
@@ -147,11 +148,12 @@ impl Store {
         let repo = self.lock(Where::Seen);
         let name = names::accepted(reference);
         let old = repository::resolve(&repo, &name)?;
-        if old == Some(tip) {
-            return Ok(());
+        if old != Some(tip) {
+            object::commit(&repo, tip)?;
+            durable::move_ref(&self.seen_dir(), &name, old, tip)?;
         }
-        object::commit(&repo, tip)?;
-        durable::move_ref(&self.seen_dir(), &name, old, tip)
+        drop(repo);
+        self.forget_siblings(reference)
     }
 
     /// Lists other devices' tips that were believed last.

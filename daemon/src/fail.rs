@@ -7,7 +7,7 @@ use convosync_core::inbound::{BringError, InboundError};
 use convosync_core::outbound::OutboundError;
 use convosync_core::project::ProjectError;
 use convosync_core::protocol::{ErrorKind, Failure, Problem};
-use convosync_core::remote::{Outcome, PORTAL, Passing, RemoteError};
+use convosync_core::remote::{Outcome, PORTAL, Passing, PermanentKind, RemoteError};
 use convosync_core::store::StoreError;
 use convosync_core::vault::VaultError;
 
@@ -96,37 +96,109 @@ pub fn remote(error: &RemoteError) -> Failure {
     failure(kind, error, error.hint())
 }
 
-/// What an unsuccessful push means, and whether it is final; `None` when it was successful.
-pub fn outcome(outcome: &Outcome, since_ms: i64) -> Option<(Problem, bool)> {
-    let problem = |message: String, hint: Option<String>| Problem { message, hint, since_ms };
-    match outcome {
-        Outcome::Sent(_) => None,
-        Outcome::Behind => Some((
-            problem("the remote's copy of this device's ref moved without us".to_owned(), None),
-            false,
-        )),
-        Outcome::Transient { why } => Some((passing(Passing::of(why), why, since_ms), false)),
-        Outcome::Permanent { kind, why } => {
-            // What passes by itself is told with the way out all the same, and tried again soon.
-            let is_final = outcome.passing().is_none();
-            Some((problem(why.clone(), Some(kind.hint().to_owned())), is_final))
+/// What makes two failures of a remote one and the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The kind of a refusal; `None` for what passes by itself.
+    pub kind: Option<PermanentKind>,
+    /// What was said, without numbers, where that tells two causes of a kind apart.
+    words: String,
+}
+
+impl Cause {
+    /// The cause of a refusal.
+    pub fn refused(kind: PermanentKind, why: &str) -> Self {
+        let words = if kind.is_told_apart_by_words() { lasting(why) } else { String::new() };
+        Self { kind: Some(kind), words }
+    }
+
+    /// The cause of what passes by itself.
+    pub fn passing(why: &str) -> Self {
+        Self { kind: None, words: lasting(why) }
+    }
+}
+
+/// The words that stay the same from one try to the next: times, sizes and requests' numbers do not.
+fn lasting(why: &str) -> String {
+    let lasting =
+        why.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    lasting.collect::<Vec<_>>().join(" ")
+}
+
+/// A remote that cannot be used, as it stands in `status`.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// What the user is told.
+    pub problem: Problem,
+    /// What it means for when to try again.
+    pub fault: Fault,
+    /// What makes it the same trouble as another.
+    pub cause: Cause,
+}
+
+impl Trouble {
+    /// A refusal; one that passes by itself is told with the way out all the same, and tried again soon.
+    fn refused(kind: PermanentKind, why: &str, passing: Option<Passing>, since_ms: i64) -> Self {
+        let problem = Problem {
+            message: format!("{}: {why}", kind.cause()),
+            hint: Some(kind.hint().to_owned()),
+            since_ms,
+        };
+        Self { problem, fault: fault(passing), cause: Cause::refused(kind, why) }
+    }
+
+    fn passing(why: &str, since_ms: i64) -> Self {
+        let passing = Passing::of(why);
+        let (why, hint) = match passing {
+            Passing::Portal => (
+                PORTAL,
+                "open any page in a browser; if no login comes up, check the remote's address",
+            ),
+            _ => (why, "nothing to do: it is tried again"),
+        };
+        let message = format!("cannot reach the remote: {why}");
+        let trouble = Self::other(message, Some(hint.to_owned()), since_ms);
+        Self { fault: fault(Some(passing)), ..trouble }
+    }
+
+    /// What has no kind of its own.
+    pub fn other(message: String, hint: Option<String>, since_ms: i64) -> Self {
+        let cause = Cause::passing(&message);
+        Self { problem: Problem { message, hint, since_ms }, fault: Fault::Failing, cause }
+    }
+
+    /// What it means that a remote could not be listed or fetched from.
+    pub fn of_listing(error: &RemoteError, since_ms: i64) -> Self {
+        match error {
+            RemoteError::Permanent { kind, why } => {
+                Self::refused(*kind, why, error.passing(), since_ms)
+            }
+            RemoteError::Transient { why } => Self::passing(why, since_ms),
+            other => {
+                let trouble = Self::other(chain(other), other.hint(), since_ms);
+                Self { fault: fault(error.passing()), ..trouble }
+            }
+        }
+    }
+
+    /// What an unsuccessful push means; `None` when it was successful.
+    pub fn of_push(outcome: &Outcome, since_ms: i64) -> Option<Self> {
+        match outcome {
+            Outcome::Sent(_) => None,
+            Outcome::Behind => {
+                let message = "the remote's copy of this device's ref moved without us".to_owned();
+                Some(Self::other(message, None, since_ms))
+            }
+            Outcome::Transient { why } => Some(Self::passing(why, since_ms)),
+            Outcome::Permanent { kind, why } => {
+                Some(Self::refused(*kind, why, outcome.passing(), since_ms))
+            }
         }
     }
 }
 
-fn passing(passing: Passing, why: &str, since_ms: i64) -> Problem {
-    let (why, hint) = match passing {
-        Passing::Portal => {
-            (PORTAL, "open any page in a browser; if no login comes up, check the remote's address")
-        }
-        _ => (why, "nothing to do: it is tried again"),
-    };
-    let message = format!("cannot reach the remote: {why}");
-    Problem { message, hint: Some(hint.to_owned()), since_ms }
-}
-
 /// What a failure means for when to try again.
-pub fn fault(passing: Option<Passing>) -> Fault {
+fn fault(passing: Option<Passing>) -> Fault {
     match passing {
         Some(Passing::Unreached | Passing::Portal) => Fault::Unreached,
         Some(Passing::Limited) => Fault::Limited,

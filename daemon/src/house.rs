@@ -4,8 +4,9 @@
 //! desk, which is held while a session is saved or restored. Decisions about time are the engine's.
 
 mod owners;
+mod reach;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -13,8 +14,9 @@ use convosync_core::claude::{self, ClaudeRoot};
 use convosync_core::config::{Config, Paths, excluded_by};
 use convosync_core::git::Git;
 use convosync_core::id::{Digest, SessionId, hex};
-use convosync_core::project::{self, GitSettings, Project};
+use convosync_core::project::{self, Project};
 use convosync_core::protocol::{self, ErrorKind};
+use convosync_core::remote::PermanentKind;
 use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
@@ -22,7 +24,10 @@ use tokio::sync::{broadcast, mpsc};
 use crate::desk::{self, Desk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
+use crate::notification::{Notification, Notifier};
 use crate::pulse::Pulse;
+
+pub use reach::Reach;
 
 /// The folder of all stores, among what can be rebuilt.
 const STORES: &str = "stores";
@@ -58,6 +63,7 @@ pub struct House {
     pub scanner: Mutex<Scanner>,
     /// The ssh agent that a client lent us last.
     agent: Mutex<Option<PathBuf>>,
+    notifier: Notifier,
 }
 
 /// The projects and stores of this device, and the sessions found in them.
@@ -87,6 +93,8 @@ pub struct Home {
     pub project: Project,
     /// Where it is saved.
     pub store: StoreKey,
+    /// What of its own configuration the user agreed to.
+    pub agreed: BTreeSet<Digest>,
 }
 
 /// One store and where it is sent to.
@@ -95,10 +103,8 @@ pub struct Place {
     pub key: StoreKey,
     /// The remote's address; without one, saves stay on this device.
     pub url: Option<String>,
-    /// The user's git settings for reaching it.
-    pub settings: GitSettings,
-    /// Whether only branches are accepted there.
-    pub branches_only: bool,
+    /// How it is reached, as last read.
+    reach: Mutex<Arc<Reach>>,
     /// The folder of its repositories.
     pub dir: PathBuf,
     /// What the engine is about here.
@@ -132,6 +138,7 @@ impl House {
         vault: Option<Vault>,
         events: mpsc::UnboundedSender<Report>,
     ) -> Self {
+        let notifier = Notifier::start(git.clone());
         Self {
             paths,
             git,
@@ -143,6 +150,7 @@ impl House {
             opening: Mutex::default(),
             scanner: Mutex::default(),
             agent: Mutex::default(),
+            notifier,
         }
     }
 
@@ -156,11 +164,21 @@ impl House {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
-    /// Takes note of the ssh agent a client lends us.
-    pub fn lend_agent(&self, socket: Option<PathBuf>) {
-        if socket.is_some() {
-            *lock(&self.agent) = socket;
+    /// Takes note of the ssh agent a client lends us. Returns whether it is another one, and a remote
+    /// refuses what it may help with.
+    pub fn lend_agent(&self, socket: Option<PathBuf>) -> bool {
+        let mut agent = lock(&self.agent);
+        let is_another = socket.is_some() && *agent != socket;
+        if is_another {
+            *agent = socket;
         }
+        drop(agent);
+        is_another && self.places().iter().any(|place| wants_agent(place))
+    }
+
+    /// Tells the user outside of any terminal, if that is wanted.
+    pub fn notify(&self, notification: Notification) {
+        self.notifier.notify(notification, &self.config());
     }
 
     /// Git as it reaches remotes: with the agent that was lent to us, if there is none of our own.
@@ -310,7 +328,7 @@ impl House {
         let project = project::discover(&entry.root, &self.git)
             .map_err(|error| crate::fail::project(&error))?;
         let opening = lock(&self.opening);
-        let place = self.place_of(&project, entry.branches_only, vault)?;
+        let place = self.place_of(&project, entry, vault)?;
         let unsent = lock(&place.desk).is_unsent();
         let mut registry = self.registry();
         let known = registry
@@ -319,7 +337,8 @@ impl House {
             .find(|home| home.project.root == project.root)
             .map(|home| home.key);
         let key = known.unwrap_or_else(|| ProjectKey(registry.fresh()));
-        let home = Arc::new(Home { key, project, store: place.key });
+        let agreed = entry.agreed.clone();
+        let home = Arc::new(Home { key, project, store: place.key, agreed });
         registry.projects.insert(key, home.clone());
         registry.forget_unused();
         drop(registry);
@@ -342,7 +361,7 @@ impl House {
     fn place_of(
         &self,
         project: &Project,
-        branches_only: bool,
+        entry: &EnabledProject,
         vault: &Arc<Vault>,
     ) -> Result<Arc<Place>, protocol::Failure> {
         let url = self.config().store_remote.clone().or_else(|| project.push_url.clone());
@@ -350,16 +369,15 @@ impl House {
         if let Some(place) = self.places().into_iter().find(|place| place.dir == dir) {
             return Ok(place);
         }
-        let settings =
-            project::settings(project, &self.git).map_err(|error| crate::fail::project(&error))?;
+        let reach = self.read_reach(project, &entry.agreed)?;
+        let branches_only = entry.branches_only;
         let desk = Desk::open(&dir, vault.clone(), branches_only)?;
         let mut registry = self.registry();
         let key = StoreKey(registry.fresh());
         let place = Arc::new(Place {
             key,
             url,
-            settings,
-            branches_only,
+            reach: Mutex::new(Arc::new(reach)),
             dir,
             pulse: Pulse::default(),
             desk: Mutex::new(desk),
@@ -367,6 +385,13 @@ impl House {
         registry.stores.insert(key, place.clone());
         Ok(place)
     }
+}
+
+/// Whether a remote refuses our saves for want of an ssh key. A desk that is busy is not waited for.
+fn wants_agent(place: &Place) -> bool {
+    let Ok(desk) = place.desk.try_lock() else { return false };
+    let kind = desk.told.refusal().and_then(|cause| cause.kind);
+    kind.is_some_and(PermanentKind::wants_agent)
 }
 
 impl Registry {

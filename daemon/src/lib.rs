@@ -14,6 +14,7 @@ pub mod watch;
 pub mod enabled;
 pub mod engine;
 pub mod pulse;
+pub mod notification;
 pub mod fail;
 pub mod desk;
 pub mod house;

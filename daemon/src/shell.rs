@@ -149,8 +149,11 @@ impl Shell {
         let Asked { request, reply } = asked;
         match request {
             Request::Hello(hello) => {
-                self.house.lend_agent(hello.ssh_auth_sock);
+                let helps = self.house.lend_agent(hello.ssh_auth_sock);
                 reply.answer(Ok(self.hello()));
+                if helps {
+                    return self.tell_engine(Event::Hurry { project: None, retry: true });
+                }
             }
             Request::Stop(_) => {
                 reply.answer(Ok(Nothing {}));
@@ -294,7 +297,7 @@ fn carry_out(house: &House, roots: &RootReports, effect: Effect) {
             drop(work::save(house, store, &sessions, &Wish::default()));
         }
         Effect::Push(store) => work::push(house, store),
-        Effect::List(store) => drop(work::list(house, store)),
+        Effect::List(store) => work::poll(house, store),
         Effect::CheckCode(project) => work::check_code(house, project),
         Effect::Rescan => {
             let is_open = lock(&roots.problems).is_empty();

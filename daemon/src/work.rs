@@ -12,16 +12,17 @@ use convosync_core::id::{Oid, SessionId, StoreId, SystemRandom};
 use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
-use convosync_core::remote::{Remote, RemoteError, TIP_DOWNLOAD_MAX};
+use convosync_core::remote::{Outcome, Remote, RemoteError, TIP_DOWNLOAD_MAX};
 use convosync_core::seal::CodePoint;
 use convosync_core::store::{RefName, Store};
 
 use crate::clock::now_ms;
-use crate::desk::Saved;
+use crate::desk::{Doing, Saved};
 use crate::enabled;
-use crate::engine::{Event, ProjectKey, SaveEnd, StoreKey};
-use crate::fail;
+use crate::engine::{Event, Fault, ProjectKey, SaveEnd, StoreKey};
+use crate::fail::{self, Trouble};
 use crate::house::{Found, House, Place, lock};
+use crate::notification::Notification;
 use crate::scan;
 
 pub use push::push;
@@ -147,13 +148,17 @@ pub fn look_for_own(house: &House, place: &Place) {
         }
         (desk.store.clone(), desk.own.reference)
     };
-    let taken = match fetch_own(house, place, &store, &reference) {
-        Ok(Standing::Ours(tip)) => {
-            lock(&place.desk).take_own(Some(tip)).map_err(|error| fail::outbound(&error))
-        }
-        Ok(_) => lock(&place.desk).take_own(None).map_err(|error| fail::outbound(&error)),
-        Err(error) => Err(fail::remote(&error)),
-    };
+    let names = std::iter::once(reference).chain(reference.others());
+    let found = names.map(|name| Ok((name, fetch_own(house, place, &store, &name)?))).find_map(
+        |found: Result<_, RemoteError>| match found {
+            Ok((name, Standing::Ours(tip))) => Some(Ok((name, tip))),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        },
+    );
+    let taken = found.transpose().map_err(|error| fail::remote(&error)).and_then(|found| {
+        lock(&place.desk).take_own(found).map_err(|error| fail::outbound(&error))
+    });
     if let Err(failure) = taken {
         tracing::debug!(reason = %failure.message, "our own ref could not be looked for");
     }
@@ -291,16 +296,20 @@ fn newest_session(house: &House, key: ProjectKey) -> Option<(Arc<Place>, Session
     Some((registry.stores.get(store)?.clone(), session.clone()))
 }
 
-/// Reaches the remote of a store with the user's own settings; `None` where there is no remote.
+/// Reaches the remote of a store with the settings that count; `None` where there is no remote, or none
+/// that the user agreed to.
 pub fn with_remote<T>(
     house: &House,
     place: &Place,
     store: &Store,
     ask: impl FnOnce(&Remote<'_>) -> T,
 ) -> Option<Result<T, RemoteError>> {
-    let (url, vault) = (place.url.as_deref()?, house.vault()?);
+    let (url, vault, reach) = (place.url.as_deref()?, house.vault()?, place.reach());
+    if reach.is_remote_refused() {
+        return None;
+    }
     let git = house.remote_git();
-    let remote = Remote::new(&git, store, &place.settings, url, vault.id());
+    let remote = Remote::new(&git, store, &reach.settings, url, vault.id());
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
     Some(remote.map(|remote| ask(&remote.with_deadlines(deadline.min(LIST_WITHIN), deadline))))
 }
@@ -311,8 +320,11 @@ pub fn with_remote<T>(
 /// A [`Failure`] when the remote could not be asked; what was known stays.
 pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
     let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place));
-    let fault = result.as_ref().err().map(|error| fail::fault(error.passing()));
-    house.report(Event::Listed(key, fault));
+    let trouble = result.as_ref().err().map(|error| Trouble::of_listing(error, now_ms()));
+    house.report(Event::Listed(key, trouble.as_ref().map(|trouble| trouble.fault)));
+    if let Some(place) = house.place(key) {
+        note_listed(house, &place, trouble);
+    }
     result.map_err(|error| {
         let failure = fail::remote(&error);
         tracing::debug!(reason = %failure.message, "other devices could not be listed");
@@ -320,7 +332,49 @@ pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
     })
 }
 
+/// Lists as the engine wants it, and notifies the user of what arrived; who asked by hand sees it anyway.
+pub fn poll(house: &House, key: StoreKey) {
+    let knew_peers = house.place(key).is_some_and(|place| !lock(&place.desk).peers.is_empty());
+    let arrived = list(house, key).unwrap_or(0);
+    // What a device finds when it joins is no news.
+    if arrived > 0
+        && knew_peers
+        && let Some(place) = house.place(key)
+        && lock(&place.desk).told.is_time_for_arrivals(now_ms())
+    {
+        house.notify(Notification::Arrived(arrived));
+    }
+}
+
+/// Keeps for `status` why a remote could not be listed, and tells the user of a refusal.
+fn note_listed(house: &House, place: &Place, trouble: Option<Trouble>) {
+    let mut desk = lock(&place.desk);
+    let Some(Trouble { problem, fault, cause }) = trouble else {
+        desk.unlisted = None;
+        let works_again = desk.told.mended(Doing::Listing) && desk.is_unsent();
+        drop(desk);
+        let home = house.homes().into_iter().find(|home| home.store == place.key);
+        if let Some(home) = home.filter(|_| works_again) {
+            // What kept us from listing kept us from sending too.
+            house.report(Event::Hurry { project: Some(home.key), retry: true });
+        }
+        return;
+    };
+    let since_ms = desk.unlisted.as_ref().map_or(problem.since_ms, |before| before.since_ms);
+    desk.unlisted = Some(Problem { since_ms, ..problem.clone() });
+    let is_news = desk.told.is_news(Doing::Listing, &cause) && fault == Fault::Refused;
+    let refused = cause.kind.filter(|_| desk.told.is_new_refusal(Doing::Listing, &cause));
+    drop(desk);
+    if let Some(kind) = refused {
+        house.notify(Notification::NotListed(kind));
+    }
+    if is_news {
+        house.tell(protocol::Event::Trouble { message: problem.message, hint: problem.hint });
+    }
+}
+
 fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
+    house.refresh_reach(place);
     look_for_own(house, place);
     let (store, confirmed) = {
         let desk = lock(&place.desk);
@@ -340,6 +394,7 @@ fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
         }
         desk.news_among(&listing.tips)
     };
+    clear_left_over(house, place, &store);
     let unknown = &unknown[..unknown.len().min(UNKNOWN_DEVICES_MAX)];
     fetch_tips(house, place, &store, &known, TIP_DOWNLOAD_MAX)?;
     fetch_tips(house, place, &store, unknown, UNKNOWN_TIP_MAX)?;
@@ -356,6 +411,15 @@ fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
         }
     }
     Ok(arrived)
+}
+
+/// Removes our ref's old name from the remote, with a lease, once the new one holds everything. A host that
+/// does not let us is asked again at the next listing; readers believe the newer ref.
+fn clear_left_over(house: &House, place: &Place, store: &Store) {
+    let Some((old, tip)) = lock(&place.desk).left_over() else { return };
+    let removed = with_remote(house, place, store, |remote| remote.remove(&old.to_string(), tip));
+    let removed = matches!(removed, Some(Ok(Outcome::Sent(_))));
+    tracing::info!(removed, "our ref stood under its old name too");
 }
 
 fn fetch_tips(

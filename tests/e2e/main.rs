@@ -1,9 +1,15 @@
 //! End to end: real programs, a real remote, the real client.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod budget;
 #[cfg(test)]
 mod counting;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod losses;
 #[cfg(test)]
@@ -24,6 +30,8 @@ mod stops;
 mod watching;
 #[cfg(test)]
 mod weather;
+#[cfg(test)]
+mod wild;
 
 #[cfg(test)]
 use convosync_tests::SAVED_WITHIN;

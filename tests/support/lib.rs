@@ -15,6 +15,7 @@ pub mod device;
 pub mod files;
 pub mod forward;
 pub mod home;
+pub mod host;
 pub mod program;
 pub mod relay;
 pub mod remote;

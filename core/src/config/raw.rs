@@ -68,6 +68,7 @@ pub(super) struct RawConfig {
     watch: RawWatch,
     store: RawStore,
     fetch: RawFetch,
+    notify: RawNotify,
     git: RawGit,
     log: RawLog,
 }
@@ -111,6 +112,14 @@ struct RawFetch {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct RawNotify {
+    trouble: bool,
+    arrivals: bool,
+    program: Spanned<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct RawGit {
     program: Spanned<String>,
     deadline: Spanned<Duration>,
@@ -124,7 +133,11 @@ struct RawLog {
 
 impl From<&Config> for RawConfig {
     fn from(config: &Config) -> Self {
-        let program = config.git_program.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let program = |path: &Option<PathBuf>| {
+            unplaced(
+                path.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),
+            )
+        };
         Self {
             claude: RawClaude { roots: unplaced_list(&config.claude_roots) },
             save: RawSave {
@@ -144,8 +157,13 @@ impl From<&Config> for RawConfig {
                 push_at_most_every: unplaced(Duration(config.push_at_most_every_ms)),
             },
             fetch: RawFetch { poll_every: unplaced(Duration(config.poll_every_ms)) },
+            notify: RawNotify {
+                trouble: config.notify_trouble,
+                arrivals: config.notify_arrivals,
+                program: program(&config.notify_program),
+            },
             git: RawGit {
-                program: unplaced(program.unwrap_or_default()),
+                program: program(&config.git_program),
                 deadline: unplaced(Duration(config.git_deadline_ms)),
             },
             log: RawLog { level: config.log_level },
@@ -181,7 +199,7 @@ impl Default for RawConfig {
 
 default_from_config!(
     RawClaude => claude, RawSave => save, RawWatch => watch, RawStore => store,
-    RawFetch => fetch, RawGit => git, RawLog => log
+    RawFetch => fetch, RawNotify => notify, RawGit => git, RawLog => log
 );
 
 /// Reads the text of a configuration file.
@@ -263,6 +281,9 @@ impl RawConfig {
                 PUSH_AT_MOST_EVERY,
             )?,
             poll_every_ms: within("fetch.poll_every", &self.fetch.poll_every, POLL_EVERY)?,
+            notify_trouble: self.notify.trouble,
+            notify_arrivals: self.notify.arrivals,
+            notify_program: program("notify.program", self.notify.program)?,
             git_program: program("git.program", self.git.program)?,
             git_deadline_ms: within("git.deadline", &self.git.deadline, GIT_DEADLINE)?,
             log_level: self.log.level,

@@ -23,7 +23,7 @@ pub enum RemoteError {
         why: String,
     },
     /// Trying again is of no use before the user has done something.
-    #[error("use the remote: {why}")]
+    #[error("use the remote: {}: {why}", kind.cause())]
     Permanent {
         /// The cause.
         kind: PermanentKind,

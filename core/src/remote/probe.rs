@@ -52,11 +52,9 @@ impl Remote<'_> {
         let name = format!("{}{name}", kind.prefix());
         match self.push_one(&name, Some(commit), None, false) {
             Outcome::Sent(_) => {}
-            Outcome::Permanent {
-                kind:
-                    PermanentKind::RefRefused | PermanentKind::HookDeclined | PermanentKind::Forbidden,
-                why,
-            } => return Ok(Answer::Refuses { why }),
+            Outcome::Permanent { kind, why } if kind.is_of_the_name() => {
+                return Ok(Answer::Refuses { why });
+            }
             Outcome::Behind => {
                 return Ok(Answer::Refuses { why: "another ref is in the way".to_owned() });
             }

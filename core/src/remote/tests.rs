@@ -129,7 +129,7 @@ fn remote<'a>(sandbox: &'a Sandbox, device: &'a Device, url: &'a str) -> Remote<
 
 fn sent(outcome: Outcome) -> Traffic {
     match outcome {
-        Outcome::Sent(traffic) => traffic,
+        Outcome::Sent(sent) => sent.traffic,
         other => panic!("{other:?}"),
     }
 }
@@ -676,10 +676,7 @@ fn the_users_ssh_command_is_honoured_and_a_refused_login_is_permanent() {
         .unwrap()
         .list()
         .unwrap_err();
-    assert!(
-        matches!(error, RemoteError::Permanent { kind: PermanentKind::Login, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, RemoteError::Permanent { kind: PermanentKind::Key, .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("ssh-add"));
 }
 

@@ -57,18 +57,31 @@ pub fn without_credentials(text: &str) -> String {
 
 /// Chooses what of a child's last words tells most: what the remote said, else git's own reason.
 pub(super) fn reason(stderr: &str) -> String {
-    let lines = || stderr.split(['\r', '\n']).map(str::trim_end).filter(|line| !line.is_empty());
+    // Hosts frame what they say with rulers.
+    let is_text = |line: &&str| line.trim_start_matches("remote:").contains(char::is_alphanumeric);
+    let lines = || stderr.split(['\r', '\n']).map(str::trim_end).filter(is_text);
     let said =
         lines().filter_map(|line| line.strip_prefix("remote: ")).filter(|line| !is_progress(line));
     let remote: Vec<_> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
     let own = lines().filter(|line| !line.starts_with("remote:") && !is_progress(line));
-    let own: Vec<_> = own.filter(|line| !is_advice(line)).collect();
-    let words = match (remote.is_empty(), own.is_empty()) {
-        (false, _) => remote.join(" "),
-        (true, false) => own.join("; "),
-        (true, true) => "git said nothing".to_owned(),
+    let (advice, own): (Vec<_>, Vec<_>) = own.partition(|line| is_advice(line));
+    let words = match (remote.is_empty(), own.is_empty(), advice.first()) {
+        (false, _, _) => remote.join(" "),
+        (true, false, _) => own.join("; "),
+        (true, true, Some(first)) => (*first).to_owned(),
+        (true, true, None) => "git said nothing".to_owned(),
     };
     printable(&words)
+}
+
+/// Leaves out addresses, paths and names of refs, a line at a time: a repository may be called anything.
+pub(super) fn without_names(text: &str) -> String {
+    let is_name = |word: &str| word.contains(['/', '@']);
+    let plain = |line: &str| {
+        let words = line.split_whitespace().map(|word| if is_name(word) { "''" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    text.split(['\r', '\n']).map(plain).collect::<Vec<_>>().join("\n")
 }
 
 /// `Counting objects: 50% …` and the like.
@@ -87,6 +100,7 @@ fn is_advice(line: &str) -> bool {
     let advice = [
         "hint: ",
         "error: failed to push some refs",
+        "fatal: Could not read from remote repository",
         "Please make sure you have the correct access rights",
         "and the repository exists",
         "warning: push negotiation failed",
@@ -121,12 +135,26 @@ mod tests {
 
     #[test]
     fn the_remotes_words_come_before_gits() {
-        let stderr = "Enumerating objects: 3, done.\nremote: Resolving deltas: 100% (1/1), done.\nremote: GH013: no.\nremote: \nremote: - because\nTo x\nerror: failed to push some refs to 'x'\n";
+        let stderr = "Enumerating objects: 3, done.\nremote: Resolving deltas: 100% (1/1), done.\nremote: =====\nremote: GH013: no.\nremote: \nremote: - because\nTo x\nerror: failed to push some refs to 'x'\n";
         assert_eq!(reason(stderr), "GH013: no. - because");
         assert_eq!(
             reason("fatal: unable to access 'https://x/': Could not resolve host: x\n"),
             "fatal: unable to access 'https://x/': Could not resolve host: x"
         );
         assert_eq!(reason(""), "git said nothing");
+        let last = "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\n";
+        assert_eq!(
+            reason(&format!("git@x: Permission denied (publickey).\n{last}")),
+            "git@x: Permission denied (publickey)."
+        );
+        assert_eq!(reason(last), "fatal: Could not read from remote repository.");
+    }
+
+    #[test]
+    fn names_are_left_out_of_what_is_judged() {
+        assert_eq!(
+            without_names("fatal: unable to access 'https://x/archived/': no\nTo git@quota:a/b\n"),
+            "fatal: unable to access '' no\nTo ''\n"
+        );
     }
 }

@@ -43,6 +43,12 @@ impl RefName {
     pub fn new(kind: RefKind, vault: VaultId, device: DeviceId) -> Self {
         Self { kind, vault, device }
     }
+
+    /// The names the same device's ref has on hosts of other kinds.
+    pub fn others(self) -> impl Iterator<Item = Self> {
+        let kinds = [RefKind::Custom, RefKind::Branch].into_iter();
+        kinds.filter(move |kind| *kind != self.kind).map(move |kind| Self { kind, ..self })
+    }
 }
 
 impl fmt::Display for RefName {

@@ -77,6 +77,7 @@ fn print_project(
         format!("saving: {} of {} done", bytes(saved_bytes), bytes(all))
     }));
     facts.extend(project.listed_ms.map(|at_ms| format!("looked for news {}", ago(at_ms, now_ms))));
+    facts.extend(project.branches_only.then(|| "kept as a branch".to_owned()));
     facts.push(format!("{} sent", bytes(project.sent)));
     facts.push(format!("{} received", bytes(project.received)));
     print.line(Text::new().plain("    ").faint(&facts.join(print.look.dot())))?;

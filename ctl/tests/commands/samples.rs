@@ -77,7 +77,7 @@ pub(crate) fn project() -> Value {
         "root": "/work-tree", "name": "shop", "remote": "git@host:shop.git", "sessions": 2,
         "unsaved": 0, "sync": "on-remote", "on_remote_ms": NOW_MS - 2 * MINUTE_MS,
         "saved_ms": NOW_MS - 2 * MINUTE_MS, "listed_ms": NOW_MS - MINUTE_MS,
-        "sent": 4500, "received": 65_000
+        "sent": 4500, "received": 65_000, "branches_only": false
     })
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn stuck_project() -> Value {
     json!({
         "root": "/elsewhere", "name": "site", "remote": null, "sessions": 1, "unsaved": 1,
         "sync": "stuck", "on_remote_ms": null, "saved_ms": NOW_MS, "listed_ms": null,
-        "sent": 0, "received": 0, "problem": problem()
+        "sent": 0, "received": 0, "branches_only": false, "problem": problem()
     })
 }
 

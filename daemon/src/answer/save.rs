@@ -8,12 +8,12 @@ use convosync_core::id::SessionId;
 use convosync_core::outbound::DEFAULT_MESSAGE;
 use convosync_core::protocol::{ErrorKind, Failure, Progress, Save, SaveReply, Sync, SyncReply};
 
-use super::{Clerk, browse, home, status, step, vault};
+use super::{Clerk, browse, home, projects, status, step, vault};
 use crate::clock::now_ms;
 use crate::desk::Saved;
 use crate::engine::Event;
 use crate::fail;
-use crate::house::{Found, Home, House, lock};
+use crate::house::{Found, Home, House, Place, lock};
 use crate::{scan, work};
 
 /// How long `save` waits for the remote before it says "saved here, on its way".
@@ -85,7 +85,11 @@ fn save_whole(
 /// Asks the engine to send, and waits until it has been tried.
 fn send(house: &Arc<House>, home: &Home) {
     let Some(place) = house.place(home.store) else { return };
-    house.report(Event::Hurry { project: Some(home.key), retry: true });
+    send_now(house, &place, Some(home), true);
+}
+
+fn send_now(house: &House, place: &Place, only: Option<&Home>, retry: bool) {
+    house.report(Event::Hurry { project: only.map(|home| home.key), retry });
     house.barrier();
     place.pulse.settle(SEND_WITHIN);
 }
@@ -137,13 +141,11 @@ pub(super) fn sync(clerk: &Clerk<'_>, sync: &Sync) -> Result<SyncReply, Failure>
         if only.as_ref().is_some_and(|home| home.store != place.key) {
             continue;
         }
-        house.report(Event::Hurry {
-            project: only.as_ref().map(|home| home.key),
-            retry: sync.retry,
-        });
-        house.barrier();
         step(clerk.tell, "sending");
-        place.pulse.settle(SEND_WITHIN);
+        send_now(house, &place, only.as_deref(), sync.retry);
+        if sync.retry && projects::look_for_another_name(clerk, &place) {
+            send_now(house, &place, only.as_deref(), true);
+        }
         step(clerk.tell, "looking for other devices' saves");
         match work::list(house, place.key) {
             Ok(count) => arrived += count,

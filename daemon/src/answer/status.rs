@@ -7,12 +7,13 @@ use std::sync::Mutex;
 use convosync_core::protocol::{
     DeviceStatus, Problem, ProjectStatus, RootStatus, Saving, SkippedFile, Status, StatusReply,
 };
+use convosync_core::store::RefKind;
 
 use super::{Clerk, fail, no_keys};
 use crate::clock::now_ms;
 use crate::desk::{self, SAVE_BYTES_MAX};
 use crate::engine::Unsaved;
-use crate::house::{Home, House, lock};
+use crate::house::{Home, House, Place, lock};
 use crate::scan::RootReport;
 use crate::watch::Mode;
 use crate::{enabled, work};
@@ -83,7 +84,28 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         listed_ms: desk.listed_ms,
         sent: desk.traffic.sent,
         received: desk.traffic.received,
-        problem: off.or_else(|| desk.stuck.as_ref().map(|(problem, _)| problem.clone())),
+        branches_only: desk.own.reference.kind == RefKind::Branch,
+        problem: off.or_else(|| remote_problem(&desk)),
+    })
+}
+
+/// Why the remote does not get our saves, else why it does not show us other devices'.
+fn remote_problem(desk: &desk::Desk) -> Option<Problem> {
+    let stuck = desk.stuck.as_ref().map(|(problem, _)| problem.clone());
+    stuck.filter(|_| desk.is_unsent()).or_else(|| desk.unlisted.clone())
+}
+
+/// A remote that works under an address that may not for ever.
+fn moved(place: &Place, desk: &desk::Desk) -> Option<Problem> {
+    desk.told.moved_to().map(|address| Problem {
+        message: format!(
+            "the remote {} has moved to {address}; it still works",
+            work::shown_url(place)
+        ),
+        hint: Some(format!(
+            "give the project the new address with `git remote set-url origin {address}`, then run `convosyncctl enable`"
+        )),
+        since_ms: desk.confirmed_ms.unwrap_or(0),
     })
 }
 
@@ -152,6 +174,11 @@ fn roots(house: &House, reports: &RootReports) -> Vec<RootStatus> {
     house.claude_roots().into_iter().map(describe).collect()
 }
 
+/// What a project's own configuration says and does not count.
+fn not_agreed(house: &House, home: &Home) -> Option<Problem> {
+    house.place(home.store)?.reach().problem(&home.project.name, now_ms())
+}
+
 fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
     let mut problems: Vec<Problem> = lock(&reports.problems).clone();
     if house.has_lost_keys() {
@@ -161,7 +188,9 @@ fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
         let desk = lock(&place.desk);
         problems.extend(desk.doubts.values().cloned());
         problems.extend(desk.ailing.values().cloned());
+        problems.extend(moved(&place, &desk));
     }
+    problems.extend(house.homes().iter().filter_map(|home| not_agreed(house, home)));
     for (root, report) in lock(&reports.scans).iter() {
         if let Some((message, hint)) = &report.problem {
             tracing::trace!(root = %root.display(), "a root has a problem");

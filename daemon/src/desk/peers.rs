@@ -58,6 +58,7 @@ impl Desk {
                 let known = self.peers.insert(reference.device, peer);
                 Some(self.news_of(reference.device, known.as_ref()))
             }
+            Err(InboundError::WentBack { .. }) if self.is_left_over(&reference) => None,
             Err(error) => {
                 self.doubt(reference.device, &error, now_ms);
                 None
@@ -67,10 +68,11 @@ impl Desk {
 
     /// Of the listed refs, the other devices' that moved since they were last looked at: enrolled devices
     /// first, then the ones nobody enrolled.
-    pub fn news_among(&self, tips: &[(RefName, Oid)]) -> (Tips, Tips) {
+    pub fn news_among(&mut self, tips: &[(RefName, Oid)]) -> (Tips, Tips) {
+        self.shown = tips.to_vec();
         let is_news = |(reference, tip): &&(RefName, Oid)| {
             reference.device != self.vault.device()
-                && self.looked_at.get(&reference.device) != Some(tip)
+                && self.looked_at.get(reference) != Some(tip)
                 && self.peers.get(&reference.device).map(|peer| peer.tip) != Some(*tip)
         };
         let members = self.vault.roster.verify().ok();
@@ -82,7 +84,7 @@ impl Desk {
 
     /// Notes that a tip was fetched, or never can be, so that it is not fetched again.
     pub fn looked_at(&mut self, listed: Option<&(RefName, Oid)>) {
-        self.looked_at.extend(listed.map(|(reference, tip)| (reference.device, *tip)));
+        self.looked_at.extend(listed.copied());
     }
 
     /// A device's name as far as it is known.
@@ -100,6 +102,14 @@ impl Desk {
             Some(peer) => peer.head.kind.to_string(),
             None => self.vault.kind.to_string(),
         }
+    }
+
+    /// Whether a device's ref stands beside a newer one of it under another name, which is believed: its host
+    /// began to take other names, and kept the old ref.
+    fn is_left_over(&self, reference: &RefName) -> bool {
+        self.peers.get(&reference.device).is_some_and(|peer| {
+            peer.reference != *reference && self.shown.contains(&(peer.reference, peer.tip))
+        })
     }
 
     fn news_of(&self, device: DeviceId, before: Option<&Peer>) -> Vec<SessionId> {

@@ -3,18 +3,21 @@
 
 use convosync_core::id::{Oid, SystemRandom};
 use convosync_core::protocol::{self, Problem};
-use convosync_core::remote::{Outcome, PermanentKind, Remote, RemoteError, Traffic};
+use convosync_core::remote::{Outcome, PermanentKind, Remote, RemoteError, Sent};
 use convosync_core::store::{RefName, Store};
 
 use super::{Standing, fetch_own, shown_url, with_remote};
 use crate::clock::now_ms;
+use crate::desk::Doing;
 use crate::engine::{Event, Fault, PushEnd, StoreKey};
-use crate::fail;
+use crate::fail::{self, Trouble};
 use crate::house::{House, Place, lock};
+use crate::notification::Notification;
 
 /// Sends our ref and reads it back, and reports to the engine.
 pub fn push(house: &House, key: StoreKey) {
     let Some(place) = house.place(key) else { return };
+    house.refresh_reach(&place);
     let end = match push_and_confirm(house, &place) {
         Ok(more) => PushEnd::Sent { more },
         Err(fault) => PushEnd::Failed(fault),
@@ -36,10 +39,7 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     let sent =
         with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
     let outcome = match sent {
-        None => {
-            fail_push(house, place, no_remote());
-            return Err(Fault::Refused);
-        }
+        None => return Err(fail_push(house, place, no_remote(place))),
         Some(Err(error)) => outcome_of(&error),
         Some(Ok(outcome)) => outcome,
     };
@@ -47,28 +47,48 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
         Outcome::Behind => settle_foreign(house, place, &reference, tip, &store),
         outcome => (outcome, tip),
     };
-    match (&outcome, fail::outcome(&outcome, now_ms())) {
-        (Outcome::Sent(traffic), _) => Ok(confirmed(house, place, tip, *traffic)),
-        (_, problem) => {
-            fail_push(house, place, problem.unwrap_or_else(no_remote));
-            Err(fail::fault(outcome.passing()))
-        }
+    match (&outcome, Trouble::of_push(&outcome, now_ms())) {
+        (Outcome::Sent(sent), _) => Ok(confirmed(house, place, &reference, tip, sent)),
+        (_, trouble) => Err(fail_push(house, place, trouble.unwrap_or_else(|| no_remote(place)))),
     }
 }
 
-fn no_remote() -> (Problem, bool) {
+fn no_remote(place: &Place) -> Trouble {
+    let refused = |message, hint| Trouble {
+        fault: Fault::Refused,
+        ..Trouble::other(message, hint, now_ms())
+    };
+    if place.reach().is_remote_refused() {
+        let message = format!(
+            "the remote `{}` is a folder of this machine whose programs would run, and you did not agree to it: saves stay on this device",
+            shown_url(place)
+        );
+        let hint = "if it is yours, run `convosyncctl enable` in the project".to_owned();
+        return refused(message, Some(hint));
+    }
     let message = "this project has no remote to save to: saves stay on this device".to_owned();
     let hint = Some("add one with `git remote add origin URL`, or set `store.remote`, and run `convosyncctl enable`".to_owned());
-    (Problem { message, hint, since_ms: now_ms() }, true)
+    refused(message, hint)
 }
 
-fn confirmed(house: &House, place: &Place, tip: Oid, traffic: Traffic) -> bool {
+fn confirmed(house: &House, place: &Place, reference: &RefName, tip: Oid, sent: &Sent) -> bool {
+    let Sent { traffic, moved_to } = sent;
     let mut desk = lock(&place.desk);
-    desk.confirm(Some(tip), now_ms());
-    desk.stuck = None;
-    desk.traffic += traffic;
+    // Renamed meanwhile: what was sent stands under the old name.
+    if desk.own.reference == *reference {
+        desk.confirm(Some(tip), now_ms());
+        desk.stuck = None;
+        desk.told.mended(Doing::Sending);
+    }
+    desk.traffic += *traffic;
     let more = desk.is_unsent();
+    // A remote that had nothing to do says nothing either.
+    let is_news = traffic.sent > 0 && desk.told.is_new_address(moved_to.as_deref());
     drop(desk);
+    if is_news {
+        tracing::warn!("the remote has another address now");
+        house.notify(Notification::Moved);
+    }
     tracing::info!(sent = traffic.sent, received = traffic.received, "on remote");
     let remote = shown_url(place);
     house.tell(protocol::Event::OnRemote {
@@ -79,21 +99,24 @@ fn confirmed(house: &House, place: &Place, tip: Oid, traffic: Traffic) -> bool {
     more
 }
 
-fn fail_push(house: &House, place: &Place, (problem, is_final): (Problem, bool)) {
+fn fail_push(house: &House, place: &Place, trouble: Trouble) -> Fault {
+    let Trouble { problem, fault, cause } = trouble;
+    let is_final = fault == Fault::Refused;
     let mut desk = lock(&place.desk);
     let since_ms = desk.stuck.as_ref().map_or(problem.since_ms, |(before, _)| before.since_ms);
-    let is_news = desk.stuck.as_ref().is_none_or(|(before, _)| before.message != problem.message);
-    let problem = Problem { since_ms, ..problem };
-    desk.stuck = Some((problem.clone(), is_final));
+    desk.stuck = Some((Problem { since_ms, ..problem.clone() }, is_final));
+    let is_news = desk.told.is_news(Doing::Sending, &cause);
+    let refused = cause.kind.filter(|_| desk.told.is_new_refusal(Doing::Sending, &cause));
     drop(desk);
+    if let Some(kind) = refused {
+        house.notify(Notification::NotSent(kind));
+    }
     if is_news {
         tracing::warn!(is_final, "not on remote");
         tracing::debug!(reason = %problem.message, "not on remote");
-        house.tell(protocol::Event::Trouble {
-            message: problem.message.clone(),
-            hint: problem.hint.clone(),
-        });
+        house.tell(protocol::Event::Trouble { message: problem.message, hint: problem.hint });
     }
+    fault
 }
 
 /// Pushes with the lease we believe in and reads the ref back. If the remote stands elsewhere, looks
@@ -114,9 +137,9 @@ fn send(
         }
         other => other,
     };
-    let Outcome::Sent(traffic) = outcome else { return outcome };
+    let Outcome::Sent(sent) = outcome else { return outcome };
     match remote.read_back(reference) {
-        Ok(Some(there)) if there == tip => Outcome::Sent(traffic),
+        Ok(Some(there)) if there == tip => Outcome::Sent(sent),
         Ok(_) => Outcome::Permanent {
             kind: PermanentKind::RefRefused,
             why: "the remote accepted the push and does not show the ref".to_owned(),
@@ -132,7 +155,7 @@ fn send_again(
     is_ours: &dyn Fn(Oid) -> bool,
 ) -> Outcome {
     match remote.read_back(reference) {
-        Ok(Some(there)) if there == tip => Outcome::Sent(Traffic::default()),
+        Ok(Some(there)) if there == tip => Outcome::Sent(Sent::default()),
         Ok(None) => remote.push(reference, tip, None),
         Ok(Some(there)) if is_ours(there) => remote.push(reference, tip, Some(there)),
         Ok(Some(_)) => Outcome::Behind,

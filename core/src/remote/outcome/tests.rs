@@ -21,7 +21,7 @@ fn a_ref_that_moved_is_sent() {
         let stderr = "Writing objects: 100% (9/9), 4.00 KiB | 4.00 MiB/s, done.\n";
         assert_eq!(
             push(flag, summary, stderr),
-            Outcome::Sent(Traffic { sent: 4096, received: 0 }),
+            Outcome::Sent(Sent { traffic: Traffic { sent: 4096, received: 0 }, moved_to: None }),
             "{summary}"
         );
     }
@@ -40,67 +40,6 @@ fn a_ref_that_is_elsewhere_is_behind() {
     ] {
         assert_eq!(push('!', summary, ""), Outcome::Behind, "{summary}");
     }
-}
-
-fn check_refused(summary: &str, stderr: &str, expected: PermanentKind) {
-    match push('!', summary, stderr) {
-        Outcome::Permanent { kind, why } => {
-            assert_eq!(kind, expected, "{summary} {stderr}");
-            assert!(!why.is_empty() && !kind.hint().is_empty());
-        }
-        other => panic!("{summary} {stderr}: {other:?}"),
-    }
-}
-
-#[test]
-fn each_refusal_has_its_cause() {
-    use PermanentKind::*;
-    let hook = "[remote rejected] (pre-receive hook declined)";
-    check_refused(hook, "remote: no reason\n", HookDeclined);
-    check_refused("[remote rejected] (hook declined)", "", HookDeclined);
-    check_refused(
-        "[remote rejected] (push declined due to repository rule violations)",
-        "remote: error: GH013: Repository rule violations found for refs/heads/x.\n",
-        HookDeclined,
-    );
-    check_refused(
-        "[remote rejected] (push declined due to repository rule violations)",
-        "remote: error: GH013: Repository rule violations found.\nremote: - Push cannot contain secrets\n",
-        SecretScan,
-    );
-    check_refused(hook, "remote: GL-HOOK-ERR: secrets detected by gitleaks\n", SecretScan);
-    check_refused(
-        hook,
-        "remote: error: GH001: Large files detected.\nremote: error: File x is 120 MB; this exceeds GitHub's file size limit of 100 MB\n",
-        TooLarge,
-    );
-    check_refused(hook, "remote: fatal: pack exceeds maximum allowed size\n", TooLarge);
-    check_refused(
-        hook,
-        "remote: Your push has been rejected because this repository has exceeded its size limit of 10 GB\n",
-        Quota,
-    );
-    check_refused(hook, "remote: disk quota exceeded for group\n", Quota);
-    check_refused(hook, "remote: This repository was archived so it is read-only.\n", ReadOnly);
-    check_refused("[remote rejected] (deny updating a hidden ref)", "", RefRefused);
-    check_refused("[remote rejected] (funny refname)", "", RefRefused);
-    check_refused(
-        "[remote rejected] (prohibited by Gerrit: not permitted: create)",
-        "",
-        RefRefused,
-    );
-    check_refused(
-        "[remote rejected] (you are not allowed to push this reference name)",
-        "",
-        RefRefused,
-    );
-    check_refused("[remote rejected] (something nobody ever saw)", "", RefRefused);
-    check_refused("[remote rejected] (permission denied)", "", Forbidden);
-    check_refused(
-        hook,
-        "remote: GitLab: You are not allowed to push code to protected branches on this project.\n",
-        Forbidden,
-    );
 }
 
 #[test]
@@ -162,62 +101,15 @@ fn what_passes_by_itself_is_tried_again() {
 }
 
 #[test]
-fn what_ssh_refuses_is_not_tried_again() {
+fn what_a_fetch_is_refused_has_its_cause() {
     use PermanentKind::*;
     for (said, kind) in [
-        ("git@github.com: Permission denied (publickey).\n", Login),
-        (
-            "sign_and_send_pubkey: signing failed for ED25519-SK \"k\" from agent: agent refused operation\ngit@x: Permission denied (publickey).\n",
-            Login,
-        ),
-        ("Received disconnect from 1.2.3.4 port 22:2: Too many authentication failures\n", Login),
-        ("Host key verification failed.\n", HostKey),
-        (
-            "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.\n",
-            HostKey,
-        ),
-        ("ERROR: Repository not found.\n", NoRepository),
         ("fatal: '/srv/none.git' does not appear to be a git repository\n", NoRepository),
-        (
-            "remote: ERROR: The project you were looking for could not be found or you don't have permission to view it.\n",
-            NoRepository,
-        ),
-        ("ERROR: Permission to a/b.git denied to c.\n", Forbidden),
-        ("ERROR: The key you are authenticating with has been marked as read only.\n", Forbidden),
-        ("ERROR: This repository was archived so it is read-only.\n", ReadOnly),
         ("fatal: detected dubious ownership in repository at '/srv/x.git'\n", Foreign),
-    ] {
-        check(&format!("{said}{LAST}"), Some(kind));
-    }
-}
-
-#[test]
-fn what_needs_the_user_is_not_tried_again() {
-    use PermanentKind::*;
-    for (said, kind) in [
-        ("fatal: could not read Username for 'https://x': terminal prompts disabled\n", Login),
         ("fatal: unable to get password from user\n", Login),
-        (
-            "remote: Invalid username or password.\nfatal: Authentication failed for 'https://x/'\n",
-            Login,
-        ),
-        (
-            "remote: Support for password authentication was removed on August 13, 2021.\nfatal: Authentication failed\n",
-            Login,
-        ),
-        ("fatal: unable to access 'https://x/': The requested URL returned error: 401\n", Login),
-        (
-            "remote: Write access to repository not granted.\nfatal: unable to access 'https://x/': The requested URL returned error: 403\n",
-            Forbidden,
-        ),
         (
             "error: remote unpack failed: unable to create temporary object directory\nremote: error: insufficient permission for adding an object to repository database ./objects\n",
             Forbidden,
-        ),
-        ("remote: Repository not found.\nfatal: repository 'https://x/' not found\n", NoRepository),
-        (
-            "fatal: unable to access 'https://x/': The requested URL returned error: 404\n",
-            NoRepository,
         ),
         (
             "fatal: unable to access 'https://x/': SSL certificate problem: self-signed certificate\n",
@@ -227,7 +119,6 @@ fn what_needs_the_user_is_not_tried_again() {
             "fatal: unable to access 'https://x/': server certificate verification failed. CAfile: none\n",
             Certificate,
         ),
-        ("error: RPC failed; HTTP 413 curl 22 The requested URL returned error: 413\n", TooLarge),
         (
             "fatal: the receiving end does not support this repository's hash algorithm\n",
             ObjectFormat,
@@ -243,6 +134,72 @@ fn what_needs_the_user_is_not_tried_again() {
         ),
     ] {
         check(said, Some(kind));
+    }
+}
+
+/// One answer of `answers.txt`.
+struct Answer<'a> {
+    name: &'a str,
+    expected: &'a str,
+    summary: Option<&'a str>,
+    said: String,
+}
+
+fn answers() -> Vec<Answer<'static>> {
+    let mut answers: Vec<Answer<'_>> = Vec::new();
+    for line in include_str!("answers.txt").lines() {
+        if let Some((name, expected)) = line.strip_prefix("= ").and_then(|it| it.split_once(": ")) {
+            answers.push(Answer { name, expected, summary: None, said: String::new() });
+        } else if let Some(answer) = answers.last_mut().filter(|_| !line.starts_with('#')) {
+            match line.strip_prefix("! ") {
+                Some(summary) => answer.summary = Some(summary),
+                None => answer.said += &format!("{line}\n"),
+            }
+        }
+    }
+    answers
+}
+
+#[test]
+fn each_answer_of_the_hosts_has_its_cause() {
+    let answers = answers();
+    for Answer { name, expected, summary, said } in &answers {
+        let outcome = match summary {
+            Some(summary) => push('!', summary, said),
+            None => of_push(Some(128), "", said, REF),
+        };
+        let found = match &outcome {
+            Outcome::Permanent { kind, why } => {
+                assert!(!why.is_empty() && !why.contains("===") && !why.contains('\n'), "{why}");
+                format!("{kind:?}")
+            }
+            Outcome::Transient { .. } => "passes".to_owned(),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(found, *expected, "{name}: {outcome:?}");
+    }
+    assert!(answers.len() > 90, "the table was read");
+}
+
+#[test]
+fn each_cause_has_its_own_words_and_a_way_out() {
+    let kinds: std::collections::BTreeSet<PermanentKind> =
+        TABLE.iter().filter_map(|(_, kind)| *kind).collect();
+    let causes: std::collections::BTreeSet<&str> = kinds.iter().map(|kind| kind.cause()).collect();
+    assert_eq!(causes.len(), kinds.len());
+    for kind in kinds {
+        assert!(!kind.hint().is_empty(), "{kind:?}");
+    }
+}
+
+#[test]
+fn an_address_decides_nothing() {
+    for address in ["https://quota/archived.git", "git@rate:limit/gh008.git", "/srv/not-found/dmca"]
+    {
+        check(
+            &format!("fatal: unable to access '{address}': SSL certificate problem: x\n"),
+            Some(PermanentKind::Certificate),
+        );
     }
 }
 
