@@ -170,6 +170,30 @@ fn a_login_page_never_passes_for_an_empty_remote() {
 }
 
 #[test]
+fn a_login_page_never_passes_for_a_remote_without_the_session() {
+    let mut world = World::new(&["ada", "bob"], Way::File);
+    let weather = Weather::before(Backend::serve(&world.remote).address());
+    let (ada, bob) = world.pair();
+    for device in [&*ada, &*bob] {
+        device.home.git(&["remote", "set-url", "origin", &weather.url()]).ok();
+    }
+    ada.start();
+    let phrase = ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    bob.start();
+    bob.join(&phrase);
+    bob.ctl_json(&["list", "--all", "--refresh"]);
+
+    weather.set(Sky::Page);
+    let refused = bob.ctl(&["resume", writer.session()]).fails();
+    assert!(refused.errors().contains("log in to it"), "{refused}");
+    weather.set(Sky::Clear);
+    bob.ctl_json(&["resume", writer.session()]);
+}
+
+#[test]
 fn a_server_that_never_answers_is_given_up_and_tried_again() {
     check_recovers_from(Sky::Silent, "no answer within");
 }
