@@ -60,7 +60,7 @@ pub struct Config {
     pub notify_program: Option<PathBuf>,
     /// The git to run, instead of the one on `PATH`.
     pub git_program: Option<PathBuf>,
-    /// A git command that runs for longer is stopped.
+    /// A git command on the network that runs for longer, beyond the time its bytes need, is stopped.
     pub git_deadline_ms: i64,
     /// How much is logged.
     pub log_level: LogLevel,

@@ -243,7 +243,11 @@ impl<'a> Remote<'a> {
         if was_cut(&output) || half >= limit {
             return Err(RemoteError::TooLarge { limit });
         }
-        Err(outcome::failure(&output.stderr).into())
+        let error = RemoteError::from(outcome::failure(&output.stderr));
+        if error.is_of_the_ref() || error.is_of_ids() {
+            self.make_sure_of_git()?;
+        }
+        Err(error)
     }
 
     /// Moves our ref on the remote from `lease` (`None`: it must not exist) to `new`, with all that `new`

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use convosync_core::id::{Random, SeededRandom};
 use convosync_tests::world::Way;
 use convosync_tests::{
-    Backend, Device, SAVED_WITHIN, Sky, Weather, World, Writer, eventually, files,
+    Backend, Device, SAVED_WITHIN, Sky, Weather, World, Writer, eventually, files, program, skip,
 };
 
 /// What the requirement allows from the moment the network is back; and some for a busy machine.
@@ -170,6 +170,30 @@ fn a_login_page_never_passes_for_an_empty_remote() {
 }
 
 #[test]
+fn a_login_page_never_passes_for_a_remote_without_the_session() {
+    let mut world = World::new(&["ada", "bob"], Way::File);
+    let weather = Weather::before(Backend::serve(&world.remote).address());
+    let (ada, bob) = world.pair();
+    for device in [&*ada, &*bob] {
+        device.home.git(&["remote", "set-url", "origin", &weather.url()]).ok();
+    }
+    ada.start();
+    let phrase = ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    bob.start();
+    bob.join(&phrase);
+    bob.ctl_json(&["list", "--all", "--refresh"]);
+
+    weather.set(Sky::Page);
+    let refused = bob.ctl(&["resume", writer.session()]).fails();
+    assert!(refused.errors().contains("log in to it"), "{refused}");
+    weather.set(Sky::Clear);
+    bob.ctl_json(&["resume", writer.session()]);
+}
+
+#[test]
 fn a_server_that_never_answers_is_given_up_and_tried_again() {
     check_recovers_from(Sky::Silent, "no answer within");
 }
@@ -278,4 +302,51 @@ fn what_is_restored_over_a_slow_line_is_whole() {
     });
     ada.ctl_json(&["resume", writer.session()]);
     assert_eq!(files::read(&writer.path()).len() as u64, writer.total_bytes());
+}
+
+/// Stands for ssh: reaches the remote only while the loopback interface of its namespace has an address.
+const SSH: &str = r#"#!/bin/sh
+if grep -q 127.0.0.1 /proc/net/fib_trie; then shift; exec sh -c "$*"; fi
+echo "ssh: connect to host localhost port 22: Network is unreachable" >&2
+exit 255
+"#;
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_network_the_system_reports_is_used_at_once() {
+    let Some(_) = skip::unless_on_path("ip") else { return };
+    let Some(_) = skip::unless_on_path("nsenter") else { return };
+    let mut apart = program::command("unshare");
+    if !program::run(apart.args(["-n", "true"]), b"", program::DEADLINE).status.success() {
+        return skip::report("network namespaces are not to be had here");
+    }
+    let mut world = World::new(&["ada"], Way::File);
+    let url = world.remote.dir().display().to_string();
+    let ada = &mut world.devices[0];
+    let ssh = ada.home.root().join("ssh");
+    files::write_program(&ssh, SSH);
+    ada.home.git(&["remote", "set-url", "origin", &format!("ssh://localhost{url}")]).ok();
+    ada.home.git(&["config", "core.sshCommand", &ssh.display().to_string()]).ok();
+    ada.home.git(&["config", "ssh.variant", "simple"]).ok();
+    ada.home.write_config("[log]\nlevel = \"debug\"\n");
+    ada.start_in(&["unshare", "-n", "--"]);
+    let pid = ada.pid().expect("it was started").to_string();
+    let ip = |words: &str| {
+        let mut link = program::command("nsenter");
+        link.args(["-t", &pid, "-n", "ip"]).args(words.split(' '));
+        program::run(&mut link, b"", program::DEADLINE).ok();
+    };
+    ip("link set lo up");
+    ada.init();
+    ip("addr flush dev lo");
+    let mut writer = ada.writer(1);
+    writer.turn();
+    eventually("the network is missed", SAVED_WITHIN, || {
+        ada.ctl(&["status", "--json"]).text().contains("Network is unreachable").then_some(())
+    });
+
+    ip("addr add 127.0.0.1/8 dev lo");
+    ada.saved_eventually(writer.session(), writer.total_bytes(), BACK_WITHIN);
+    let log = files::read(&ada.log_path());
+    assert!(String::from_utf8_lossy(&log).contains("the network changed"), "{}", ada.log());
 }

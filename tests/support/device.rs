@@ -49,7 +49,14 @@ impl Device {
     /// Starts the daemon and waits until it answers.
     #[track_caller]
     pub fn start(&mut self) {
-        let daemon = self.spawn_daemon();
+        self.start_in(&[]);
+    }
+
+    /// Starts the daemon by the command that `words` begin, and waits until it answers. The command has to
+    /// become the daemon.
+    #[track_caller]
+    pub fn start_in(&mut self, words: &[&str]) {
+        let daemon = self.spawn_daemon_in(words);
         self.daemon = Some(daemon);
         eventually("the daemon answers", STARTS_WITHIN, || {
             let child = self.daemon.as_mut().expect("it was started above");
@@ -63,13 +70,26 @@ impl Device {
     /// Starts the daemon without waiting for it.
     #[track_caller]
     pub fn spawn_daemon(&self) -> Child {
+        self.spawn_daemon_in(&[])
+    }
+
+    #[track_caller]
+    fn spawn_daemon_in(&self, words: &[&str]) -> Child {
         let log = File::options()
             .append(true)
             .create(true)
             .open(self.log_path())
             .expect("the device's folder is writable");
         let again = log.try_clone().expect("a file can be opened twice");
-        let mut command = self.home.command(program::binary("convosyncd"));
+        let daemon = program::binary("convosyncd");
+        let mut command = match words {
+            [] => self.home.command(&daemon),
+            [first, rest @ ..] => {
+                let mut command = self.home.command(*first);
+                command.args(rest).arg(&daemon);
+                command
+            }
+        };
         command.process_group(0).stdin(Stdio::null()).stdout(log).stderr(again);
         command.spawn().expect("the daemon was built")
     }

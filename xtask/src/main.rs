@@ -8,6 +8,7 @@ mod gate;
 mod install;
 mod pair;
 mod print;
+mod reconnect;
 mod shell;
 mod table;
 mod wires;
@@ -88,6 +89,12 @@ enum Measure {
     },
     /// Bytes and round trips of each operation over a stand-in, ssh and https, and with old hosts
     Wires,
+    /// The time from a network that is back to "on remote", in the worst case that nobody reports it
+    Reconnect {
+        /// How often the network goes away; each takes a minute and a half or more
+        #[arg(long, default_value_t = 6)]
+        rounds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -97,6 +104,7 @@ fn main() -> ExitCode {
         Command::Uninstall { prefix } => install::uninstall(prefix),
         Command::Test => gate::run(),
         Command::Simulate { seed, cases } => gate::simulate(seed, cases),
+        Command::Bench { what: Measure::Reconnect { rounds } } => reconnect::reconnect(rounds),
         Command::Kill { seed, cases } => gate::kill(seed, cases),
         Command::Bench { what: Measure::Upload { transcripts } } => {
             bench::upload(transcripts.as_deref())

@@ -39,6 +39,17 @@ impl Remote<'_> {
     }
 }
 
+impl Remote<'_> {
+    /// Asks anything, so that a web page in the remote's place is told as what it is, and not as a remote
+    /// that does not have what was asked for.
+    pub(super) fn make_sure_of_git(&self) -> Result<(), RemoteError> {
+        if may_be_a_page(self.url) {
+            self.ls_remote(vec!["HEAD".to_owned()])?;
+        }
+        Ok(())
+    }
+}
+
 /// Whether `url` may lead to a web server: what is rewritten by the user's settings may.
 fn may_be_a_page(url: &str) -> bool {
     !["ssh://", "file://", "/"].iter().any(|start| url.starts_with(start))

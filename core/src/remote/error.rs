@@ -1,7 +1,7 @@
 //! Why a remote could not be used, and what the user can do about it.
 
 use super::outcome::{Failure, Outcome};
-use super::passing::NO_ANSWER;
+use super::passing::{NO_ANSWER, plain};
 use super::{PermanentKind, words};
 use crate::git::GitError;
 use crate::id::Oid;
@@ -63,6 +63,11 @@ impl RemoteError {
             || matches!(self, Self::Permanent { kind, .. } if kinds.contains(kind))
     }
 
+    /// Whether the host gives no commit by its id.
+    pub(super) fn is_of_ids(&self) -> bool {
+        matches!(self, Self::Permanent { kind: PermanentKind::IdsRefused, .. })
+    }
+
     /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -102,7 +107,7 @@ impl From<RemoteError> for Outcome {
 impl From<Failure> for RemoteError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Transient(why) => Self::Transient { why },
+            Failure::Transient(why) => Self::Transient { why: plain(why) },
             Failure::Permanent(kind, why) => Self::Permanent { kind, why },
         }
     }

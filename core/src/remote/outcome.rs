@@ -3,6 +3,7 @@
 mod answers;
 mod kind;
 
+use super::passing::plain;
 use super::{Traffic, moved, progress, words};
 use answers::TABLE;
 pub use kind::PermanentKind;
@@ -76,7 +77,7 @@ pub(super) fn of_push(code: Option<i32>, stdout: &str, stderr: &str, reference: 
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Transient(why) => Self::Transient { why },
+            Failure::Transient(why) => Self::Transient { why: plain(why) },
             Failure::Permanent(kind, why) => Self::Permanent { kind, why },
         }
     }

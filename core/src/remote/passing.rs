@@ -28,6 +28,9 @@ const TABLE: &[(Passing, &[&str])] = &[
             "unable to update url base from redirection",
             // Of a page where a list of refs should be.
             "info/refs not valid",
+            // Of a push to a server without git's own protocol, and of a fetch from one.
+            "git-http-push failed",
+            "cannot obtain needed object",
             "network authentication required",
             "returned error: 511",
         ],
@@ -58,6 +61,11 @@ const TABLE: &[(Passing, &[&str])] = &[
 
 /// How our own deadline is told: a host that was reached and then stalls is given up by http and ssh before.
 pub(super) const NO_ANSWER: &str = "no answer within";
+
+/// Says in plain words what git says of a web page.
+pub(super) fn plain(why: String) -> String {
+    if Passing::of(&why) == Passing::Portal { PORTAL.to_owned() } else { why }
+}
 
 impl Passing {
     /// Decides from what was said of a failure that is not final.
@@ -120,6 +128,10 @@ mod tests {
             ("no answer within 45 s", Passing::Unreached),
             (
                 "fatal: unable to update url base from redirection:; asked for: http://h/x/info/refs",
+                Passing::Portal,
+            ),
+            (
+                "error: Cannot access URL http://h/x/, return code 22; fatal: git-http-push failed",
                 Passing::Portal,
             ),
             ("fatal: http://h/x/info/refs not valid: is this a git repository?", Passing::Portal),
