@@ -16,12 +16,14 @@ mod cursor;
 mod read;
 
 pub use cursor::{Break, Cursor, Growth, Piece, TAIL_MAX};
-pub use read::{Look, Stat, Survey, digest_of, last_newline, stream, survey};
+pub use read::{Look, Stat, Survey, digest_of, last_newline, lines_within, stream, survey};
 
 pub use crate::seal::{CHUNK_RAW_MAX, LogState, PREFIX_MAX};
 
 /// How many bytes at its end a saved state has a digest of.
 pub const WINDOW: u64 = 64 << 10;
+/// From this average size on, a snapshot would not hold a log in fewer chunks worth the name.
+pub const SNAPSHOT_CHUNK: u64 = 1 << 20;
 /// How many messages must have come since a snapshot before the next is worth its size.
 pub const SNAPSHOT_MESSAGES: u32 = 1000;
 /// How many times as long as at its last snapshot a log must be before the next one.
@@ -74,9 +76,12 @@ impl Kind {
 }
 
 /// Whether the next chunk of a log should be a snapshot: enough messages came *and* the log has grown
-/// enough. (Every thousand messages alone would send 5 to 16 times what a session holds.)
+/// enough. (Every thousand messages alone would send 5 to 16 times what a session holds.) A log that came
+/// in large chunks has nothing to gain.
 pub fn needs_snapshot(state: &LogState, messages_now: u32, length_now: u64) -> bool {
-    messages_now.saturating_sub(state.snapshot_messages) >= SNAPSHOT_MESSAGES
+    let chunks = u64::from(state.sequence.saturating_sub(state.snapshot)) + 1;
+    state.length / chunks < SNAPSHOT_CHUNK
+        && messages_now.saturating_sub(state.snapshot_messages) >= SNAPSHOT_MESSAGES
         && length_now >= state.snapshot_length.saturating_mul(SNAPSHOT_GROWTH)
 }
 

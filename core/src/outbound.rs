@@ -74,6 +74,8 @@ pub struct Pen<'a> {
     pub vault: &'a Vault,
     /// How chunks are compressed.
     pub codec: Codec,
+    /// About how many new bytes of a session are taken in at once: what is more waits for its next save.
+    pub room: u64,
 }
 
 /// What this device knows of one session between two saves. Cheap to clone; everything in it can be
@@ -130,6 +132,10 @@ pub struct Recorded {
     pub ledger: Ledger,
     /// Sealed bytes of the new chunks.
     pub sealed_bytes: u64,
+    /// How many bytes of the files are new in it.
+    pub raw_bytes: u64,
+    /// Whether more is there already, for which there was no room.
+    pub is_cut: bool,
     /// Messages since the save before.
     pub new_messages: u32,
 }
@@ -146,6 +152,24 @@ pub fn record(
     random: &mut dyn Random,
 ) -> Result<Option<Recorded>, OutboundError> {
     let mut work = growth::Work::new(pen, ledger.clone(), &request.files.id);
+    let recorded = take_in(pen, ledger, &mut work, request, random).and_then(|is_news| {
+        if is_news { finish(pen, &mut work, request, now_ms, random).map(Some) } else { Ok(None) }
+    });
+    if recorded.is_err() {
+        // On a full disk every try would leave more behind.
+        pen.store.unwrite(&work.put);
+    }
+    recorded
+}
+
+/// Seals what is new, and says whether that is worth a save.
+fn take_in(
+    pen: Pen<'_>,
+    ledger: &Ledger,
+    work: &mut growth::Work<'_>,
+    request: &Request<'_>,
+    random: &mut dyn Random,
+) -> Result<bool, OutboundError> {
     for file in &request.files.files {
         if !work.has_room_for(file) {
             tracing::warn!(
@@ -163,10 +187,7 @@ pub fn record(
             result => result?,
         }
     }
-    if !work.is_changed() && !request.insist && !is_code_news(pen, ledger, request) {
-        return Ok(None);
-    }
-    finish(pen, work, request, now_ms, random).map(Some)
+    Ok(work.is_changed() || request.insist || is_code_news(pen, ledger, request))
 }
 
 impl OutboundError {
@@ -188,22 +209,28 @@ fn is_code_news(pen: Pen<'_>, ledger: &Ledger, request: &Request<'_>) -> bool {
 /// Writes the record and the session's commit.
 fn finish(
     pen: Pen<'_>,
-    mut work: growth::Work<'_>,
+    work: &mut growth::Work<'_>,
     request: &Request<'_>,
     now_ms: i64,
     random: &mut dyn Random,
 ) -> Result<Recorded, OutboundError> {
     let session = &request.files.id;
     let base = work.ledger.base.take();
-    let record = next_record(pen, &work, base.as_ref(), request, now_ms);
+    let record = next_record(pen, work, base.as_ref(), request, now_ms);
     let seal_error = |source| OutboundError::Seal { session: session.clone(), source };
     let sealed = seal_save(&pen.vault.keys, session, &record, random).map_err(seal_error)?;
     let digest = sealed.digest();
-    work.put.push((record_path(record.number), sealed.into_bytes()));
+    work.put.push((record_path(record.number), pen.store.write(&sealed.into_bytes())?));
     let base_commit = base.as_ref().map(|base| base.commit);
     let parents: Vec<Oid> = base_commit.into_iter().chain(work.ledger.left).collect();
-    let commit = pen.store.commit_session(&parents, &work.put, &work.drop)?;
-    let history = History { session: session.clone(), commit, record, digest, logs: work.logs };
+    let commit = pen.store.commit_written(&parents, &work.put, &work.drop)?;
+    let history = History {
+        session: session.clone(),
+        commit,
+        record,
+        digest,
+        logs: std::mem::take(&mut work.logs),
+    };
     let summary = summary::of(&history, &work.ledger.scan.facts, request, pen.vault.device());
     let sealed_summary = summary::seal(pen.vault, &summary, random).map_err(seal_error)?;
     let messages_before = base.map_or(0, |base| base.record.messages);
@@ -214,7 +241,9 @@ fn finish(
         summary,
         sealed_summary,
         sealed_bytes: work.sealed_bytes,
-        ledger: Ledger { base: Some(history), left: None, ..work.ledger },
+        raw_bytes: work.raw_bytes,
+        is_cut: work.is_cut,
+        ledger: Ledger { base: Some(history), left: None, ..std::mem::take(&mut work.ledger) },
     })
 }
 
@@ -233,7 +262,8 @@ fn next_record(
         number,
         at_ms: now_ms,
         device: pen.vault.device(),
-        message: request.message.clone(),
+        // The word of the user belongs to the save that holds everything.
+        message: request.message.clone().filter(|_| !work.is_cut),
         previous: base.map_or(Digest::NONE, |base| base.digest),
         full,
         code: request.code.clone(),

@@ -8,7 +8,8 @@
 //! This room knows bytes and keys. It knows no files, no git, and not what a conversation is.
 //!
 //! ```text
-//! key       vault keys, what is derived from them, names        phrase     24 words on paper
+//! context   what an object is bound to, as bytes                phrase     24 words on paper
+//! key       vault keys, what is derived from them, names
 //! identity  one device's own two secret keys                    card       its public half, signed
 //! envelope  header, AEAD, padding, binding to a place           head       what a device's tip holds
 //! chunk     a piece of a log (pack: its codecs)                 roster     who belongs to the vault
@@ -16,6 +17,7 @@
 //! summary   what a list shows of a session
 //! ```
 
+mod context;
 mod envelope;
 mod pack;
 
@@ -31,17 +33,15 @@ pub mod save;
 pub mod summary;
 
 pub use card::{CARD_MAX, Card, Predecessor};
-pub use chunk::{
-    CHUNK_RAW_MAX, Chunk, ChunkKind, ChunkPlace, Codec, OBJECT_MAX, PREFIX_MAX, open_chunk,
-    seal_chunk,
-};
-pub use envelope::Sealed;
+pub use chunk::{Chunk, ChunkKind, ChunkPlace, open_chunk, seal_chunk};
+pub use envelope::{OBJECT_MAX, Sealed};
 pub use grant::{GRANT_MAX, Grant, open_grant, seal_grant, seal_grant_to_member};
 pub use head::{
     DeviceKind, Head, NAME_MAX, Seen, Tombstone, grants_of, open_head, root_of, seal_head,
 };
 pub use identity::Identity;
 pub use key::{KeyRing, VaultKey};
+pub use pack::{CHUNK_RAW_MAX, Codec, PREFIX_MAX};
 pub use phrase::{Phrase, PhraseError};
 pub use roster::{Enrolment, Member, Members, Revocation, Roster, RosterAction};
 pub use save::{CodePoint, LogState, Parent, SaveRecord, open_save, seal_save};

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use git2::Repository;
+use git2::{ObjectType, Repository};
 
 pub use error::StoreError;
 pub use names::{RefKind, RefName};
@@ -261,6 +261,25 @@ impl Store {
             .map_err(object::failed("compare commits"))
     }
 
+    /// Writes one sealed object that [`Self::commit_written`] will name, so that a large save need not be held
+    /// in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk is full.
+    pub fn write(&self, sealed: &[u8]) -> Result<Oid, StoreError> {
+        object::write(&self.lock(Where::Own), ObjectType::Blob, sealed)
+    }
+
+    /// Takes away objects that were written for a save that came to nothing. What is in a pack stays.
+    pub fn unwrite(&self, written: &[(String, Oid)]) {
+        let repo = self.lock(Where::Own);
+        for (_, id) in written {
+            if let Err(error) = disk::remove_file(&object::loose_path(&repo, *id)) {
+                tracing::debug!(%error, "an object that nothing needs stays");
+            }
+        }
+    }
+
     /// Writes a session's next commit: the tree of its first parent with `put` added and `drop` taken out.
     /// Further parents are other histories of the session that are to be kept. Nothing points to it before
     /// a tip does.
@@ -273,9 +292,23 @@ impl Store {
         put: &[(String, Vec<u8>)],
         drop: &[String],
     ) -> Result<Oid, StoreError> {
+        let written = tree::write(&self.lock(Where::Own), put)?;
+        self.commit_written(parents, &written, drop)
+    }
+
+    /// Does the same with objects that were written before.
+    ///
+    /// # Errors
+    /// As [`Self::commit_session`].
+    pub fn commit_written(
+        &self,
+        parents: &[Oid],
+        written: &[(String, Oid)],
+        drop: &[String],
+    ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
         let base = parents.first().map(|parent| object::tree_of(&repo, *parent)).transpose()?;
-        let tree = tree::edit(&repo, base, put, drop)?;
+        let tree = tree::edit(&repo, base, written, drop)?;
         object::write_commit(&repo, tree, parents)
     }
 
@@ -294,7 +327,7 @@ impl Store {
     ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
         let base = previous.map(|previous| object::tree_of(&repo, previous)).transpose()?;
-        let tree = tree::edit(&repo, base, put, drop)?;
+        let tree = tree::edit(&repo, base, &tree::write(&repo, put)?, drop)?;
         object::write_commit(
             &repo,
             tree,
@@ -316,7 +349,7 @@ impl Store {
     ) -> Result<Oid, StoreError> {
         let repo = self.lock(Where::Own);
         let base = object::tree_of(&repo, tip)?;
-        let tree = tree::edit(&repo, Some(base), put, drop)?;
+        let tree = tree::edit(&repo, Some(base), &tree::write(&repo, put)?, drop)?;
         object::write_commit(&repo, tree, &unique(sessions.iter().copied()))
     }
 

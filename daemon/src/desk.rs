@@ -2,6 +2,7 @@
 //! of the remote. Saving and finding happen here; the network never does.
 
 mod lineage;
+mod naming;
 mod peers;
 mod told;
 
@@ -18,7 +19,8 @@ use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, 
 use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
 use convosync_core::remote::Traffic;
 use convosync_core::seal::{Codec, Seen, Summary};
-use convosync_core::store::{RefKind, RefName, Store, StoreError};
+use convosync_core::store::{RefKind, RefName, Store};
+use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
 use crate::fail;
@@ -31,6 +33,10 @@ const CONFIRMED_FILE: &str = "on-remote";
 /// How many sessions' ledgers are kept in memory: those of a busy day. Others are rebuilt when their
 /// transcripts grow again.
 const LEDGERS_KEPT_MAX: usize = 64;
+
+/// About how many new bytes go into one save. What is more follows in the next ones, so that a transcript of
+/// gigabytes holds up neither the other sessions nor whoever asks, and is never begun anew after a stop.
+pub const SAVE_BYTES_MAX: u64 = 32 << 20;
 
 /// One store's working memory.
 pub struct Desk {
@@ -60,6 +66,8 @@ pub struct Desk {
     pub told: Told,
     /// Refs of other devices that are not believed.
     pub doubts: BTreeMap<DeviceId, Problem>,
+    /// About how many new bytes go into one save.
+    pub room: u64,
     /// Sessions that cannot be saved.
     pub ailing: BTreeMap<SessionId, Problem>,
     dir: PathBuf,
@@ -89,6 +97,8 @@ pub struct Saved {
     pub recorded: Vec<Recorded>,
     /// Sessions without anything new.
     pub unchanged: Vec<SessionId>,
+    /// Sessions of which more waits for the next save, with the bytes of them that are saved.
+    pub waiting: Vec<(SessionId, u64)>,
     /// Sessions that failed.
     pub failed: Vec<(SessionId, OutboundError)>,
 }
@@ -102,7 +112,8 @@ impl Desk {
         let store = Store::open(dir).map_err(|error| fail::store(&error))?;
         let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
         let reference = RefName::new(kind, vault.id(), vault.device());
-        let own = load_own(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
+        let own =
+            naming::load_own(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
         let confirmed = std::fs::read_to_string(dir.join(CONFIRMED_FILE))
             .ok()
             .and_then(|text| text.trim().parse().ok());
@@ -120,6 +131,7 @@ impl Desk {
             unlisted: None,
             told: Told::default(),
             doubts: BTreeMap::new(),
+            room: SAVE_BYTES_MAX,
             ailing: BTreeMap::new(),
             dir: dir.to_owned(),
             asked_own: false,
@@ -196,44 +208,11 @@ impl Desk {
         random: &mut dyn Random,
     ) -> Result<Oid, OutboundError> {
         let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
-        let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default() };
+        let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default(), room: 0 };
         let tip = self.own.rejoin(pen, theirs, &seen, now_ms, random)?;
         self.confirmed = Some(theirs);
         self.ledgers.clear();
         Ok(tip)
-    }
-
-    /// Gives our ref a name of another kind, for a host that takes no other; what it holds is to be sent
-    /// there. Returns whether it had another kind before.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written.
-    pub fn rename(&mut self, kind: RefKind) -> Result<bool, StoreError> {
-        let old = self.own.reference;
-        if old.kind == kind {
-            return Ok(false);
-        }
-        let new = RefName { kind, ..old };
-        self.store.rename_own(&old, &new)?;
-        self.own.reference = new;
-        self.asked_own = false;
-        self.keep_confirmed(None);
-        Ok(true)
-    }
-
-    /// Our own ref under its old name, if a listing shows it beside the new one, which holds everything.
-    /// Each is named once: a host that does not remove it is not asked for ever.
-    pub fn left_over(&mut self) -> Option<(RefName, Oid)> {
-        let old = |(reference, _): &&(RefName, Oid)| {
-            self.own.reference.others().any(|other| other == *reference)
-        };
-        let (reference, tip) = *self.shown.iter().find(old)?;
-        let is_held = |own: Oid| {
-            self.store.descends_from(own, tip).unwrap_or(false) || self.went_on_from(tip)
-        };
-        let own = self.own.tip.filter(|_| !self.is_unsent())?;
-        let asks = is_held(own) && self.asked_to_remove.replace(tip) != Some(tip);
-        asks.then_some((reference, tip))
     }
 
     /// Whether our ref has something that the remote was not seen to hold.
@@ -277,7 +256,8 @@ impl Desk {
         saved.is_some_and(|summary| summary.total == bytes && modified_ms < summary.at_ms)
     }
 
-    /// Saves sessions in one move of our ref. A session that fails does not hold up the others.
+    /// Saves sessions in one move of our ref. A session that fails does not hold up the others, and one that
+    /// is too large goes last and continues in the next save.
     ///
     /// # Errors
     /// [`OutboundError`] when nothing could be saved at all.
@@ -288,11 +268,24 @@ impl Desk {
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Saved, OutboundError> {
-        let mut saved = Saved::default();
+        let (mut saved, mut room) = (Saved::default(), self.room);
+        let mut requests: Vec<&Request<'_>> = requests.iter().collect();
+        requests.sort_by_key(|request| self.new_bytes(request.files));
         for request in requests {
             let session = request.files.id.clone();
-            match self.record(request, codec, now_ms, random) {
-                Ok(Some(recorded)) => saved.recorded.push(recorded),
+            if room == 0 {
+                let bytes = self.saved_bytes(&session);
+                saved.waiting.push((session, bytes));
+                continue;
+            }
+            match self.record(request, (codec, room), now_ms, random) {
+                Ok(Some(recorded)) => {
+                    room = room.saturating_sub(recorded.raw_bytes);
+                    if recorded.is_cut {
+                        saved.waiting.push((session, recorded.summary.total));
+                    }
+                    saved.recorded.push(recorded);
+                }
                 Ok(None) => saved.unchanged.push(session),
                 // A transcript that is gone (Claude Code cleans up) has nothing left to save.
                 Err(OutboundError::Open { source, .. }) if source.is_missing() => {
@@ -310,6 +303,18 @@ impl Desk {
             self.forget_ledgers(&saved);
         }
         Ok(saved)
+    }
+
+    /// How many bytes of a session our newest save of it holds.
+    fn saved_bytes(&self, session: &SessionId) -> u64 {
+        let name = self.vault.keys.session_name(session);
+        self.own.sessions.get(&name).map_or(0, |(summary, _)| summary.total)
+    }
+
+    /// About how many bytes a save of these files takes in.
+    fn new_bytes(&self, files: &SessionFiles) -> u64 {
+        let bytes: u64 = files.files.iter().map(|file| file.length).sum();
+        bytes.saturating_sub(self.saved_bytes(&files.id))
     }
 
     /// Lets go of what can be rebuilt, when there is much of it.
@@ -369,7 +374,7 @@ impl Desk {
     fn record(
         &mut self,
         request: &Request<'_>,
-        codec: Codec,
+        (codec, room): (Codec, u64),
         now_ms: i64,
         random: &mut dyn Random,
     ) -> Result<Option<Recorded>, OutboundError> {
@@ -379,7 +384,7 @@ impl Desk {
             let left = self.left_by(session, base.as_ref());
             self.ledgers.insert(session.clone(), Ledger::from_base(base, left));
         }
-        let pen = Pen { store: &self.store, vault: &self.vault, codec };
+        let pen = Pen { store: &self.store, vault: &self.vault, codec, room };
         outbound::record(pen, &self.ledgers[session], request, now_ms, random)
     }
 
@@ -452,17 +457,6 @@ impl Desk {
 /// Whether something was ever sent from the store below `dir`.
 pub fn was_sent(dir: &Path) -> bool {
     dir.join(CONFIRMED_FILE).exists()
-}
-
-/// Reads our ref under the name that the store has it by, whatever the host took when it was enabled: a
-/// store that has both was stopped while it was renamed.
-fn load_own(store: &Store, vault: &Vault, reference: RefName) -> Result<Own, OutboundError> {
-    let own = Own::load(store, vault, reference)?;
-    let place = |own: &Own| own.head.as_ref().map(|(head, _)| (head.epoch, head.sequence));
-    reference.others().try_fold(own, |own, other| {
-        let other = Own::load(store, vault, other)?;
-        Ok(if place(&other) > place(&own) { other } else { own })
-    })
 }
 
 fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {

@@ -102,10 +102,12 @@ pub enum Event {
 }
 
 /// How a save ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SaveEnd {
     /// What each session's save covered.
     pub covered: Vec<(SessionId, Stamp)>,
+    /// Sessions of which more is to be saved at once, with the bytes of them that are saved.
+    pub waiting: Vec<(SessionId, u64)>,
     /// Sessions that could not be saved now; they are tried again.
     pub failed: Vec<SessionId>,
     /// Whether our ref moved, so that there is something to send.
@@ -134,11 +136,22 @@ pub enum Effect {
     Exit,
 }
 
+/// What of one project waits to be saved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsaved {
+    /// How many sessions.
+    pub sessions: u32,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// How many of these are saved already: a large session is saved piece by piece.
+    pub saved_bytes: u64,
+}
+
 /// What a store's work looks like from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// How many sessions wait to be saved, by project.
-    pub unsaved: BTreeMap<ProjectKey, u32>,
+    /// What waits to be saved, by project.
+    pub unsaved: BTreeMap<ProjectKey, Unsaved>,
     /// Whether a save or a push runs.
     pub busy: bool,
 }
@@ -223,11 +236,11 @@ impl Engine {
 
     /// Returns what a store's work looks like from outside.
     pub fn standing(&self, store: StoreKey) -> Standing {
-        let mut unsaved = BTreeMap::new();
-        for ((_, _), track) in
+        let mut unsaved: BTreeMap<ProjectKey, Unsaved> = BTreeMap::new();
+        for (_, track) in
             self.sessions.iter().filter(|((of, _), track)| *of == store && track.is_dirty())
         {
-            *unsaved.entry(track.project).or_default() += 1;
+            track.count_into(unsaved.entry(track.project).or_default());
         }
         let upstream = self.stores.get(&store);
         Standing { unsaved, busy: upstream.is_some_and(Upstream::is_busy) }
@@ -320,6 +333,11 @@ impl Engine {
                 track.covered(*stamp);
             }
         }
+        for (session, bytes) in &end.waiting {
+            if let Some(track) = self.sessions.get_mut(&(store, session.clone())) {
+                track.waits(*bytes, now_ms);
+            }
+        }
         for session in &end.failed {
             if let Some(track) = self.sessions.get_mut(&(store, session.clone())) {
                 track.failed(now_ms);
@@ -390,7 +408,8 @@ impl Engine {
         effects
     }
 
-    /// Collects the sessions to save, newest growth first, one save at a time for each store.
+    /// Collects the sessions to save, newest growth first and what goes on for long last, one save at a time
+    /// for each store.
     fn saves(&mut self, now_ms: i64, why: Why) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (store, upstream) in self.stores.iter_mut().filter(|(_, upstream)| !upstream.saving) {
@@ -398,7 +417,7 @@ impl Engine {
                 .sessions
                 .iter()
                 .filter(|((of, _), track)| of == store && track.is_due(&self.timing, why, now_ms))
-                .map(|((_, session), track)| (std::cmp::Reverse(track.grown_ms), session.clone()))
+                .map(|((_, session), track)| (track.rank(), session.clone()))
                 .collect();
             due.sort();
             due.truncate(SESSIONS_PER_SAVE_MAX);

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::engine::ProjectKey;
+use crate::engine::{ProjectKey, Unsaved};
 
 /// The state of a store's work, as the engine last had it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Beat {
-    /// Sessions that wait to be saved, by project.
-    pub unsaved: BTreeMap<ProjectKey, u32>,
+    /// What waits to be saved, by project.
+    pub unsaved: BTreeMap<ProjectKey, Unsaved>,
     /// Whether a save or a push runs.
     pub busy: bool,
 }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn beat(busy: bool) -> Beat {
-        Beat { unsaved: BTreeMap::from([(ProjectKey(1), 1)]), busy }
+        Beat { unsaved: BTreeMap::from([(ProjectKey(1), Unsaved::default())]), busy }
     }
 
     #[test]

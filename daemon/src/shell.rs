@@ -310,8 +310,8 @@ fn carry_out(house: &House, roots: &RootReports, effect: Effect) {
 fn given_up(effect: &Effect) -> Option<Event> {
     match effect {
         Effect::Save { store, sessions } => {
-            let (covered, failed) = (Vec::new(), sessions.clone());
-            Some(Event::Saved(*store, SaveEnd { covered, failed, moved: false }))
+            let end = SaveEnd { failed: sessions.clone(), ..SaveEnd::default() };
+            Some(Event::Saved(*store, end))
         }
         Effect::Push(store) => Some(Event::Pushed(*store, PushEnd::Failed(Fault::Failing))),
         Effect::List(store) => Some(Event::Listed(*store, Some(Fault::Failing))),

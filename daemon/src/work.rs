@@ -186,8 +186,10 @@ fn finish_save(
     found: &[Found],
     result: Result<Saved, convosync_core::outbound::OutboundError>,
 ) -> Result<Saved, Failure> {
+    let waiting = result.as_ref().map_or(&[][..], |saved| &saved.waiting).to_vec();
     let is_well = |session: &SessionId| {
         result.as_ref().is_ok_and(|saved| !saved.failed.iter().any(|(failed, _)| failed == session))
+            && !waiting.iter().any(|(other, _)| other == session)
     };
     let covered: Vec<_> = found
         .iter()
@@ -195,9 +197,11 @@ fn finish_save(
         .map(|found| (found.files.id.clone(), scan::stamp_of(&found.files)))
         .collect();
     let is_covered = |session: &&SessionId| covered.iter().any(|(other, _)| other == *session);
-    let failed = sessions.iter().filter(|session| !is_covered(session)).cloned().collect();
+    let is_waiting = |session: &&SessionId| waiting.iter().any(|(other, _)| other == *session);
+    let is_failed = |session: &&SessionId| !is_covered(session) && !is_waiting(session);
+    let failed = sessions.iter().filter(is_failed).cloned().collect();
     let moved = result.as_ref().is_ok_and(|saved| !saved.recorded.is_empty());
-    let end = SaveEnd { covered, failed, moved };
+    let end = SaveEnd { covered, waiting, failed, moved };
     house.report(Event::Saved(store, end));
     let saved = result.map_err(|error| {
         let failure = fail::outbound(&error);

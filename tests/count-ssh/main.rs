@@ -1,16 +1,24 @@
 //! Stands in for ssh in tests: runs git's server side here and counts the bytes of both directions.
 //!
-//! Called as git calls ssh: `convosync-count-ssh LOG [options] HOST "git-receive-pack 'PATH'"`. When the
-//! connection ends, one line `SERVICE SENT RECEIVED` is appended to LOG: bytes to and from the server.
+//! Called as git calls ssh: `convosync-count-ssh LOG [--without FEATURE]… [options] HOST "git-receive-pack 'PATH'"`.
+//! When the connection ends, one line `SERVICE SENT RECEIVED TURNS` is appended to LOG: bytes to and from
+//! the server, and how often the client spoke after the server had. A FEATURE is blotted out of what the
+//! server says of itself at the beginning, so that no client asks for it: a server that lacks it.
 
 use std::io::{self, Read, Write};
 use std::process::{ExitCode, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
-use convosync_tests::{files, program};
+use convosync_tests::relay::Side;
+use convosync_tests::{Traffic, files, program};
 
 /// Options of ssh that take a value in the next word.
 const WITH_VALUE: [&str; 8] = ["-o", "-p", "-l", "-i", "-F", "-J", "-c", "-m"];
+
+/// How long the client's last words are waited for when the server has ended.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +30,7 @@ fn main() -> ExitCode {
 }
 
 fn carry(log: &str, words: &[String]) -> io::Result<u8> {
+    let (without, words) = without(words);
     let (service, path) =
         remote_command(words).ok_or_else(|| io::Error::other("no git service asked for"))?;
     let mut server = program::command("git");
@@ -34,22 +43,62 @@ fn carry(log: &str, words: &[String]) -> io::Result<u8> {
     let mut child = server.spawn()?;
     let mut to_server = child.stdin.take().expect("stdin is piped");
     let mut from_server = child.stdout.take().expect("stdout is piped");
-    let (told, sent) = std::sync::mpsc::channel();
+    // The remote's greeting comes first.
+    let count: &'static Count = Box::leak(Box::new(Mutex::new((Traffic::default(), Side::Server))));
+    let (ended, end) = mpsc::channel();
     thread::spawn(move || {
-        let mut total = 0;
-        // The last figure counts; a server that closed its input early ends the copy.
+        // A server that closed its input early ends the copy.
         copy(&mut io::stdin().lock(), &mut to_server, |bytes| {
-            total += bytes;
-            told.send(total).unwrap_or_default();
+            note(count, bytes, Side::Client);
         })
         .unwrap_or_default();
+        ended.send(()).unwrap_or_default();
     });
-    let mut received = 0;
-    copy(&mut from_server, &mut io::stdout().lock(), |bytes| received += bytes)?;
+    copy(&mut from_server, &mut io::stdout().lock(), |bytes| {
+        if note(count, bytes, Side::Server).turns == 0 {
+            without.iter().for_each(|feature| blot_out(bytes, feature.as_bytes()));
+        }
+    })?;
     let status = child.wait()?;
-    let sent = sent.try_iter().last().unwrap_or(0);
-    files::append(log.as_ref(), format!("{service} {sent} {received}\n").as_bytes());
+    // What the client said last may still be on its way; one that says nothing more is not waited for.
+    end.recv_timeout(LAST_WORDS).unwrap_or_default();
+    let (Traffic { sent, received, turns, .. }, _) = *locked(count);
+    files::append(log.as_ref(), format!("{service} {sent} {received} {turns}\n").as_bytes());
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
+}
+
+type Count = Mutex<(Traffic, Side)>;
+
+fn locked(count: &Count) -> MutexGuard<'_, (Traffic, Side)> {
+    count.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn note(count: &Count, bytes: &[u8], side: Side) -> Traffic {
+    let mut count = locked(count);
+    let (traffic, last) = &mut *count;
+    traffic.note(bytes.len() as u64, side, last);
+    *traffic
+}
+
+/// Takes `--without FEATURE` from the front.
+fn without(mut words: &[String]) -> (Vec<&String>, &[String]) {
+    let mut features = Vec::new();
+    while let [first, feature, rest @ ..] = words
+        && first == "--without"
+    {
+        features.push(feature);
+        words = rest;
+    }
+    (features, words)
+}
+
+/// Makes a feature one that nobody knows, of the same length.
+fn blot_out(bytes: &mut [u8], feature: &[u8]) {
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(feature.len()).position(|word| word == feature) {
+        bytes[at + found..][..feature.len()].fill(b'x');
+        at += found + feature.len();
+    }
 }
 
 /// Returns the service and the path that ssh's command line asks for.
@@ -69,14 +118,18 @@ fn remote_command(words: &[String]) -> Option<(String, String)> {
     known.then(|| (service.to_owned(), path))
 }
 
-fn copy(from: &mut impl Read, to: &mut impl Write, mut count: impl FnMut(u64)) -> io::Result<()> {
+fn copy(
+    from: &mut impl Read,
+    to: &mut impl Write,
+    mut look: impl FnMut(&mut [u8]),
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let length = from.read(&mut buffer)?;
         if length == 0 {
             return Ok(());
         }
-        count(length as u64);
+        look(&mut buffer[..length]);
         to.write_all(&buffer[..length])?;
         to.flush()?;
     }

@@ -1,7 +1,7 @@
 //! A store that is lost, a ref that somebody else moved: what was sent stays, and nothing is stuck.
 
-use convosync_tests::World;
 use convosync_tests::world::Way;
+use convosync_tests::{Opened, World};
 use convosync_tests::{eventually, files};
 
 use crate::SAVED_WITHIN;
@@ -15,7 +15,7 @@ fn saves(device: &convosync_tests::Device, session: &str) -> Vec<u64> {
 
 #[test]
 fn a_lost_state_folder_goes_on_from_what_was_sent() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     ada.init();
@@ -38,7 +38,7 @@ fn a_lost_state_folder_goes_on_from_what_was_sent() {
 
 #[test]
 fn a_store_begun_anew_out_of_reach_of_the_remote_is_joined_with_what_was_sent() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let remote = world.remote.dir().to_owned();
     let away = remote.with_extension("away");
     let ada = &mut world.devices[0];
@@ -73,13 +73,7 @@ fn a_store_begun_anew_out_of_reach_of_the_remote_is_joined_with_what_was_sent() 
 
 #[test]
 fn what_somebody_else_puts_under_our_name_is_replaced_and_told() {
-    let mut world = World::new(&["ada"], Way::File);
-    let ada = &mut world.devices[0];
-    ada.start();
-    ada.init();
-    let mut writer = ada.writer(1);
-    writer.turn();
-    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let Opened { mut world, mut writer, .. } = Opened::new(&["ada"], Way::Any);
     let (name, ours) = world
         .remote
         .refs()

@@ -25,6 +25,5 @@ mod stops;
 #[cfg(test)]
 mod watching;
 
-/// A save, from the last byte to "on remote", may take this long on a busy machine.
 #[cfg(test)]
-const SAVED_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
+use convosync_tests::SAVED_WITHIN;

@@ -35,7 +35,7 @@ fn ask(client: &Client, api: &Api, device: &Device, question: &str) -> (String, 
 fn what_was_said_on_one_device_is_known_on_the_other_and_the_answer_goes_back() {
     let Some(client) = Client::find_or_skip() else { return };
     let api = Api::start();
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let (ada, bob) = world.pair();
     ada.start();
     let phrase = ada.init();

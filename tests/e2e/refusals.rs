@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use convosync_tests::tree::Times;
 use convosync_tests::world::Way;
-use convosync_tests::{Device, Remote, Run, Tree, World, eventually, files, program};
+use convosync_tests::{Device, Opened, Remote, Run, Tree, World, eventually, files, program};
 use serde_json::Value;
 
 use crate::SAVED_WITHIN;
@@ -27,7 +27,7 @@ fn assert_clear(run: Run, cause: &str) {
 
 #[test]
 fn without_keys_nothing_is_made_and_the_way_out_is_named() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     for command in [&["save"][..], &["enable"], &["resume"], &["sync"]] {
@@ -38,7 +38,7 @@ fn without_keys_nothing_is_made_and_the_way_out_is_named() {
 
 #[test]
 fn a_second_init_changes_nothing() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     ada.init();
@@ -50,7 +50,7 @@ fn a_second_init_changes_nothing() {
 
 #[test]
 fn a_wrong_phrase_is_refused_before_anything_is_written() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let (ada, bob) = world.pair();
     ada.start();
     ada.init();
@@ -69,7 +69,7 @@ fn a_wrong_phrase_is_refused_before_anything_is_written() {
 
 #[test]
 fn a_broken_configuration_is_named_with_its_line() {
-    let world = World::new(&["ada"], Way::File);
+    let world = World::new(&["ada"], Way::Any);
     let ada = &world.devices[0];
     files::write(&ada.home.convosync_dir().join("config.toml"), "[save]\nidle_afer = \"1s\"\n");
     let refused = ada.ctl(&["config", "check"]).fails();
@@ -79,7 +79,7 @@ fn a_broken_configuration_is_named_with_its_line() {
 
 #[test]
 fn a_project_without_a_remote_is_told_so() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     ada.home.git(&["remote", "remove", "origin"]).ok();
@@ -99,7 +99,7 @@ fn a_project_without_a_remote_is_told_so() {
 
 #[test]
 fn a_remote_that_refuses_the_ref_stops_nothing_and_is_reported() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     files::write_program(
         &world.remote.dir().join("hooks/pre-receive"),
         "#!/bin/sh\necho no space left in your account >&2\nexit 1\n",
@@ -142,7 +142,7 @@ fn assert_told(problems: &Value, cause: &str) {
 /// Starts the daemon of a device that cannot start, by way of the client, and looks at what it says.
 #[track_caller]
 fn check_start(cause: &str, spoil: impl FnOnce(&Device)) {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     ada.init();
@@ -218,7 +218,7 @@ fn a_key_file_that_is_missing_among_others_is_named() {
 
 #[test]
 fn a_damaged_list_of_projects_is_named_and_left_alone() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     ada.init();
@@ -233,7 +233,7 @@ fn a_damaged_list_of_projects_is_named_and_left_alone() {
 
 #[test]
 fn a_socket_path_that_is_too_long_is_refused_with_the_variable_that_shortens_it() {
-    let world = World::new(&["ada"], Way::File);
+    let world = World::new(&["ada"], Way::Any);
     let home = &world.devices[0].home;
     let long = home.root().join("x".repeat(100));
     let mut status = home.command(program::binary("convosyncctl"));
@@ -243,13 +243,8 @@ fn a_socket_path_that_is_too_long_is_refused_with_the_variable_that_shortens_it(
 
 #[test]
 fn keys_that_are_gone_are_never_made_anew() {
-    let mut world = World::new(&["ada"], Way::File);
+    let Opened { mut world, mut writer, .. } = Opened::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
-    ada.start();
-    ada.init();
-    let mut writer = ada.writer(1);
-    writer.turn();
-    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
     ada.stop();
     let remote = world.remote.refs();
 
@@ -273,29 +268,21 @@ fn keys_that_are_gone_are_never_made_anew() {
 
 #[test]
 fn a_root_that_cannot_be_read_is_named_and_the_others_are_saved() {
-    let mut world = World::new(&["ada"], Way::File);
-    let ada = &mut world.devices[0];
-    let no_folder = ada.home.root().join("no-folder");
+    let world = World::new(&["ada"], Way::Any);
+    let no_folder = world.devices[0].home.root().join("no-folder");
     files::write(&no_folder.join("projects"), "a file");
-    ada.home
+    world.devices[0]
+        .home
         .write_config(&format!("[claude]\nroots = [\"{}\", \"~/.claude\"]\n", no_folder.display()));
-    ada.start();
-    ada.init();
-    let mut writer = ada.writer(1);
-    writer.turn();
-    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let Opened { mut world, .. } = Opened::of(world);
+    let ada = &mut world.devices[0];
     assert_told(&ada.ctl_json(&["status"])["problems"], "no-folder");
 }
 
 #[test]
 fn a_project_that_is_off_is_not_saved_until_it_is_on_again() {
-    let mut world = World::new(&["ada"], Way::File);
+    let Opened { mut world, mut writer, .. } = Opened::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
-    ada.start();
-    ada.init();
-    let mut writer = ada.writer(1);
-    writer.turn();
-    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
     let before = world.remote.refs();
 
     let off = ada.home.project().join(".convosync/off");
@@ -319,7 +306,7 @@ fn a_project_that_is_off_is_not_saved_until_it_is_on_again() {
 
 #[test]
 fn a_project_that_is_away_when_the_daemon_starts_is_saved_when_it_is_back() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.home.write_config("[watch]\nrescan_every = \"1s\"\n");
     ada.start();
@@ -358,7 +345,7 @@ fn a_project_that_is_away_when_the_daemon_starts_is_saved_when_it_is_back() {
 
 #[test]
 fn a_remote_that_is_gone_and_comes_back_gets_everything() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     ada.init();
@@ -381,7 +368,7 @@ fn a_remote_that_is_gone_and_comes_back_gets_everything() {
 
 #[test]
 fn a_remote_that_was_made_anew_gets_everything_again() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let [ada, bob] = world.devices.as_mut_slice() else { panic!("there are two") };
     ada.start();
     let phrase = ada.init();
@@ -405,7 +392,7 @@ fn a_remote_that_was_made_anew_gets_everything_again() {
 
 #[test]
 fn a_remote_that_takes_only_branches_gets_a_branch() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     files::write_program(
         &world.remote.dir().join("hooks/update"),
         "#!/bin/sh\ncase $1 in refs/heads/*) ;; *) echo only branches here >&2; exit 1;; esac\n",
@@ -440,13 +427,8 @@ fn rewrite_tip(remote: &Remote, (name, at): &(String, String), file: &str, bytes
 
 #[track_caller]
 fn check_foreign(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>, cause: &str) {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let Opened { mut world, phrase, writer } = Opened::new(&["ada", "bob"], Way::Any);
     let ada = &mut world.devices[0];
-    ada.start();
-    let phrase = ada.init();
-    let mut writer = ada.writer(1);
-    writer.turn();
-    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
     ada.kill();
     let of_ada = world.remote.refs().into_iter().find(|(name, _)| name.contains("convosync"));
     let of_ada = of_ada.expect("ada's ref, before there is any other");

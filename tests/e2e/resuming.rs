@@ -21,7 +21,7 @@ struct Shared {
 
 impl Shared {
     fn new() -> Self {
-        let mut world = World::new(&["ada", "bob"], Way::File);
+        let mut world = World::new(&["ada", "bob"], Way::Any);
         let (ada, bob) = world.pair();
         ada.start();
         let phrase = ada.init();

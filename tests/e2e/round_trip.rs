@@ -4,7 +4,7 @@ use convosync_tests::synthetic::Conversation;
 use convosync_tests::tree::Times;
 use convosync_tests::world::Way;
 use convosync_tests::writer::saved_bytes;
-use convosync_tests::{Device, Tree, World, Writer, files};
+use convosync_tests::{Device, Opened, Tree, World, Writer, files};
 
 use crate::SAVED_WITHIN;
 
@@ -33,7 +33,7 @@ fn assert_restored(here: &Device, there: &Device, files: &[std::path::PathBuf]) 
 
 #[test]
 fn a_session_saved_on_idle_is_resumed_byte_for_byte_and_goes_back() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let writer = two_devices(&mut world, |writer| {
         (0..5).for_each(|_| writer.turn());
         writer.subagent();
@@ -60,7 +60,7 @@ fn a_session_saved_on_idle_is_resumed_byte_for_byte_and_goes_back() {
 
 #[test]
 fn a_torn_tail_waits_and_is_never_restored() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let writer = two_devices(&mut world, |writer| {
         writer.turn();
         writer.tear();
@@ -78,7 +78,7 @@ fn a_torn_tail_waits_and_is_never_restored() {
 
 #[test]
 fn a_rewritten_transcript_arrives_as_it_now_is() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let mut writer = two_devices(&mut world, |writer| (0..4).for_each(|_| writer.turn()));
     let (ada, bob) = world.pair();
     let whole = files::read(&writer.path());
@@ -102,7 +102,7 @@ fn bytes_that_are_no_text_survive() {
         b"\"\\ud83d\"\n",
         b"\n\n\n",
     ];
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let writer = two_devices(&mut world, |writer| {
         writer.turn();
         hostile.iter().for_each(|line| files::append(&writer.path(), line));
@@ -116,7 +116,7 @@ fn bytes_that_are_no_text_survive() {
 
 #[test]
 fn a_hundred_saves_leave_the_repository_as_it_was() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let (ada, _) = world.pair();
     files::write(&ada.home.project().join("untracked.txt"), "mine");
     files::write(&ada.home.project().join("README.md"), "# app, changed\n");
@@ -160,7 +160,7 @@ fn a_device_with_an_older_state_downloads_only_what_is_new() {
 
 #[test]
 fn a_local_transcript_that_went_on_is_never_overwritten() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let mut writer = two_devices(&mut world, |writer| (0..2).for_each(|_| writer.turn()));
     let (ada, bob) = world.pair();
     let id = writer.session().to_owned();
@@ -187,7 +187,7 @@ fn synced(device: &Device, id: &str) -> Option<serde_json::Value> {
 
 #[test]
 fn a_transcript_without_a_complete_line_stops_nothing() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let (ada, bob) = world.pair();
     ada.start();
     let phrase = ada.init();
@@ -216,7 +216,7 @@ fn a_transcript_without_a_complete_line_stops_nothing() {
 
 #[test]
 fn every_configured_root_is_saved_and_the_old_places_of_side_files_too() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let (ada, bob) = world.pair();
     ada.home.write_config("[claude]\nroots = [\"~/.claude\", \"~/.claude-work\"]\n");
     ada.start();
@@ -256,14 +256,10 @@ fn every_configured_root_is_saved_and_the_old_places_of_side_files_too() {
 
 #[test]
 fn saves_for_repository_changes_leave_the_repository_as_it_was() {
-    let mut world = World::new(&["ada"], Way::File);
+    let world = World::new(&["ada"], Way::Any);
+    world.devices[0].home.write_config("[watch]\ncode_check_every = \"1s\"\n");
+    let Opened { mut world, writer, .. } = Opened::of(world);
     let ada = &mut world.devices[0];
-    ada.home.write_config("[watch]\ncode_check_every = \"1s\"\n");
-    ada.start();
-    ada.init();
-    let mut writer = ada.writer(1);
-    writer.turn();
-    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
     let told = ada.watch();
     let home = &ada.home;
     let changes: [&dyn Fn(); 5] = [

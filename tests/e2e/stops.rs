@@ -6,20 +6,15 @@ use convosync_core::id::{Random, SeededRandom};
 use convosync_tests::device::Events;
 use convosync_tests::world::Way;
 use convosync_tests::writer::saved_bytes;
-use convosync_tests::{Device, World, files};
+use convosync_tests::{Device, Opened, World, files};
 
 use crate::SAVED_WITHIN;
 
 #[test]
 fn a_daemon_that_is_told_to_end_saves_first_and_leaves_in_time() {
     const LEAVES_WITHIN: Duration = Duration::from_secs(5);
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let Opened { mut world, phrase, mut writer } = Opened::new(&["ada", "bob"], Way::Any);
     let (ada, bob) = world.pair();
-    ada.start();
-    let phrase = ada.init();
-    let mut writer = ada.writer(1);
-    writer.turn();
-    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
     writer.turn();
 
     let (status, took) = ada.stop();
@@ -34,7 +29,7 @@ fn a_daemon_that_is_told_to_end_saves_first_and_leaves_in_time() {
 
 #[test]
 fn a_killed_daemon_loses_nothing_it_acknowledged_and_saves_the_rest_when_it_is_back() {
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let (ada, bob) = world.pair();
     ada.start();
     let phrase = ada.init();
@@ -56,7 +51,7 @@ fn a_killed_daemon_loses_nothing_it_acknowledged_and_saves_the_rest_when_it_is_b
 
 #[test]
 fn a_second_daemon_ends_at_once_and_says_why() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     let mut second = ada.spawn_daemon();
@@ -102,7 +97,7 @@ fn assert_no_leftovers(device: &Device) {
 #[test]
 fn a_daemon_killed_at_any_moment_of_a_save_keeps_what_it_acknowledged() {
     const ROUNDS: usize = 24;
-    let mut world = World::new(&["ada", "bob"], Way::File);
+    let mut world = World::new(&["ada", "bob"], Way::Any);
     let (ada, bob) = world.pair();
     files::write(
         &ada.home.convosync_dir().join("config.toml"),

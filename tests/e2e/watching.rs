@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use convosync_tests::synthetic::Conversation;
 use convosync_tests::world::Way;
-use convosync_tests::{World, Writer, eventually, files};
+use convosync_tests::{Opened, World, Writer, eventually, files};
 
 use crate::SAVED_WITHIN;
 
 #[test]
 fn a_transcript_written_at_once_into_a_new_folder_is_noticed() {
     const FOLDERS: u64 = 200;
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     ada.init();
@@ -38,7 +38,7 @@ fn a_transcript_written_at_once_into_a_new_folder_is_noticed() {
 
 #[test]
 fn without_events_the_rescan_finds_what_grew() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.home.write_config("[watch]\nevents = false\nrescan_every = \"1s\"\n");
     ada.start();
@@ -54,13 +54,8 @@ fn without_events_the_rescan_finds_what_grew() {
 fn an_idle_daemon_does_nothing() {
     const REST: Duration = Duration::from_secs(5);
     const TICKS_MAX: u64 = 20;
-    let mut world = World::new(&["ada"], Way::File);
+    let Opened { mut world, .. } = Opened::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
-    ada.start();
-    ada.init();
-    let mut writer = ada.writer(1);
-    writer.turn();
-    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
 
     let pid = ada.pid().expect("it runs");
     let told = ada.watch();

@@ -23,6 +23,9 @@ const STARTS_WITHIN: Duration = Duration::from_secs(20);
 /// for a busy machine.
 pub const STOPS_WITHIN: Duration = Duration::from_secs(8);
 
+/// A save, from the last byte to "on remote", may take this long on a busy machine.
+pub const SAVED_WITHIN: Duration = Duration::from_secs(60);
+
 /// A device of a [`crate::World`]. Its daemon ends with it.
 #[derive(Debug)]
 pub struct Device {

@@ -6,9 +6,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::relay::Relay;
 use crate::{files, program};
 
 /// How long a save waits in tests after the last new byte.
@@ -24,6 +25,7 @@ pub struct Home {
     user: String,
     project: PathBuf,
     masked: Vec<PathBuf>,
+    relay: Option<Arc<Relay>>,
 }
 
 impl Home {
@@ -31,7 +33,7 @@ impl Home {
     pub fn create(root: &Path, user: &str, project: &str) -> Self {
         let root = root.to_owned();
         let project = root.join("home").join(user).join(project);
-        let home = Self { root, user: user.to_owned(), project, masked: Vec::new() };
+        let home = Self { root, user: user.to_owned(), project, masked: Vec::new(), relay: None };
         for dir in [
             home.dir(),
             home.project.clone(),
@@ -48,6 +50,16 @@ impl Home {
     /// Hides `paths` from every program started here, where the system allows it.
     pub fn hide(&mut self, paths: Vec<PathBuf>) {
         self.masked = paths;
+    }
+
+    /// Keeps the way that leads from here to the remote.
+    pub fn keep(&mut self, relay: Relay) {
+        self.relay = Some(Arc::new(relay));
+    }
+
+    /// Returns the way that leads to the remote, where it counts.
+    pub fn relay(&self) -> Option<&Relay> {
+        self.relay.as_deref()
     }
 
     /// Whether the hidden paths really are out of reach.

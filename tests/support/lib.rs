@@ -2,7 +2,8 @@
 //!
 //! A [`World`] holds several [`Device`]s, each with its own home, project path and state, and one
 //! [`Remote`]. Conversations come from [`synthetic`], grow through a [`Writer`], and are looked at
-//! with [`tree`]. [`claude`] runs the real client against [`api`], a loopback stand-in.
+//! with [`tree`]. The remote is reached as a directory, through a stand-in that counts, or through a real
+//! [`sshd`] or [`web`] host, as the [`way`] says. [`claude`] runs the real client against [`api`], a loopback stand-in.
 //!
 //! Everything here starts real programs and touches real files; nothing here knows ConvoSync's
 //! formats. All failures are panics, because every caller is a test or a demonstration.
@@ -11,22 +12,27 @@ pub mod api;
 pub mod claude;
 pub mod device;
 pub mod files;
+pub mod forward;
 pub mod home;
 pub mod host;
 pub mod program;
+pub mod relay;
 pub mod remote;
 pub mod skip;
+pub mod sshd;
 pub mod synthetic;
 pub mod tree;
 pub mod wait;
+pub mod way;
+pub mod web;
 pub mod world;
 pub mod writer;
 
-pub use device::Device;
+pub use device::{Device, SAVED_WITHIN};
 pub use home::Home;
 pub use program::Run;
 pub use remote::{Remote, Traffic};
 pub use tree::Tree;
 pub use wait::eventually;
-pub use world::World;
+pub use world::{Opened, World};
 pub use writer::Writer;

@@ -3,18 +3,24 @@
 //! This is the only place of the tests that makes a `Command`.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use crate::eventually;
+
 /// How long a command of a test may take when the test names no other time.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A server takes connections within this time of its start.
+const SERVES_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long output may stay open after its program has ended: longer, and a child has kept it.
 const OUTPUT_CLOSES_WITHIN: Duration = Duration::from_secs(10);
@@ -162,6 +168,66 @@ fn binary_dir() -> PathBuf {
     }
 }
 
+/// Where servers lie, which `PATH` names for administrators only.
+const SERVERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// Returns where the server `name` is installed.
+pub fn server(name: &str) -> Option<PathBuf> {
+    let places = SERVERS.iter().map(|dir| Path::new(dir).join(name));
+    on_path(name).or_else(|| places.into_iter().find(|candidate| candidate.is_file()))
+}
+
+/// Becomes the command in the arguments. A second process waits for the end of standard input, which is
+/// when whoever started this is gone, and then ends the whole group.
+const GUARD: &str = r#"exec 3<&0; (read -r _ <&3; kill -KILL 0) & exec "$@" </dev/null 3<&-"#;
+
+/// A program that serves in the background. It ends with this value, or with the process that holds it,
+/// however that ends.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts `program`; what it says goes to `log`.
+    #[track_caller]
+    pub fn start(program: &Path, arguments: &[&OsStr], log: &Path) -> Self {
+        let output = File::options().create(true).append(true).open(log);
+        let output =
+            output.unwrap_or_else(|error| panic!("cannot open {}: {error}", log.display()));
+        let again = output.try_clone().expect("a file can be opened twice");
+        let mut guard = command("sh");
+        guard.args(["-c", GUARD, "sh"]).arg(program).args(arguments).process_group(0);
+        guard.stdin(Stdio::piped()).stdout(output).stderr(again);
+        let child = guard
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+        Self { child, log: log.to_owned() }
+    }
+
+    /// Waits until `is_ready`, and panics when the program ends instead.
+    #[track_caller]
+    pub fn wait_until(&mut self, is_ready: impl Fn() -> bool) {
+        let what = format!("the server is ready; its log is {}", self.log.display());
+        eventually(&what, SERVES_WITHIN, || {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+                panic!("the server ended at once: {status}\n{said}");
+            }
+            is_ready().then_some(())
+        });
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        kill_group(Pid::from_child(&self.child));
+        // A server that has ended already is what was wanted.
+        self.child.wait().map(drop).unwrap_or_default();
+    }
+}
+
 /// Returns where `name` lies on `PATH`.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -191,4 +257,25 @@ fn said(stdout: &mpsc::Receiver<Vec<u8>>, stderr: &mpsc::Receiver<Vec<u8>>) -> S
         String::from_utf8_lossy(&bytes).into_owned()
     };
     format!("--- stdout\n{}\n--- stderr\n{}", text(stdout), text(stderr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Starts what [`Server::start`] starts, around a program that would never end.
+    fn guarded() -> Child {
+        let mut guard = command("sh");
+        guard.args(["-c", GUARD, "sh", "sleep", "600"]).process_group(0).stdin(Stdio::piped());
+        guard.spawn().unwrap()
+    }
+
+    #[test]
+    fn a_server_ends_when_whoever_started_it_is_gone() {
+        let mut child = guarded();
+        assert!(child.try_wait().unwrap().is_none());
+        drop(child.stdin.take());
+        let ended = || child.try_wait().unwrap();
+        assert!(!eventually("the server ends", DEADLINE, ended).success());
+    }
 }

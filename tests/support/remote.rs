@@ -2,10 +2,14 @@
 //!
 //! Reached as `file://`, nothing is counted. Reached as `ssh://localhost/…` with `core.sshCommand`
 //! set to `convosync-count-ssh <log>`, every byte of every connection is counted in both directions,
-//! exactly as ssh would carry it before encryption.
+//! exactly as ssh would carry it before encryption. Over a real ssh or https the device's [`Relay`]
+//! counts, encryption included.
+//!
+//! [`Relay`]: crate::relay::Relay
 
 use std::path::{Path, PathBuf};
 
+use crate::relay::Side;
 use crate::{Home, files, program};
 
 /// Bytes over the wire, both ways, and how many connections carried them.
@@ -17,6 +21,8 @@ pub struct Traffic {
     pub received: u64,
     /// Connections made.
     pub connections: u64,
+    /// How often the device spoke after the remote had spoken, or first: what a long way multiplies.
+    pub turns: u64,
 }
 
 impl Traffic {
@@ -31,7 +37,20 @@ impl Traffic {
             sent: self.sent - earlier.sent,
             received: self.received - earlier.received,
             connections: self.connections - earlier.connections,
+            turns: self.turns - earlier.turns,
         }
+    }
+
+    /// Adds `length` bytes of `side`, after `last` had spoken.
+    pub fn note(&mut self, length: u64, side: Side, last: &mut Side) {
+        match side {
+            Side::Client => {
+                self.sent += length;
+                self.turns += u64::from(*last == Side::Server);
+            }
+            Side::Server => self.received += length,
+        }
+        *last = side;
     }
 }
 
@@ -93,17 +112,28 @@ impl Remote {
     /// Makes the project of `home` reach this remote over counted connections.
     #[track_caller]
     pub fn count_for(&self, home: &Home) {
+        self.count_without(home, &[]);
+    }
+
+    /// The same, with a host that does not say that it can do `features`, and so is not asked to.
+    #[track_caller]
+    pub fn count_without(&self, home: &Home, features: &[&str]) {
+        let without: String =
+            features.iter().map(|feature| format!(" --without {feature}")).collect();
         let stand_in = format!(
-            "'{}' '{}'",
+            "'{}' '{}'{without}",
             program::binary("convosync-count-ssh").display(),
             traffic_log(home).display()
         );
-        home.git(&["config", "core.sshCommand", &stand_in]).ok();
-        home.git(&["config", "ssh.variant", "ssh"]).ok();
+        home.git(&["config", "--global", "core.sshCommand", &stand_in]).ok();
+        home.git(&["config", "--global", "ssh.variant", "ssh"]).ok();
     }
 
     /// Returns what the programs of `home` sent and received so far.
     pub fn traffic(home: &Home) -> Traffic {
+        if let Some(relay) = home.relay() {
+            return relay.traffic();
+        }
         let Ok(log) = std::fs::read_to_string(traffic_log(home)) else { return Traffic::default() };
         log.lines().fold(Traffic::default(), |sum, line| {
             let mut figures = line
@@ -114,6 +144,7 @@ impl Remote {
                 sent: sum.sent + figures.next().unwrap_or(0),
                 received: sum.received + figures.next().unwrap_or(0),
                 connections: sum.connections + 1,
+                turns: sum.turns + figures.next().unwrap_or(0),
             }
         })
     }

@@ -4,15 +4,39 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::{Device, Home, Remote, files};
+use crate::way::Host;
+pub use crate::way::Way;
+use crate::{Device, Home, Remote, SAVED_WITHIN, Writer, files};
 
-/// How the devices reach the remote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// `file://`.
-    File,
-    /// `ssh://localhost`, over the stand-in that counts bytes.
-    Counted,
+/// A world in which the first device runs, has a vault, and has saved the first turn of one conversation.
+#[derive(Debug)]
+pub struct Opened {
+    /// The world.
+    pub world: World,
+    /// The vault's recovery phrase.
+    pub phrase: String,
+    /// What writes the conversation.
+    pub writer: Writer,
+}
+
+impl Opened {
+    /// Makes such a world.
+    #[track_caller]
+    pub fn new(names: &[&str], way: Way) -> Self {
+        Self::of(World::new(names, way))
+    }
+
+    /// Lets the first device of `world` begin.
+    #[track_caller]
+    pub fn of(mut world: World) -> Self {
+        let first = &mut world.devices[0];
+        first.start();
+        let phrase = first.init();
+        let mut writer = first.writer(1);
+        writer.turn();
+        first.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+        Self { world, phrase, writer }
+    }
 }
 
 /// Devices that share nothing but the remote; everything is removed at the end.
@@ -20,6 +44,8 @@ pub enum Way {
 pub struct World {
     /// The devices, in the order of their names in [`World::new`]. Before the folder, so that they end first.
     pub devices: Vec<Device>,
+    /// What serves the bare repository.
+    pub host: Host,
     /// The bare repository.
     pub remote: Remote,
     place: Place,
@@ -50,17 +76,19 @@ impl World {
     fn build(place: Place, names: &[&str], way: Way) -> Self {
         let dir = place.dir().canonicalize().expect("the folder was just made");
         let remote = Remote::create(&dir.join("remote/app.git"));
+        let host = Host::start(way, &dir.join("host"), &remote);
         let roots: Vec<PathBuf> = names.iter().map(|name| dir.join(name)).collect();
         // All of them first: a folder that is hidden must exist.
         roots.iter().for_each(|root| files::make_dir(root));
         let device = |(index, name): (usize, &&str)| {
             let mut home = Home::create(&roots[index], name, project_path(index));
             home.hide(roots.iter().filter(|root| **root != roots[index]).cloned().collect());
-            give_repository(&home, &remote, way, index == 0);
+            host.admit(&mut home, &remote);
+            give_repository(&home, &host.url(&remote), index == 0);
             Device::new(home)
         };
         let devices = names.iter().enumerate().map(device).collect();
-        Self { devices, remote, place }
+        Self { devices, host, remote, place }
     }
 
     /// Returns the folder that holds everything.
@@ -102,16 +130,9 @@ fn project_path(index: usize) -> &'static str {
 }
 
 /// Gives the device its clone: the first one makes the first commit, the others fetch it.
-fn give_repository(home: &Home, remote: &Remote, way: Way, first: bool) {
-    let url = match way {
-        Way::File => remote.file_url(),
-        Way::Counted => remote.ssh_url(),
-    };
+fn give_repository(home: &Home, url: &str, first: bool) {
     home.git(&["init", "--quiet"]).ok();
-    home.git(&["remote", "add", "origin", &url]).ok();
-    if way == Way::Counted {
-        remote.count_for(home);
-    }
+    home.git(&["remote", "add", "origin", url]).ok();
     if first {
         files::write(&home.project().join("README.md"), "# app\n");
         home.git(&["add", "README.md"]).ok();

@@ -142,3 +142,18 @@ fn every_accident_the_documents_describe_has_its_test() {
     }
     assert_none("docs/faults.md names tests that do not exist", &untested);
 }
+
+#[test]
+fn the_tests_that_leave_the_way_open_are_the_ones_that_run_over_all_ways() {
+    let settings: Table = read(".config/nextest.toml").parse().expect("nextest reads it too");
+    let filter = settings["profile"]["wires"]["default-filter"].as_str().expect("a filter is text");
+    let listed = filter.split_once("/^(").and_then(|(_, rest)| rest.split_once(")::/"));
+    let listed: Vec<&str> = listed.expect("it names the files").0.split('|').collect();
+    let sources = sources();
+    let leaves_it_open = sources.iter().filter(|(_, text)| text.contains("Way::Any"));
+    let names =
+        leaves_it_open.filter_map(|(path, _)| path.strip_prefix("tests/e2e/")?.strip_suffix(".rs"));
+    let mut open: Vec<&str> = names.collect();
+    open.sort_unstable();
+    assert_eq!(listed, open, "the filter of the profile `wires` in .config/nextest.toml");
+}

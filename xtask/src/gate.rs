@@ -4,6 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use convosync_tests::way::{self, Way};
 use convosync_tests::{program, skip};
 
 use crate::failure::Failure;
@@ -22,7 +23,10 @@ pub(crate) fn run() -> Result<(), Failure> {
     shell::step("programs", &mut shell::cargo(&["build", "--workspace", "--bins"]))?;
     let skipped = skipped_file();
     forget(&skipped)?;
-    let summary = tests(&skipped)?;
+    let mut summary = tests(&skipped)?;
+    for way in ["ssh", "https"] {
+        summary.extend(tests_over(way, &skipped)?);
+    }
     shell::step("documentation tests", &mut shell::cargo(&["test", "--workspace", "--doc"]))?;
     shell::step(
         "documentation",
@@ -56,6 +60,28 @@ fn tests(skipped: &Path) -> Result<Vec<String>, Failure> {
     let lines =
         shell::step_with_lines("tests", shell::cargo(words).env(skip::SKIPPED_FILE, skipped))?;
     Ok(lines.into_iter().filter(|line| line.contains(closing)).collect())
+}
+
+/// Runs the end-to-end tests that leave the way to the remote open once more over `way`: the profile
+/// `wires` says which they are.
+fn tests_over(name: &str, skipped: &Path) -> Result<Vec<String>, Failure> {
+    let what = format!("end-to-end tests over {name}");
+    let way = if name == "ssh" { Way::Ssh } else { Way::Https };
+    let lacks = way
+        .missing()
+        .or_else(|| program::on_path("cargo-nextest").is_none().then_some("cargo-nextest"));
+    if let Some(program) = lacks {
+        missing(skipped, &what, &format!("`{program}` is not installed"))?;
+        return Ok(Vec::new());
+    }
+    let mut command =
+        shell::cargo(&["nextest", "run", "--profile", "wires", "-p", "convosync-tests"]);
+    command.env(way::VARIABLE, name).env(skip::SKIPPED_FILE, skipped);
+    let lines = shell::step_with_lines(&what, &mut command)?;
+    // What the profile leaves out has run before, over `file://`; it was not skipped.
+    let without_rest = |line: &String| line.rsplit_once(", ").map(|(ran, _)| ran.to_owned());
+    let closing = lines.iter().filter(|line| line.contains("Summary ["));
+    Ok(closing.filter_map(without_rest).map(|line| format!("{line}, over {name}")).collect())
 }
 
 /// Checks licences and sources, and known weaknesses where their database can be had.

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 use sha2::{Digest as _, Sha256};
 
 use super::LogError;
@@ -119,6 +119,32 @@ pub fn last_newline(
         end = start;
     }
     Ok(None)
+}
+
+/// Returns where the last line ends that is within the first `room` bytes of `range`, which ends with a
+/// newline; where the first line alone is longer, its end.
+///
+/// # Errors
+/// [`LogError::Changed`] when the file ends before the range does, or the newline is gone.
+pub fn lines_within(
+    file: &mut (impl Read + Seek),
+    range: Range<u64>,
+    room: u64,
+) -> Result<u64, LogError> {
+    let within = range.start..range.end.min(range.start.saturating_add(room));
+    if let Some(end) = last_newline(file, within.clone())? {
+        return Ok(end);
+    }
+    let mut at = within.end;
+    while at < range.end {
+        let end = at + block_size(range.end - at) as u64;
+        let block = read_range(file, at..end)?;
+        if let Some(index) = memchr(b'\n', &block) {
+            return Ok(at + index as u64 + 1);
+        }
+        at = end;
+    }
+    Err(LogError::Changed { at })
 }
 
 /// Computes the digest of a range.

@@ -7,9 +7,12 @@ use std::ops::Range;
 use super::{Ledger, OutboundError, Pen};
 use crate::disk;
 use crate::history::{Reader, chunk_path, is_full, log_path, sequence_of, tail_path};
-use crate::id::{Digest, Generation, LogId, LogName, Random, SessionId, draw};
-use crate::log::{Break, Cursor, Growth, Kind, LogError, PREFIX_MAX, cut, needs_snapshot, stream};
-use crate::seal::{Chunk, ChunkKind, ChunkPlace, LogState, seal_chunk};
+use crate::id::{Digest, Generation, LogId, LogName, Oid, Random, SessionId, draw};
+use crate::log::{
+    Break, Cursor, Growth, Kind, LogError, PREFIX_MAX, cut, lines_within, needs_snapshot, stream,
+};
+use crate::seal::{Chunk, ChunkKind, ChunkPlace, LogState, Sealed, seal_chunk};
+use crate::store::StoreError;
 use crate::transcript::{LogFile, Scan};
 
 /// How many snapshots of a generation stay in a session's newest tree beside the newest one (the
@@ -37,12 +40,16 @@ pub(super) struct Work<'a> {
     pub(super) changed: BTreeSet<LogName>,
     /// Whether anything is worth a save: that a torn line is gone is not.
     is_news: bool,
-    /// Objects to add.
-    pub(super) put: Vec<(String, Vec<u8>)>,
+    /// Objects to add, written already: all of them together may be more than memory holds.
+    pub(super) put: Vec<(String, Oid)>,
     /// Objects that leave the newest tree.
     pub(super) drop: Vec<String>,
     /// Sealed bytes of the new chunks.
     pub(super) sealed_bytes: u64,
+    /// Bytes of the files that were taken in.
+    pub(super) raw_bytes: u64,
+    /// Whether something had to be left for the next save.
+    pub(super) is_cut: bool,
 }
 
 /// How a file is gone on with.
@@ -57,8 +64,19 @@ impl<'a> Work<'a> {
     pub(super) fn new(pen: Pen<'a>, ledger: Ledger, session: &'a SessionId) -> Self {
         let logs = ledger.base.as_ref().map(|base| base.logs.clone()).unwrap_or_default();
         let (changed, put, drop) = (BTreeSet::new(), Vec::new(), Vec::new());
-        let (is_news, sealed_bytes) = (false, 0);
-        Self { pen, session, ledger, logs, changed, is_news, put, drop, sealed_bytes }
+        Self {
+            pen,
+            session,
+            ledger,
+            logs,
+            changed,
+            is_news: false,
+            put,
+            drop,
+            sealed_bytes: 0,
+            raw_bytes: 0,
+            is_cut: false,
+        }
     }
 
     pub(super) fn is_changed(&self) -> bool {
@@ -84,6 +102,7 @@ impl<'a> Work<'a> {
         let (logs, changed, is_news) = (self.logs.clone(), self.changed.clone(), self.is_news);
         let result = self.take_file(found, random);
         if result.is_err() {
+            self.pen.store.unwrite(&self.put[puts..]);
             self.put.truncate(puts);
             self.drop.truncate(drops);
             (self.sealed_bytes, self.logs, self.changed) = (sealed_bytes, logs, changed);
@@ -99,6 +118,9 @@ impl<'a> Work<'a> {
         let name = self.pen.vault.keys.log_name(self.session, &found.log);
         let mut cursor = self.cursor(name, &found.log);
         let growth = self.measure(&mut cursor, &mut file).map_err(read_error)?;
+        let Some(growth) = self.limit(growth, &found.log, &mut file).map_err(read_error)? else {
+            return Ok(());
+        };
         if found.log == LogId::main() && matches!(growth, Growth::Append { .. }) {
             // After a restart nothing is known of the messages before.
             self.catch_up(&mut file, cursor.length()).map_err(read_error)?;
@@ -134,6 +156,36 @@ impl<'a> Work<'a> {
             return Ok(growth);
         }
         Ok(Growth::NewGeneration { to, why: Break::Rewritten })
+    }
+
+    /// Takes no more of a growth than there is room for, to the end of a line: the rest waits for the next
+    /// save. `None` when all of it waits. A file that is no lines is taken whole.
+    fn limit(
+        &mut self,
+        growth: Growth,
+        log: &LogId,
+        file: &mut File,
+    ) -> Result<Option<Growth>, LogError> {
+        let (from, to) = match growth {
+            Growth::Nothing => return Ok(Some(growth)),
+            Growth::Append { from, to } => (from, to),
+            Growth::NewGeneration { to, .. } => (0, to),
+        };
+        let room = self.pen.room.saturating_sub(self.raw_bytes);
+        if room == 0 && from < to {
+            self.is_cut = true;
+            return Ok(None);
+        }
+        let end = match Kind::of(log) {
+            Kind::Lines if to - from > room => lines_within(file, from..to, room)?,
+            _ => to,
+        };
+        self.is_cut |= end < to;
+        self.raw_bytes += end - from;
+        Ok(Some(match growth {
+            Growth::NewGeneration { why, .. } => Growth::NewGeneration { to: end, why },
+            _ => Growth::Append { from, to: end },
+        }))
     }
 
     fn cursor(&self, name: LogName, log: &LogId) -> Cursor {
@@ -230,7 +282,7 @@ impl<'a> Work<'a> {
             let chunk = self.seal(&state, kind, previous, prefix, &piece.raw, random)?;
             state.last = chunk.digest();
             state.sealed += chunk.len() as u64;
-            self.put_chunk(name, state.sequence, chunk);
+            self.put_chunk(name, state.sequence, chunk)?;
         }
         (state.length, state.content, state.window) =
             (cursor.length(), cursor.content(), cursor.window());
@@ -261,12 +313,19 @@ impl<'a> Work<'a> {
             .map_err(Cause::Seal)
     }
 
-    fn put_chunk(&mut self, name: LogName, sequence: u32, chunk: Chunk) {
+    fn put_chunk(&mut self, name: LogName, sequence: u32, chunk: Chunk) -> Result<(), Cause> {
         self.sealed_bytes += chunk.len() as u64;
         let parts = chunk.parts.len();
         for (part, sealed) in chunk.parts.into_iter().enumerate() {
-            self.put.push((chunk_path(name, sequence, part, parts), sealed.into_bytes()));
+            self.write(chunk_path(name, sequence, part, parts), sealed)?;
         }
+        Ok(())
+    }
+
+    fn write(&mut self, path: String, sealed: Sealed) -> Result<(), Cause> {
+        let id = self.pen.store.write(&sealed.into_bytes()).map_err(Cause::Store)?;
+        self.put.push((path, id));
+        Ok(())
     }
 
     /// Notes that the next chunk begins at byte 0, and lets the oldest snapshot with its deltas leave the
@@ -338,8 +397,9 @@ impl<'a> Work<'a> {
         let chunk = self.seal(&state, ChunkKind::Tail, Digest::NONE, &[], &raw, random)?;
         state.tail = Some(chunk.digest());
         self.sealed_bytes += chunk.len() as u64;
-        let parts = chunk.parts.into_iter().map(|sealed| (tail_path(name), sealed.into_bytes()));
-        self.put.extend(parts);
+        for sealed in chunk.parts {
+            self.write(tail_path(name), sealed)?;
+        }
         self.ledger.tails.insert(name, digest);
         self.note_changed(name, state);
         self.is_news = true;
@@ -368,6 +428,7 @@ impl<'a> Work<'a> {
 enum Cause {
     Read(LogError),
     Seal(crate::seal::SealError),
+    Store(StoreError),
 }
 
 impl Cause {
@@ -375,6 +436,7 @@ impl Cause {
         match self {
             Self::Read(source) => OutboundError::Read { path: found.path.clone(), source },
             Self::Seal(source) => OutboundError::Seal { session: session.clone(), source },
+            Self::Store(source) => OutboundError::Store(source),
         }
     }
 }

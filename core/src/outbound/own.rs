@@ -379,8 +379,17 @@ mod tests {
         let summary = summary(vault, session, commit);
         let sealed_summary = seal_summary(&vault.keys, vault.device(), &summary, random).unwrap();
         let ledger = Ledger::default();
-        let (sealed_bytes, new_messages) = (0, 0);
-        Recorded { name, commit, summary, sealed_summary, ledger, sealed_bytes, new_messages }
+        Recorded {
+            name,
+            commit,
+            summary,
+            sealed_summary,
+            ledger,
+            sealed_bytes: 0,
+            raw_bytes: 0,
+            is_cut: false,
+            new_messages: 0,
+        }
     }
 
     fn check_tips(adopted: usize, own: usize, tips: u64) {

@@ -146,6 +146,9 @@ pub struct ProjectStatus {
     pub sessions: u32,
     /// Sessions with unsaved lines or unsaved repository changes.
     pub unsaved: u32,
+    /// How far a save of much is, which goes piece by piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saving: Option<Saving>,
     /// Where the last save stands.
     pub sync: SyncState,
     /// When the remote last proved to hold everything, in Unix milliseconds.
@@ -164,6 +167,15 @@ pub struct ProjectStatus {
     /// Why it does not get through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+}
+
+/// How far a save of much is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saving {
+    /// Bytes that are saved on this device already.
+    pub saved_bytes: u64,
+    /// Bytes of all sessions that are not wholly saved.
+    pub bytes: u64,
 }
 
 /// Where what was saved has got to.

@@ -3,7 +3,7 @@
 //! A card proves that somebody holds the secret keys. That this somebody belongs to the vault, only
 //! the roster says.
 
-use super::envelope::Context;
+use super::context::Context;
 use super::identity::{Identity, SIGNATURE_LEN, split_signed, verify};
 use super::{SealError, malformed};
 use crate::id::{DeviceId, Digest, VaultId};

@@ -7,19 +7,11 @@
 use sha2::{Digest as _, Sha256};
 
 use super::SealError;
-use super::envelope::{Binding, Context, OVERHEAD, PAYLOAD_MAX, Sealed, padme};
+use super::context::Context;
+use super::envelope::{Binding, OBJECT_MAX, OVERHEAD, PAYLOAD_MAX, Sealed, padme};
 use super::key::{KeyRing, Purpose, role_byte};
-use super::pack::{pack, unpack, used_prefix};
+use super::pack::{CHUNK_RAW_MAX, Codec, pack, unpack, used_prefix};
 use crate::id::{Digest, Generation, LogId, Random, SessionId};
-
-/// The most raw bytes of one chunk; callers cut longer growth into several. Bounds the memory of
-/// sealing and opening to about three times this.
-pub const CHUNK_RAW_MAX: usize = 8 << 20;
-/// The most bytes before a chunk that zstd looks at: 8 MiB gain 1 to 4 % and take ten times as long
-/// (measured on real transcripts).
-pub const PREFIX_MAX: usize = 1 << 20;
-/// The largest object: what every git host takes without a word.
-pub const OBJECT_MAX: usize = 1 << 20;
 
 /// `raw_len u64, packed_len u32`, before the packed bytes of every part.
 const PART_HEADER: usize = 12;
@@ -31,8 +23,6 @@ const PADME_STEP: usize = 1 << (19 - 5);
 const PARTS_MAX: usize = CHUNK_RAW_MAX.div_ceil(PIECE_MAX);
 
 const _: () = assert!(PIECE_MAX + PART_HEADER <= PAYLOAD_MAX && OVERHEAD < PADME_STEP);
-
-pub use crate::config::Codec;
 
 /// What a chunk is in its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use subtle::ConstantTimeEq as _;
 
 use super::SealError;
-use super::chunk::OBJECT_MAX;
-use super::key::{KeyRing, Purpose, commitment};
-use crate::id::{Digest, KeyId, Random, VaultId, draw};
+use super::context::Context;
+use super::key::{COMMITMENT_LEN, KeyRing, Purpose, commitment};
+use crate::id::{Digest, KeyId, Random, draw};
 
 const MAGIC: [u8; 4] = *b"cvsy";
 const FORMAT: u8 = 1;
@@ -26,12 +26,12 @@ const NONCE_AT: usize = COMMITMENT_AT + COMMITMENT_LEN;
 const NONCE_LEN: usize = 24;
 const TAG_LEN: usize = 16;
 
-/// Length of a key commitment in bytes.
-pub(super) const COMMITMENT_LEN: usize = 16;
 /// Length of the header in bytes.
 pub(super) const HEADER_LEN: usize = NONCE_AT + NONCE_LEN;
 /// What sealing adds to a payload in bytes.
 pub(super) const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
+/// The largest object: what every git host takes without a word.
+pub const OBJECT_MAX: usize = 1 << 20;
 /// The largest payload of an object.
 pub(super) const PAYLOAD_MAX: usize = OBJECT_MAX - OVERHEAD;
 
@@ -105,36 +105,6 @@ impl Sealed {
 impl std::fmt::Debug for Sealed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Sealed({} bytes under {})", self.0.len(), self.key_id())
-    }
-}
-
-/// Everything that says what an object is and where it belongs, in one unambiguous form: each item
-/// is its length (u32) and its bytes, the first item names the kind.
-#[derive(Debug, Clone)]
-pub(super) struct Context(Vec<u8>);
-
-impl Context {
-    /// Starts with the kind of object and the vault.
-    pub(super) fn new(domain: &'static str, vault: VaultId) -> Self {
-        Self(Vec::with_capacity(256)).item(domain.as_bytes()).item(&vault.0)
-    }
-
-    /// Adds an item.
-    pub(super) fn item(mut self, bytes: &[u8]) -> Self {
-        let len = u32::try_from(bytes.len()).expect("no item is as large as 4 GiB");
-        self.0.extend_from_slice(&len.to_le_bytes());
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
-    /// Adds a number as eight bytes.
-    pub(super) fn number(self, value: u64) -> Self {
-        self.item(&value.to_le_bytes())
-    }
-
-    /// Returns the whole.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
     }
 }
 
@@ -274,13 +244,6 @@ mod tests {
             assert_eq!(padme(len), padded, "{len}");
         }
         assert!((1..100_000).all(|len| padme(len) >= len && padme(len) * 100 <= len * 112 + 100));
-    }
-
-    #[test]
-    fn contexts_do_not_run_into_each_other() {
-        let new = || Context::new("kind", VaultId([1; 8]));
-        assert_ne!(new().item(b"ab").item(b"c").0, new().item(b"a").item(b"bc").0);
-        assert_ne!(new().item(b"").0, new().0);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use age::{Decryptor, Encryptor};
 use zeroize::Zeroizing;
 
 use super::card::Card;
-use super::envelope::Context;
+use super::context::Context;
 use super::head::{Seen, read_seen, write_seen};
 use super::identity::{Identity, SIGNATURE_LEN, split_signed, verify};
 use super::key::KeyRing;

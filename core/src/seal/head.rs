@@ -10,7 +10,8 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 
 use super::card::Card;
-use super::envelope::{Binding, Context, Sealed, padme};
+use super::context::Context;
+use super::envelope::{Binding, Sealed, padme};
 use super::identity::{Identity, split_signed, verify};
 use super::key::{KeyRing, Purpose};
 use super::{SealError, malformed};

@@ -10,7 +10,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::SealError;
-use super::envelope::Context;
+use super::context::Context;
 use super::key::{SECRET_LEN, Secret};
 use super::phrase::Phrase;
 use crate::id::{DeviceId, Random, draw};

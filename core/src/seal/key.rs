@@ -11,7 +11,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::SealError;
-use super::envelope::{COMMITMENT_LEN, Context};
+use super::context::Context;
 use crate::id::{KeyId, LogId, LogName, Random, Role, SessionId, SessionName, VaultId, draw};
 use crate::wire::{Fields, WireError, Writer};
 
@@ -99,6 +99,9 @@ impl<'a> Purpose<'a> {
         }
     }
 }
+
+/// Length of a key commitment in bytes.
+pub(super) const COMMITMENT_LEN: usize = 16;
 
 /// Returns what ties a derived key to a nonce: without it one ciphertext could be made to open under
 /// two keys.

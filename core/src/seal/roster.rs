@@ -6,7 +6,8 @@
 mod members;
 
 use super::card::{Card, RECIPIENT_MAX};
-use super::envelope::{Binding, Context, Sealed, padme};
+use super::context::Context;
+use super::envelope::{Binding, Sealed, padme};
 use super::head::{DeviceKind, NAME_MAX, cut};
 use super::identity::{Identity, SIGNATURE_LEN, split_signed};
 use super::key::{KeyRing, Purpose};

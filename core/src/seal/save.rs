@@ -3,7 +3,8 @@
 //! A record lists the logs that changed since the record before; a full one lists all. Each names
 //! the digest of the one before, and the summary names the last: nothing can be taken out.
 
-use super::envelope::{Binding, Context, Sealed, padme};
+use super::context::Context;
+use super::envelope::{Binding, Sealed, padme};
 use super::head::cut;
 use super::key::{KeyRing, Purpose, role_byte, role_of};
 use super::{SealError, malformed};

@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::envelope::{Binding, Context, OVERHEAD, Sealed};
+use super::context::Context;
+use super::envelope::{Binding, OVERHEAD, Sealed};
 use super::head::{cut, read_session};
 use super::key::{KeyRing, Purpose};
 use super::{SealError, malformed};

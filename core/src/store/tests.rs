@@ -3,9 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::git::Git;
-use crate::git::GitError;
 use crate::git::sandbox::Sandbox;
+use crate::git::{Git, GitError};
 use crate::id::VaultId;
 
 const FORMAT: &str = "convosync 1\n";

@@ -97,12 +97,22 @@ impl Edits {
     }
 }
 
-/// Writes `put` and returns the tree that has them and has not `drop` (files or whole folders). What is
-/// dropped goes first, so a path may be both.
+/// Writes objects and says under which ids, for [`edit`].
+pub(super) fn write(
+    repo: &Repository,
+    put: &[(String, Vec<u8>)],
+) -> Result<Vec<(String, Oid)>, StoreError> {
+    put.iter()
+        .map(|(path, bytes)| Ok((path.clone(), object::write(repo, ObjectType::Blob, bytes)?)))
+        .collect()
+}
+
+/// Returns the tree that has `put` and has not `drop` (files or whole folders). What is dropped goes first,
+/// so a path may be both.
 pub(super) fn edit(
     repo: &Repository,
     base: Option<Oid>,
-    put: &[(String, Vec<u8>)],
+    put: &[(String, Oid)],
     drop: &[String],
 ) -> Result<Oid, StoreError> {
     let mut edits = Edits::default();
@@ -110,10 +120,9 @@ pub(super) fn edit(
         let (folder, name) = edits.folder(path)?;
         folder.drop.push(name);
     }
-    for (path, bytes) in put {
-        let id = object::write(repo, ObjectType::Blob, bytes)?;
+    for (path, id) in put {
         let (folder, name) = edits.folder(path)?;
-        folder.put.insert(name, id);
+        folder.put.insert(name, *id);
     }
     let root = apply(repo, base, &edits)?;
     root.map_or_else(|| object::write(repo, ObjectType::Tree, &[]), Ok)

@@ -1,7 +1,8 @@
 //! `status`: how things stand, from what the daemon knows and with its age.
 
 use convosync_core::protocol::{
-    DeviceStatus, Problem, ProjectStatus, Request, RootStatus, Status, StatusReply, SyncState,
+    DeviceStatus, Problem, ProjectStatus, Request, RootStatus, Saving, Status, StatusReply,
+    SyncState,
 };
 
 use crate::call::Call;
@@ -72,6 +73,9 @@ fn print_project(
         0 => "all saved".to_owned(),
         unsaved => format!("{unsaved} with unsaved changes"),
     });
+    facts.extend(project.saving.map(|Saving { saved_bytes, bytes: all }| {
+        format!("saving: {} of {} done", bytes(saved_bytes), bytes(all))
+    }));
     facts.extend(project.listed_ms.map(|at_ms| format!("looked for news {}", ago(at_ms, now_ms))));
     facts.extend(project.branches_only.then(|| "kept as a branch".to_owned()));
     facts.push(format!("{} sent", bytes(project.sent)));

@@ -6,10 +6,11 @@ use std::time::Duration;
 use convosync_core::claude::{self, ClaudeRoot};
 use convosync_core::id::SessionId;
 use convosync_core::outbound::DEFAULT_MESSAGE;
-use convosync_core::protocol::{ErrorKind, Failure, Save, SaveReply, Sync, SyncReply};
+use convosync_core::protocol::{ErrorKind, Failure, Progress, Save, SaveReply, Sync, SyncReply};
 
 use super::{Clerk, browse, home, projects, status, step, vault};
 use crate::clock::now_ms;
+use crate::desk::Saved;
 use crate::engine::Event;
 use crate::fail;
 use crate::house::{Found, Home, House, Place, lock};
@@ -29,7 +30,7 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
     let insist = message.is_some();
     let wish =
         work::Wish { message: Some(message.unwrap_or_else(|| DEFAULT_MESSAGE.to_owned())), insist };
-    let mut saved = work::save(house, home.store, std::slice::from_ref(&session), &wish)?;
+    let mut saved = save_whole(clerk, &home, &session, &wish)?;
     if let Some((_, error)) = saved.failed.pop() {
         return Err(fail::outbound(&error));
     }
@@ -53,6 +54,32 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
             .map(|(problem, _)| problem.clone())
             .filter(|_| held.is_unsent()),
     })
+}
+
+/// Saves until nothing waits any more, and returns what came to all of it.
+fn save_whole(
+    clerk: &Clerk<'_>,
+    home: &Home,
+    session: &SessionId,
+    wish: &work::Wish,
+) -> Result<Saved, Failure> {
+    let one = std::slice::from_ref(session);
+    let (mut new_messages, mut sealed_bytes) = (0, 0);
+    loop {
+        let mut saved = work::save(clerk.house, home.store, one, wish)?;
+        if let Some(recorded) = saved.recorded.first_mut() {
+            new_messages += recorded.new_messages;
+            sealed_bytes += recorded.sealed_bytes;
+            (recorded.new_messages, recorded.sealed_bytes) = (new_messages, sealed_bytes);
+        }
+        let Some((_, saved_bytes)) = saved.waiting.first() else { return Ok(saved) };
+        let found = clerk.house.registry().found.get(&(home.store, session.clone())).cloned();
+        clerk.tell.progress(&Progress {
+            step: "saving".to_owned(),
+            done: Some(*saved_bytes),
+            total: found.map(|found| scan::stamp_of(&found.files).bytes),
+        });
+    }
 }
 
 /// Asks the engine to send, and waits until it has been tried.

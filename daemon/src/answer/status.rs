@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use convosync_core::protocol::{
-    DeviceStatus, Problem, ProjectStatus, RootStatus, SkippedFile, Status, StatusReply,
+    DeviceStatus, Problem, ProjectStatus, RootStatus, Saving, SkippedFile, Status, StatusReply,
 };
 use convosync_core::store::RefKind;
 
 use super::{Clerk, fail, no_keys};
 use crate::clock::now_ms;
-use crate::desk;
+use crate::desk::{self, SAVE_BYTES_MAX};
+use crate::engine::Unsaved;
 use crate::house::{Home, House, Place, lock};
 use crate::scan::RootReport;
 use crate::watch::Mode;
@@ -54,7 +55,7 @@ pub(super) fn status(clerk: &Clerk<'_>, status: &Status) -> StatusReply {
 /// How one project stands.
 pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
     let place = house.place(home.store)?;
-    let unsaved = place.pulse.now().unsaved.get(&home.key).copied().unwrap_or(0);
+    let unsaved = place.pulse.now().unsaved.get(&home.key).copied().unwrap_or_default();
     let known: Vec<_> = {
         let registry = house.registry();
         registry
@@ -75,7 +76,8 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         name: home.project.name.clone(),
         remote: place.url.as_ref().map(|_| work::shown_url(&place)),
         sessions: u32::try_from(known.len()).unwrap_or(u32::MAX),
-        unsaved,
+        unsaved: unsaved.sessions,
+        saving: saving(&unsaved),
         sync: desk.sync_state(),
         on_remote_ms: desk.confirmed_ms,
         saved_ms: desk.saved_ms,
@@ -105,6 +107,12 @@ fn moved(place: &Place, desk: &desk::Desk) -> Option<Problem> {
         )),
         since_ms: desk.confirmed_ms.unwrap_or(0),
     })
+}
+
+/// Tells how far a save is that takes several pieces.
+fn saving(unsaved: &Unsaved) -> Option<Saving> {
+    let Unsaved { saved_bytes, bytes, .. } = *unsaved;
+    (bytes.saturating_sub(saved_bytes) > SAVE_BYTES_MAX).then_some(Saving { saved_bytes, bytes })
 }
 
 fn devices(house: &House) -> Vec<DeviceStatus> {

@@ -2,7 +2,7 @@
 
 use convosync_core::id::SessionId;
 
-use super::{ProjectKey, Timing};
+use super::{ProjectKey, Timing, Unsaved};
 
 /// What a session's files looked like: all their lengths and times in one number each. Two equal
 /// stamps mean that nothing has to be read.
@@ -60,6 +60,10 @@ pub(super) struct Track {
     dirty_since_ms: Option<i64>,
     not_before_ms: i64,
     hurried: bool,
+    /// Whether the last save left something of it for the next one.
+    waits: bool,
+    /// How many bytes of it are saved.
+    saved_bytes: u64,
 }
 
 impl Track {
@@ -75,6 +79,8 @@ impl Track {
             dirty_since_ms: (!leave).then_some(now_ms),
             not_before_ms: now_ms,
             hurried: false,
+            waits: false,
+            saved_bytes: if leave { sighting.stamp.bytes } else { 0 },
         }
     }
 
@@ -95,13 +101,33 @@ impl Track {
 
     pub(super) fn covered(&mut self, stamp: Stamp) {
         self.covered = Some(stamp);
-        self.hurried = false;
+        (self.hurried, self.waits) = (false, false);
+        self.saved_bytes = stamp.bytes;
         // Lines written while the save ran start a new wait of their own.
         self.dirty_since_ms = if self.stamp == stamp { None } else { Some(self.grown_ms) };
     }
 
     pub(super) fn failed(&mut self, now_ms: i64) {
         self.not_before_ms = now_ms + SAVE_RETRY_MS;
+    }
+
+    /// Part of it was saved: the rest goes into the next save.
+    pub(super) fn waits(&mut self, saved_bytes: u64, now_ms: i64) {
+        self.saved_bytes = saved_bytes;
+        self.waits = true;
+        self.hurry(now_ms);
+    }
+
+    /// Adds what of it is not saved.
+    pub(super) fn count_into(&self, unsaved: &mut Unsaved) {
+        unsaved.sessions += 1;
+        unsaved.bytes += self.stamp.bytes;
+        unsaved.saved_bytes += self.saved_bytes.min(self.stamp.bytes);
+    }
+
+    /// What is saved before what, when both are due: least first.
+    pub(super) fn rank(&self) -> (bool, std::cmp::Reverse<i64>) {
+        (self.waits, std::cmp::Reverse(self.grown_ms))
     }
 
     /// The user waits: what failed before is tried again now.

@@ -39,7 +39,7 @@ fn engine() -> Engine {
 }
 
 fn unsaved(engine: &Engine) -> u32 {
-    engine.standing(STORE).unsaved.values().sum()
+    engine.standing(STORE).unsaved.values().map(|unsaved| unsaved.sessions).sum()
 }
 
 fn save(names: &[&str]) -> Effect {
@@ -48,7 +48,7 @@ fn save(names: &[&str]) -> Effect {
 
 fn saved(covered: &[(&str, u64)], moved: bool) -> Event {
     let covered = covered.iter().map(|(name, bytes)| (session(name), stamp(*bytes))).collect();
-    Event::Saved(STORE, SaveEnd { covered, failed: vec![], moved })
+    Event::Saved(STORE, SaveEnd { covered, moved, ..SaveEnd::default() })
 }
 
 /// Ticks until the next effect that is not housekeeping, and returns it with its time.
@@ -288,7 +288,7 @@ fn a_failed_save_is_tried_again_and_holds_up_nobody() {
     engine.handle(seen("bad", 10), 0);
     assert_eq!(next(&mut engine, 0), (30_000, save(&["bad"])));
     engine.handle(seen("good", 10), 0);
-    let end = SaveEnd { covered: vec![], failed: vec![session("bad")], moved: false };
+    let end = SaveEnd { failed: vec![session("bad")], ..SaveEnd::default() };
     let effects = engine.handle(Event::Saved(STORE, end), 30_100);
     assert_eq!(effects, [save(&["good"])]);
     engine.handle(saved(&[("good", 10)], false), 30_200);

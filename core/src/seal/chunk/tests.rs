@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::fixture::*;
+use super::super::pack::PREFIX_MAX;
 use super::*;
 use crate::id::{SeededRandom, VaultId};
 

@@ -3,7 +3,7 @@
 
 use super::super::envelope::{Binding, GZIP, STORED, ZSTD, padme};
 use super::super::fixture::*;
-use super::super::{chunk, head, save, summary, *};
+use super::super::{chunk, context, head, save, summary, *};
 use super::cases::*;
 use super::{Vector, unhex};
 use crate::id::{Digest, Generation, hex};
@@ -296,7 +296,7 @@ fn roster_of(about: &str, entries: &[Vec<u8>]) -> Vector {
 }
 
 fn roster_binding() -> Binding<'static> {
-    let context = envelope::Context::new("convosync/1 roster", VAULT);
+    let context = context::Context::new("convosync/1 roster", VAULT);
     Binding { purpose: key::Purpose::Roster, context }
 }
 
@@ -316,7 +316,7 @@ fn rotation(roster: &Roster, actor: &Identity, signer: &Identity, counter: u64) 
         .number(4, 3)
         .bytes(14, &[6; 8])
         .number(15, counter);
-    signer.sign(&envelope::Context::new("convosync/1 roster entry", VAULT), &record.finish())
+    signer.sign(&context::Context::new("convosync/1 roster entry", VAULT), &record.finish())
 }
 
 fn rosters() -> Vec<Named> {
