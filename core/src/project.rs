@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use address::{normalise, same};
-pub use settings::{GitSettings, settings};
+pub use settings::{GitSettings, OwnSetting, Settings, settings};
 pub use status::code_point;
 
 use crate::git::{Git, GitError, Output};

@@ -9,11 +9,13 @@
 //! prints, and the lists of refs that are printed. What is not: the list of *all* refs that a host sends
 //! at the beginning of each push.
 
+mod asking;
 mod error;
 mod moved;
 mod outcome;
 mod own;
 mod passing;
+mod patience;
 mod probe;
 mod progress;
 mod vaults;
@@ -32,13 +34,12 @@ pub use words::without_credentials;
 use crate::git::{Git, GitCommand, Output};
 use crate::id::{Oid, SessionName, VaultId};
 use crate::project::{GitSettings, normalise};
-use crate::store::{PushPlan, RefKind, RefName, Store};
+use crate::store::{PushPlan, RefKind, RefName, Step, Store};
 
 /// How long a list of refs may take.
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a push or a fetch may take: 20 MB at 40 KB/s. A stalled one ends earlier, by the low-speed
-/// limits of http and ssh.
-const PACK_DEADLINE: Duration = Duration::from_secs(10 * 60);
+/// How long a push or a fetch may take beyond the time its bytes need on the slowest line.
+const PACK_DEADLINE: Duration = Duration::from_secs(2 * 60);
 /// How much of a list is read: 10 000 refs of 100 bytes.
 const LIST_MAX_BYTES: usize = 1 << 20;
 /// How many refs of one vault are looked at: nobody has a thousand devices.
@@ -153,31 +154,6 @@ impl<'a> Remote<'a> {
     fn find(&self, name: &str) -> Result<Option<Oid>, RemoteError> {
         let found = self.ls_remote(vec![name.to_owned()])?;
         Ok(found.refs.into_iter().find(|(other, _)| other == name).map(|(_, id)| id))
-    }
-
-    fn ls_remote(&self, patterns: Vec<String>) -> Result<Refs, RemoteError> {
-        let command = self
-            .command(&self.store.own_dir())
-            .args(["ls-remote", "--refs", "--", self.url])
-            .args(patterns)
-            .deadline(self.list_deadline)
-            .stdout_limit(LIST_MAX_BYTES);
-        let found = refs_of(&command.clone().run()?)?;
-        if !found.refs.is_empty() || !may_be_a_page(self.url) {
-            return Ok(found);
-        }
-        // Git takes a web page for an empty list of a server without git's own protocol: the page of a
-        // network that wants a login would pass for a remote that lost everything.
-        let mut output = command.traced().run()?;
-        let (trace, said): (Vec<_>, Vec<_>) =
-            output.stderr.lines().partition(|line| line.contains(TRACED));
-        let is_git = !trace.is_empty();
-        output.stderr = said.join("\n");
-        let again = refs_of(&output)?;
-        if again.refs.is_empty() && !is_git {
-            return Err(RemoteError::Transient { why: PORTAL.to_owned() });
-        }
-        Ok(again)
     }
 
     /// Fetches the tips of other devices, without their past, into the store; `limit` bytes at most for
@@ -298,7 +274,8 @@ impl<'a> Remote<'a> {
         ];
         let command = self.command(into).arg("fetch").args(fixed);
         let command = known.tell(command).args(["--", self.url]).args(refspecs.iter().cloned());
-        let output = command.deadline(self.pack_deadline).file_size_limit(limit).run()?;
+        let patient = patience::for_a_fetch(command, self.pack_deadline, limit);
+        let output = patient.file_size_limit(limit).run()?;
         let traffic = progress::traffic(&output.stderr);
         if output.success() {
             return Ok(traffic);
@@ -315,11 +292,19 @@ impl<'a> Remote<'a> {
     /// reaches; over earlier tips where that keeps other devices' chunks from being sent again (see
     /// [`ADOPTED_PER_TIP`]). [`Outcome::Sent`] means the remote said so; [`Remote::read_back`] makes sure.
     pub fn push(&self, reference: &RefName, new: Oid, lease: Option<Oid>) -> Outcome {
-        let whole = |_| PushPlan { steps: vec![new], negotiate: true };
+        let whole = |_| PushPlan { steps: vec![Step { tip: new, bytes: 0 }], negotiate: true };
         let plan = self.store.push_plan(lease, new).unwrap_or_else(whole);
         let (mut sent, mut there) = (Sent::default(), lease);
-        for step in plan.steps {
-            match self.push_one(&reference.to_string(), Some(step), there, plan.negotiate) {
+        for Step { tip, bytes } in plan.steps {
+            let name = reference.to_string();
+            if bytes > patience::KNOCK_FROM_BYTES {
+                match self.find(&name) {
+                    Ok(found) if found == there => {}
+                    Ok(_) => return Outcome::Behind,
+                    Err(error) => return error.into(),
+                }
+            }
+            match self.push_bytes(&name, Some(tip), there, plan.negotiate, bytes) {
                 Outcome::Sent(more) => {
                     sent.traffic += more.traffic;
                     let is_another = |address: &String| moved::is_another(address, self.url);
@@ -327,7 +312,7 @@ impl<'a> Remote<'a> {
                 }
                 other => return other,
             }
-            there = Some(step);
+            there = Some(tip);
         }
         Outcome::Sent(sent)
     }
@@ -353,6 +338,18 @@ impl<'a> Remote<'a> {
         lease: Option<Oid>,
         negotiate: bool,
     ) -> Outcome {
+        self.push_bytes(name, new, lease, negotiate, 0)
+    }
+
+    /// Pushes something that carries so many bytes.
+    fn push_bytes(
+        &self,
+        name: &str,
+        new: Option<Oid>,
+        lease: Option<Oid>,
+        negotiate: bool,
+        bytes: u64,
+    ) -> Outcome {
         let show = |id: Option<Oid>| id.map(|id| id.to_string()).unwrap_or_default();
         let fixed = [
             "push",
@@ -371,17 +368,14 @@ impl<'a> Remote<'a> {
             .args(["--", self.url])
             .arg(format!("{}:{name}", show(new)))
             .config("push.negotiate", negotiate.to_string());
-        match command.deadline(self.pack_deadline).run() {
+        match patience::for_a_push(command, self.pack_deadline, bytes).run() {
             Ok(output) => outcome::of_push(
                 output.code,
                 &String::from_utf8_lossy(&output.stdout),
                 &output.stderr,
                 name,
             ),
-            Err(error) => match RemoteError::from(error) {
-                RemoteError::Transient { why } => Outcome::Transient { why },
-                other => Outcome::Transient { why: words::printable(&other.to_string()) },
-            },
+            Err(error) => RemoteError::from(error).into(),
         }
     }
 
@@ -418,32 +412,6 @@ impl Known<'_> {
             }
         }
     }
-}
-
-struct Refs {
-    refs: Vec<(String, Oid)>,
-    traffic: Traffic,
-}
-
-/// What stands in the trace of a child that spoke git's own protocol.
-const TRACED: &str = "packet: ";
-
-/// Whether `url` may lead to a web server: what is rewritten by the user's settings may.
-fn may_be_a_page(url: &str) -> bool {
-    !["ssh://", "file://", "/"].iter().any(|start| url.starts_with(start))
-}
-
-fn refs_of(output: &Output) -> Result<Refs, RemoteError> {
-    if !output.success() {
-        return Err(outcome::failure(&output.stderr).into());
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let refs = text
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .filter_map(|(id, name)| Some((name.to_owned(), id.parse().ok()?)));
-    let traffic = Traffic { sent: 0, received: output.stdout.len() as u64 };
-    Ok(Refs { refs: refs.collect(), traffic })
 }
 
 /// What may be used to reach `url`; rewriting by the user's settings may choose among them. The bare git

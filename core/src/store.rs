@@ -17,6 +17,7 @@ mod rename;
 mod repository;
 mod tip;
 mod tree;
+mod plan;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use git2::{ObjectType, Repository};
 
 pub use error::StoreError;
 pub use names::{RefKind, RefName};
+pub(crate) use plan::{PushPlan, Step};
 pub use tip::{CARD_MAX, GRANTS_MAX, HEAD_MAX, ROSTER_MAX, SESSIONS_MAX, SUMMARY_MAX, Tip};
 
 use crate::disk;
@@ -47,15 +49,6 @@ pub enum Where {
     Own,
     /// Other devices' tips as last listed.
     Seen,
-}
-
-/// How a push is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PushPlan {
-    /// What our ref is moved to, one after the other.
-    pub(crate) steps: Vec<Oid>,
-    /// Whether the remote is asked first which commits it has.
-    pub(crate) negotiate: bool,
 }
 
 /// The repositories that mirror one remote's ConvoSync refs. Cheap to clone; safe to share. Only one
@@ -419,30 +412,6 @@ impl Store {
         let largest = repository::largest_half_pack(path);
         repository::sweep_fetches(path)?;
         Ok(largest)
-    }
-
-    /// Plans a push from `lease` to `new`: in one go where nothing in between was adopted from another
-    /// device. Else each tip that brings adopted commits is pushed for itself, for git finds out only about
-    /// few commits in one push that the remote has them already.
-    pub(crate) fn push_plan(&self, lease: Option<Oid>, new: Oid) -> Result<PushPlan, StoreError> {
-        let repo = self.lock(Where::Own);
-        let adopted = repository::adopted_between(&repo, lease, new)
-            .map_err(object::failed("look for adopted commits"))?;
-        let mut steps = vec![new];
-        let mut next = Some(new).filter(|_| !adopted.is_empty());
-        while let Some(tip) = next.filter(|tip| Some(*tip) != lease) {
-            if !tip::is_tip(&repo, tip)? {
-                break;
-            }
-            let parents: Vec<Oid> =
-                object::commit(&repo, tip)?.parent_ids().map(object::from_git2).collect();
-            if tip != new && parents.iter().any(|parent| adopted.contains(parent)) {
-                steps.push(tip);
-            }
-            next = parents.first().copied();
-        }
-        steps.reverse();
-        Ok(PushPlan { steps, negotiate: !adopted.is_empty() })
     }
 
     /// Writes the commit the remote is probed with: an empty tree, no parent.

@@ -2,8 +2,8 @@
 //! of the remote. Saving and finding happen here; the network never does.
 
 mod lineage;
-mod naming;
 mod peers;
+mod sent;
 mod told;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +16,7 @@ use convosync_core::id::{DeviceId, Digest, Oid, Random, SessionId, SessionName};
 use convosync_core::inbound::Peer;
 use convosync_core::merge::{self, Side};
 use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
-use convosync_core::protocol::{Failure, Problem, SessionQuery, SyncState};
+use convosync_core::protocol::{Failure, Problem, SessionQuery};
 use convosync_core::remote::Traffic;
 use convosync_core::seal::{Codec, Seen, Summary};
 use convosync_core::store::{RefKind, RefName, Store};
@@ -24,11 +24,8 @@ use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
 use crate::fail;
+pub use sent::was_sent;
 pub use told::{Doing, Told};
-
-/// The file in a store's folder that names the tip which the remote was last seen to hold: a cache that
-/// spares a restarted daemon a push.
-const CONFIRMED_FILE: &str = "on-remote";
 
 /// How many sessions' ledgers are kept in memory: those of a busy day. Others are rebuilt when their
 /// transcripts grow again.
@@ -110,13 +107,14 @@ impl Desk {
     /// A [`Failure`] when the store or our own tip cannot be read.
     pub fn open(dir: &Path, vault: Arc<Vault>, branches_only: bool) -> Result<Self, Failure> {
         let store = Store::open(dir).map_err(|error| fail::store(&error))?;
+        // What a killed daemon left of a small file; nobody else writes here.
+        if let Err(error) = disk::remove_leftovers(dir, i64::MAX) {
+            tracing::debug!(%error, "what a killed daemon left could not be removed");
+        }
         let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
         let reference = RefName::new(kind, vault.id(), vault.device());
-        let own =
-            naming::load_own(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
-        let confirmed = std::fs::read_to_string(dir.join(CONFIRMED_FILE))
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
+        let own = load_own(&store, &vault, reference).map_err(|error| fail::outbound(&error))?;
+        let confirmed = sent::last_confirmed(dir);
         let mut desk = Self {
             store,
             vault,
@@ -145,19 +143,6 @@ impl Desk {
         Ok(desk)
     }
 
-    /// Whether a listing shows that the remote no longer holds what it was seen to hold when the listing
-    /// began; from then on that is unsent.
-    pub fn has_lost(&mut self, confirmed: Option<Oid>, tips: &[(RefName, Oid)]) -> bool {
-        let ours = |(reference, _): &&(RefName, Oid)| *reference == self.own.reference;
-        let there = tips.iter().find(ours).map(|(_, tip)| *tip);
-        let holds = there == confirmed || (there.is_some() && there == self.own.tip);
-        let is_lost = confirmed.is_some() && self.confirmed == confirmed && !holds;
-        if is_lost {
-            self.keep_confirmed(None);
-        }
-        is_lost
-    }
-
     /// The repository's fingerprint at our own last save of a session; `None` when the last save of it was
     /// another device's.
     pub fn own_code(&self, session: &SessionId) -> Option<Digest> {
@@ -176,76 +161,9 @@ impl Desk {
         base.map(|base| base.record.messages).or(own).unwrap_or(0)
     }
 
-    /// Whether our ref has to be looked for on the remote before the first save: the store is empty, and
-    /// may have been lost.
-    pub fn misses_own(&self) -> bool {
-        self.own.tip.is_none() && !self.asked_own
-    }
-
-    /// Goes on from our ref as the remote has it, under this name or another, or from nothing where it has
-    /// none.
-    ///
-    /// # Errors
-    /// [`OutboundError`] when what the remote has is not ours.
-    pub fn take_own(&mut self, there: Option<(RefName, Oid)>) -> Result<(), OutboundError> {
-        if let Some((reference, tip)) = there.filter(|_| self.misses_own()) {
-            self.own = Own::take_back(&self.store, &self.vault, self.own.reference, tip)?;
-            self.confirmed = Some(tip).filter(|_| reference == self.own.reference);
-            self.ledgers.clear();
-        }
-        self.asked_own = true;
-        Ok(())
-    }
-
-    /// Joins our ref with another state of it that the remote has and this device signed.
-    ///
-    /// # Errors
-    /// [`OutboundError`] when it is not ours.
-    pub fn rejoin(
-        &mut self,
-        theirs: Oid,
-        now_ms: i64,
-        random: &mut dyn Random,
-    ) -> Result<Oid, OutboundError> {
-        let seen: Vec<Seen> = self.peers.values().map(Peer::seen).collect();
-        let pen = Pen { store: &self.store, vault: &self.vault, codec: Codec::default(), room: 0 };
-        let tip = self.own.rejoin(pen, theirs, &seen, now_ms, random)?;
-        self.confirmed = Some(theirs);
-        self.ledgers.clear();
-        Ok(tip)
-    }
-
-    /// Whether our ref has something that the remote was not seen to hold.
-    pub fn is_unsent(&self) -> bool {
-        self.own.tip.is_some() && self.own.tip != self.confirmed
-    }
-
-    /// Where the last save has got to.
-    pub fn sync_state(&self) -> SyncState {
-        match (&self.stuck, self.own.tip) {
-            (_, None) => SyncState::Empty,
-            (None, Some(_)) if self.own.sessions.is_empty() => SyncState::Empty,
-            (_, Some(_)) if !self.is_unsent() => SyncState::OnRemote,
-            (Some((_, true)), _) => SyncState::Stuck,
-            _ => SyncState::SavedLocally,
-        }
-    }
-
-    /// Notes that the remote was read back and holds `tip`.
-    pub fn confirm(&mut self, tip: Option<Oid>, now_ms: i64) {
-        self.keep_confirmed(tip);
-        self.confirmed_ms = Some(now_ms);
-    }
-
-    fn keep_confirmed(&mut self, tip: Option<Oid>) {
-        if self.confirmed != tip {
-            let text = tip.map_or_else(String::new, |tip| format!("{tip}\n"));
-            if let Err(error) = disk::write_atomic(&self.dir.join(CONFIRMED_FILE), text.as_bytes())
-            {
-                tracing::debug!(%error, "a cache could not be written");
-            }
-        }
-        self.confirmed = tip;
+    /// Whether this device saved a session here.
+    pub fn has_saved(&self, session: &SessionId) -> bool {
+        self.own.sessions.contains_key(&self.vault.keys.session_name(session))
     }
 
     /// Whether our newest save of a session covers exactly so many bytes, none of which was written since.
@@ -454,9 +372,15 @@ impl Desk {
     }
 }
 
-/// Whether something was ever sent from the store below `dir`.
-pub fn was_sent(dir: &Path) -> bool {
-    dir.join(CONFIRMED_FILE).exists()
+/// Reads our ref under the name that the store has it by, whatever the host took when it was enabled: a
+/// store that has both was stopped while it was renamed.
+fn load_own(store: &Store, vault: &Vault, reference: RefName) -> Result<Own, OutboundError> {
+    let own = Own::load(store, vault, reference)?;
+    let place = |own: &Own| own.head.as_ref().map(|(head, _)| (head.epoch, head.sequence));
+    reference.others().try_fold(own, |own, other| {
+        let other = Own::load(store, vault, other)?;
+        Ok(if place(&other) > place(&own) { other } else { own })
+    })
 }
 
 fn newest_of(holdings: Vec<Holding>) -> Option<Holding> {

@@ -1,9 +1,11 @@
 //! Which projects the user agreed to have saved. This is consent, so it lies beside the keys and not
 //! among the caches, and it is only ever changed by `init`, `enable` and `disable`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use convosync_core::disk::{self, DiskError};
+use convosync_core::id::Digest;
 use serde::{Deserialize, Serialize};
 
 /// The file's name, in the folder of the keys.
@@ -74,6 +76,16 @@ pub struct EnabledProject {
     /// Whether the remote takes nothing but branches, as the probe found.
     #[serde(default)]
     pub branches_only: bool,
+    /// What the user agreed to of the settings in the repository's own configuration.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub agreed: BTreeSet<Digest>,
+}
+
+impl EnabledProject {
+    /// A project of which nothing more is known yet.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root, branches_only: false, agreed: BTreeSet::new() }
+    }
 }
 
 impl Enabled {
@@ -111,7 +123,14 @@ impl Enabled {
         Ok(disk::write_atomic(&keys.join(FILE), text.as_bytes())?)
     }
 
-    /// Adds a project, or notes what a new probe found.
+    /// Notes what a probe found of a project's remote.
+    pub fn send_to_branches(&mut self, root: &Path, branches_only: bool) {
+        for known in self.projects.iter_mut().filter(|known| known.root == root) {
+            known.branches_only = branches_only;
+        }
+    }
+
+    /// Adds a project, or replaces what is known of it.
     pub fn add(&mut self, project: EnabledProject) {
         self.projects.retain(|known| known.root != project.root);
         self.projects.push(project);
@@ -145,8 +164,10 @@ mod tests {
         let keys = tempfile::tempdir().unwrap();
         let mut enabled = Enabled::load(keys.path()).unwrap();
         assert_eq!(enabled, Enabled::default());
-        enabled.add(EnabledProject { root: "/home/a/my \"app\"".into(), branches_only: true });
-        enabled.add(EnabledProject { root: "/home/a/other".into(), branches_only: false });
+        let app = EnabledProject::new("/home/a/my \"app\"".into());
+        let agreed = [Digest::of(b"one"), Digest::of(b"two")].into();
+        enabled.add(EnabledProject { branches_only: true, agreed, ..app });
+        enabled.add(EnabledProject::new("/home/a/other".into()));
         enabled.store(keys.path()).unwrap();
         assert_eq!(Enabled::load(keys.path()).unwrap(), enabled);
         assert!(enabled.remove(Path::new("/home/a/other")));
@@ -164,8 +185,10 @@ mod tests {
     #[test]
     fn adding_a_project_twice_keeps_one() {
         let mut enabled = Enabled::default();
-        enabled.add(EnabledProject { root: "/a".into(), branches_only: false });
-        enabled.add(EnabledProject { root: "/a".into(), branches_only: true });
-        assert_eq!(enabled.projects, [EnabledProject { root: "/a".into(), branches_only: true }]);
+        let first = EnabledProject::new("/a".into());
+        let second = EnabledProject { branches_only: true, ..first.clone() };
+        enabled.add(first);
+        enabled.add(second.clone());
+        assert_eq!(enabled.projects, [second]);
     }
 }

@@ -4,8 +4,9 @@
 //! desk, which is held while a session is saved or restored. Decisions about time are the engine's.
 
 mod owners;
+mod reach;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -13,7 +14,7 @@ use convosync_core::claude::{self, ClaudeRoot};
 use convosync_core::config::{Config, Paths, excluded_by};
 use convosync_core::git::Git;
 use convosync_core::id::{Digest, SessionId, hex};
-use convosync_core::project::{self, GitSettings, Project};
+use convosync_core::project::{self, Project};
 use convosync_core::protocol::{self, ErrorKind};
 use convosync_core::remote::PermanentKind;
 use convosync_core::transcript::{Scanner, SessionFiles};
@@ -25,6 +26,8 @@ use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
 use crate::notification::{Notification, Notifier};
 use crate::pulse::Pulse;
+
+pub use reach::Reach;
 
 /// The folder of all stores, among what can be rebuilt.
 const STORES: &str = "stores";
@@ -97,6 +100,8 @@ pub struct Home {
     pub project: Project,
     /// Where it is saved.
     pub store: StoreKey,
+    /// What of its own configuration the user agreed to.
+    pub agreed: BTreeSet<Digest>,
 }
 
 /// One store and where it is sent to.
@@ -105,8 +110,8 @@ pub struct Place {
     pub key: StoreKey,
     /// The remote's address; without one, saves stay on this device.
     pub url: Option<String>,
-    /// The user's git settings for reaching it.
-    pub settings: GitSettings,
+    /// How it is reached, as last read.
+    reach: Mutex<Arc<Reach>>,
     /// The folder of its repositories.
     pub dir: PathBuf,
     /// What the engine is about here.
@@ -330,7 +335,7 @@ impl House {
         let project = project::discover(&entry.root, &self.git)
             .map_err(|error| crate::fail::project(&error))?;
         let opening = lock(&self.opening);
-        let place = self.place_of(&project, entry.branches_only, vault)?;
+        let place = self.place_of(&project, entry, vault)?;
         let unsent = lock(&place.desk).is_unsent();
         let mut registry = self.registry();
         let known = registry
@@ -339,7 +344,8 @@ impl House {
             .find(|home| home.project.root == project.root)
             .map(|home| home.key);
         let key = known.unwrap_or_else(|| ProjectKey(registry.fresh()));
-        let home = Arc::new(Home { key, project, store: place.key });
+        let agreed = entry.agreed.clone();
+        let home = Arc::new(Home { key, project, store: place.key, agreed });
         registry.projects.insert(key, home.clone());
         registry.forget_unused();
         drop(registry);
@@ -362,7 +368,7 @@ impl House {
     fn place_of(
         &self,
         project: &Project,
-        branches_only: bool,
+        entry: &EnabledProject,
         vault: &Arc<Vault>,
     ) -> Result<Arc<Place>, protocol::Failure> {
         let url = self.config().store_remote.clone().or_else(|| project.push_url.clone());
@@ -370,15 +376,15 @@ impl House {
         if let Some(place) = self.places().into_iter().find(|place| place.dir == dir) {
             return Ok(place);
         }
-        let settings =
-            project::settings(project, &self.git).map_err(|error| crate::fail::project(&error))?;
+        let reach = self.read_reach(project, &entry.agreed)?;
+        let branches_only = entry.branches_only;
         let desk = Desk::open(&dir, vault.clone(), branches_only)?;
         let mut registry = self.registry();
         let key = StoreKey(registry.fresh());
         let place = Arc::new(Place {
             key,
             url,
-            settings,
+            reach: Mutex::new(Arc::new(reach)),
             dir,
             pulse: Pulse::default(),
             desk: Mutex::new(desk),

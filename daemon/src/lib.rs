@@ -6,6 +6,7 @@
 pub mod args;
 pub mod log;
 pub mod signals;
+pub mod network;
 pub mod supervisor;
 pub mod instance;
 pub mod clock;
@@ -42,6 +43,7 @@ use crate::fatal::Fatal;
 use crate::house::House;
 use crate::instance::Instance;
 use crate::log::Log;
+use crate::network::Network;
 use crate::shell::{Inlets, Shell};
 use crate::signals::Signals;
 use crate::socket::Listener;
@@ -120,7 +122,8 @@ pub async fn run(parts: Parts) -> Result<(), Fatal> {
     let shell = Shell::new(house, watch, log, u64::from_le_bytes(draw(&mut SystemRandom)));
     supervisor.ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
-    shell.run(Inlets { reports, requests, hints, signals }).await;
+    let network = Network::listen();
+    shell.run(Inlets { reports, requests, hints, signals, network }).await;
     supervisor.stopping();
     tracing::info!("leaving");
     leave.cancel();

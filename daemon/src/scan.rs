@@ -174,8 +174,9 @@ fn recorded_cwd(house: &House, files: &SessionFiles) -> Option<PathBuf> {
 }
 
 /// The recorded directory decides where it is the one that the folder is named after. Otherwise the
-/// transcript was started elsewhere (another device, a moved project), and the folder decides, if it is
-/// an enabled project's.
+/// session moved here (`/cd`, a worktree) or was started elsewhere (another device, a moved project). One
+/// that is saved already stays with the project it began in: it is one session, and its saves go on. Of any
+/// other the folder decides, if it is an enabled project's.
 fn owner(
     house: &House,
     root: &ClaudeRoot,
@@ -189,8 +190,19 @@ fn owner(
     }
     let is_home =
         |home: &Arc<Home>| files.slug_dir == claude::slug_dir_for(root, &home.project.root);
-    let by_folder = house.homes().into_iter().find(is_home);
-    by_folder.or_else(|| here.and_then(|cwd| house.owner(cwd)))
+    let began = here.and_then(|cwd| house.owner(cwd));
+    if let Some(home) = began.as_ref().filter(|home| is_saved(house, home, &files.id)) {
+        return Some(home.clone());
+    }
+    house.homes().into_iter().find(is_home).or(began)
+}
+
+/// Whether a session is one of this project, by what was found or saved before.
+fn is_saved(house: &House, home: &Home, session: &SessionId) -> bool {
+    let key = (home.store, session.clone());
+    let found = house.registry().found.get(&key).map(|found| found.project);
+    let Some(place) = house.place(home.store) else { return false };
+    found == Some(home.key) || found.is_none() && lock(&place.desk).has_saved(session)
 }
 
 /// Every working directory that a transcript on this device names and that exists.

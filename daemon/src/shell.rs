@@ -21,6 +21,7 @@ use crate::engine::{Effect, Engine, Event, Fault, ProjectKey, PushEnd, SaveEnd, 
 use crate::fail;
 use crate::house::{House, Report, lock};
 use crate::log::Log;
+use crate::network::Network;
 use crate::pulse::Beat;
 use crate::scan;
 use crate::signals::{Signal, Signals};
@@ -37,6 +38,8 @@ pub struct Inlets {
     pub hints: Hints,
     /// What the operating system asks.
     pub signals: Signals,
+    /// What it tells of the network.
+    pub network: Network,
 }
 
 /// The loop's own state.
@@ -83,6 +86,10 @@ impl Shell {
                 Some(asked) = inlets.requests.recv() => self.take_request(asked),
                 hints = inlets.hints.next() => self.take_hints(hints),
                 signal = inlets.signals.next() => self.take_signal(signal),
+                () = inlets.network.changed() => {
+                    tracing::debug!("the network changed");
+                    self.tell_engine(Event::NetworkChanged)
+                }
                 () = tokio::time::sleep_until(wake) => self.tell_engine(Event::Tick),
             };
             if leaves {

@@ -296,16 +296,20 @@ fn newest_session(house: &House, key: ProjectKey) -> Option<(Arc<Place>, Session
     Some((registry.stores.get(store)?.clone(), session.clone()))
 }
 
-/// Reaches the remote of a store with the user's own settings; `None` where there is no remote.
+/// Reaches the remote of a store with the settings that count; `None` where there is no remote, or none
+/// that the user agreed to.
 pub fn with_remote<T>(
     house: &House,
     place: &Place,
     store: &Store,
     ask: impl FnOnce(&Remote<'_>) -> T,
 ) -> Option<Result<T, RemoteError>> {
-    let (url, vault) = (place.url.as_deref()?, house.vault()?);
+    let (url, vault, reach) = (place.url.as_deref()?, house.vault()?, place.reach());
+    if reach.is_remote_refused() {
+        return None;
+    }
     let git = house.remote_git();
-    let remote = Remote::new(&git, store, &place.settings, url, vault.id());
+    let remote = Remote::new(&git, store, &reach.settings, url, vault.id());
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
     Some(remote.map(|remote| ask(&remote.with_deadlines(deadline.min(LIST_WITHIN), deadline))))
 }
@@ -370,6 +374,7 @@ fn note_listed(house: &House, place: &Place, trouble: Option<Trouble>) {
 }
 
 fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
+    house.refresh_reach(place);
     look_for_own(house, place);
     let (store, confirmed) = {
         let desk = lock(&place.desk);

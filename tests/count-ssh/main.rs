@@ -6,6 +6,7 @@
 //! server says of itself at the beginning, so that no client asks for it: a server that lacks it.
 
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{ExitCode, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -40,7 +41,8 @@ fn carry(log: &str, words: &[String]) -> io::Result<u8> {
             server.env(name, value);
         }
     }
-    let mut child = server.spawn()?;
+    // A server does not die with its client: it sees the connection end.
+    let mut child = server.process_group(0).spawn()?;
     let mut to_server = child.stdin.take().expect("stdin is piped");
     let mut from_server = child.stdout.take().expect("stdout is piped");
     // The remote's greeting comes first.

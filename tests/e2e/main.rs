@@ -7,6 +7,10 @@ mod budget;
 #[cfg(test)]
 mod counting;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod pizza;
@@ -24,6 +28,10 @@ mod round_trip;
 mod stops;
 #[cfg(test)]
 mod watching;
+#[cfg(test)]
+mod weather;
+#[cfg(test)]
+mod wild;
 
 #[cfg(test)]
 use convosync_tests::SAVED_WITHIN;

@@ -96,6 +96,14 @@ impl Device {
         child.wait().map(drop).unwrap_or_default();
     }
 
+    /// Kills the daemon alone, as the system does when memory is short; what it started has to end by itself.
+    pub fn kill_alone(&mut self) {
+        let Some(mut child) = self.daemon.take() else { return };
+        // A daemon that has ended already is what was wanted.
+        child.kill().unwrap_or_default();
+        child.wait().map(drop).unwrap_or_default();
+    }
+
     /// Sends `signal` to the daemon.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
@@ -186,7 +194,7 @@ impl Device {
     #[track_caller]
     pub fn watch(&self) -> Events {
         let mut command = self.home.command(program::binary("convosyncctl"));
-        command.args(["watch", "--json"]).process_group(0);
+        command.args(["--no-start", "watch", "--json"]).process_group(0);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

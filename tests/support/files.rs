@@ -46,6 +46,14 @@ pub fn append(path: &Path, bytes: &[u8]) {
         .unwrap_or_else(|error| panic!("cannot append to {}: {error}", path.display()));
 }
 
+/// Cuts a file at `length`.
+#[track_caller]
+pub fn truncate(path: &Path, length: u64) {
+    let file = fs::OpenOptions::new().write(true).open(path);
+    file.and_then(|file| file.set_len(length))
+        .unwrap_or_else(|error| panic!("cannot cut {}: {error}", path.display()));
+}
+
 /// Reads a file as a whole.
 #[track_caller]
 pub fn read(path: &Path) -> Vec<u8> {

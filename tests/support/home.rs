@@ -112,6 +112,11 @@ impl Home {
         files::write(&self.convosync_dir().join("config.toml"), test_config(more));
     }
 
+    /// Writes a configuration of which nothing but `text` is set.
+    pub fn write_config_whole(&self, text: &str) {
+        files::write(&self.convosync_dir().join("config.toml"), text);
+    }
+
     /// Begins a command of this user, in the project's directory.
     pub fn command(&self, name: impl Into<OsString>) -> Command {
         let mut words = self.isolation();

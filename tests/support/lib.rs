@@ -9,6 +9,7 @@
 //! formats. All failures are panics, because every caller is a test or a demonstration.
 
 pub mod api;
+pub mod backend;
 pub mod claude;
 pub mod device;
 pub mod files;
@@ -24,15 +25,18 @@ pub mod synthetic;
 pub mod tree;
 pub mod wait;
 pub mod way;
+pub mod weather;
 pub mod web;
 pub mod world;
 pub mod writer;
 
+pub use backend::Backend;
 pub use device::{Device, SAVED_WITHIN};
 pub use home::Home;
 pub use program::Run;
 pub use remote::{Remote, Traffic};
 pub use tree::Tree;
 pub use wait::eventually;
+pub use weather::{Sky, Weather};
 pub use world::{Opened, World};
 pub use writer::Writer;

@@ -98,6 +98,15 @@ impl Remote {
         program::run(&mut git, b"", program::DEADLINE)
     }
 
+    /// Keeps what each push brings as a pack of its own, to be looked at.
+    pub fn keep_every_pack(&self) {
+        for (key, value) in
+            [("receive.unpackLimit", "1"), ("receive.autogc", "false"), ("gc.auto", "0")]
+        {
+            self.git(&["config", key, value]).ok();
+        }
+    }
+
     /// Returns every ref with its commit.
     #[track_caller]
     pub fn refs(&self) -> Vec<(String, String)> {

@@ -38,6 +38,35 @@ impl Writer {
         self.folder.join(format!("{}.jsonl", self.talk.session()))
     }
 
+    /// Goes on with what `other` wrote, in a copy of the file that lies in `folder`.
+    pub fn resumed(folder: &Path, other: &Self, cwd: &Path) -> Self {
+        const SEED: u64 = 77;
+        let talk = Conversation::resumed(SEED, cwd, other.session(), None);
+        Self::new(folder, talk)
+    }
+
+    /// Moves the session into another folder, as the client does when it changes its directory.
+    pub fn move_to(&mut self, folder: &Path) {
+        let beside = self.path().with_extension("");
+        let old = self.folder.clone();
+        self.move_alone(folder);
+        if beside.is_dir() {
+            files::rename(&beside, &self.path().with_extension(""));
+        }
+        for file in &mut self.sidecars {
+            let below = file.strip_prefix(&old).expect("it lay there").to_owned();
+            *file = folder.join(below);
+        }
+    }
+
+    /// Moves the main transcript, and leaves the session's other files where they are.
+    pub fn move_alone(&mut self, folder: &Path) {
+        let from = self.path();
+        files::make_dir(folder);
+        self.folder = folder.to_owned();
+        files::rename(&from, &self.path());
+    }
+
     /// Writes one turn.
     pub fn turn(&mut self) {
         let lines = self.talk.turn();

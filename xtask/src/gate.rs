@@ -50,6 +50,21 @@ pub(crate) fn simulate(seed: u64, cases: u64) -> Result<(), Failure> {
     shell::step("simulation", &mut command)
 }
 
+/// Kills the daemon `cases` times at random moments under load, and prints what came of it.
+///
+/// # Errors
+/// When something acknowledged was lost, or anything else did not hold.
+pub(crate) fn kill(seed: u64, cases: u64) -> Result<(), Failure> {
+    shell::step("programs", &mut shell::cargo(&["build", "--workspace", "--bins"]))?;
+    let words =
+        ["test", "--package", "convosync-tests", "--test", "e2e", "--", "kills::", "--nocapture"];
+    let mut command = shell::cargo(&words);
+    command
+        .env("CONVOSYNC_KILL_SEED", seed.to_string())
+        .env("CONVOSYNC_KILL_CASES", cases.to_string());
+    shell::step("kills", &mut command)
+}
+
 /// Runs the tests and returns the runner's own closing lines.
 fn tests(skipped: &Path) -> Result<Vec<String>, Failure> {
     let (words, closing): (&[&str], &str) = if program::on_path("cargo-nextest").is_some() {

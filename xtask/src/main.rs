@@ -1,4 +1,4 @@
-//! The project's automation: `cargo xtask demo | install | uninstall | test | simulate | bench`.
+//! The project's automation: `cargo xtask demo | install | uninstall | test | simulate | kill | bench`.
 
 mod bench;
 mod corpus;
@@ -60,6 +60,15 @@ enum Command {
         #[arg(long, default_value_t = 2_000)]
         cases: u64,
     },
+    /// Kills the daemon at random moments under load; the gate runs a short campaign
+    Kill {
+        /// Where the campaign begins; the same seed waits as long before each kill
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many times
+        #[arg(long, default_value_t = 1_000)]
+        cases: u64,
+    },
     /// Measures
     Bench {
         #[command(subcommand)]
@@ -85,6 +94,7 @@ fn main() -> ExitCode {
         Command::Uninstall { prefix } => install::uninstall(prefix),
         Command::Test => gate::run(),
         Command::Simulate { seed, cases } => gate::simulate(seed, cases),
+        Command::Kill { seed, cases } => gate::kill(seed, cases),
         Command::Bench { what: Measure::Upload { transcripts } } => {
             bench::upload(transcripts.as_deref())
         }

@@ -25,6 +25,8 @@ const QUEUE: usize = 8;
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) deadline: Duration,
+    /// How long it may say nothing.
+    pub(super) silence: Duration,
     pub(super) stdout_max: usize,
 }
 
@@ -128,19 +130,23 @@ impl Heard {
         what: &str,
         limits: &Limits,
     ) -> Result<(), GitError> {
+        let mut heard_at = started;
         loop {
-            let until = self.exited_at.map_or(started + limits.deadline, |at| at + LAST_WORDS);
+            let must_end = started + limits.deadline;
+            let until = match self.exited_at {
+                Some(at) => at + LAST_WORDS,
+                None => must_end.min(heard_at + limits.silence),
+            };
             match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(event) => self.take(event),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) if self.exited_at.is_some() => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(GitError::Deadline {
-                        what: what.to_owned(),
-                        after: limits.deadline,
-                    });
+                    let after = if until == must_end { limits.deadline } else { limits.silence };
+                    return Err(GitError::Deadline { what: what.to_owned(), after });
                 }
             }
+            heard_at = Instant::now();
             if self.stdout.len() > limits.stdout_max {
                 return Err(GitError::TooMuchOutput {
                     what: what.to_owned(),

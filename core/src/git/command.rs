@@ -44,7 +44,7 @@ const NETWORK_DEFAULTS: &[(&str, &str)] =
 
 /// How ssh is told not to ask and not to wait for ever.
 const SSH_OPTIONS: &str =
-    "-oBatchMode=yes -oConnectTimeout=15 -oServerAliveInterval=15 -oServerAliveCountMax=4";
+    "-oBatchMode=yes -oConnectTimeout=15 -oServerAliveInterval=15 -oServerAliveCountMax=3";
 
 /// Cuts every file the child writes at `$1` blocks.
 const LIMITED: &str = "ulimit -f \"$1\" || exit 126; shift; exec \"$@\"";
@@ -83,6 +83,7 @@ pub struct GitCommand {
     config: Vec<(String, String)>,
     stdin: Option<Vec<u8>>,
     deadline: Duration,
+    silence: Option<Duration>,
     stdout_max: usize,
     file_size_max: Option<u64>,
     protocols: Option<String>,
@@ -100,6 +101,7 @@ impl GitCommand {
             config: Vec::new(),
             stdin: None,
             deadline: DEADLINE,
+            silence: None,
             stdout_max: STDOUT_MAX,
             file_size_max: None,
             protocols: None,
@@ -151,6 +153,12 @@ impl GitCommand {
         self
     }
 
+    /// Kills the child and its group when it has said nothing for this long, on either output.
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.silence = Some(silence);
+        self
+    }
+
     /// Kills the child when it prints more than this many bytes.
     pub fn stdout_limit(mut self, bytes: usize) -> Self {
         self.stdout_max = bytes;
@@ -190,7 +198,11 @@ impl GitCommand {
     /// is not an error here.
     pub fn run(self) -> Result<Output, GitError> {
         let what = self.what();
-        let limits = Limits { deadline: self.deadline, stdout_max: self.stdout_max };
+        let limits = Limits {
+            deadline: self.deadline,
+            silence: self.silence.unwrap_or(self.deadline),
+            stdout_max: self.stdout_max,
+        };
         tracing::debug!(what, "git");
         child::run(self.process(), self.stdin.clone(), self.watcher(), &what, &limits)
     }

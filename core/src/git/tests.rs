@@ -148,6 +148,24 @@ fn a_hanging_child_dies_at_its_deadline_with_all_it_started() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn a_child_that_says_nothing_any_more_dies_before_its_deadline_and_one_that_speaks_lives_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = posing(
+        dir.path(),
+        "case $1 in mute) echo so far >&2; sleep 98764;;
+        *) for word in 1 2 3 4 5 6; do sleep 0.4; echo $word >&2; done;; esac",
+    );
+    let silence = Duration::from_millis(1500);
+    let patient = |what: &str| git.command().arg(what).network("https").silence(silence);
+
+    let error = patient("mute").run().unwrap_err();
+    assert!(matches!(error, GitError::Deadline { after, .. } if after == silence), "{error}");
+    assert!(gone("98764"));
+    assert!(patient("speak").run().unwrap().success());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn what_a_child_leaves_running_is_ended_and_not_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let git = posing(dir.path(), "sleep 98762 & echo done");

@@ -1,6 +1,6 @@
 //! Repositories of every shape, read by real git and left as they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
@@ -74,6 +74,8 @@ fn includes_and_rewritten_addresses_count_as_git_resolves_them() {
     assert_eq!(project.push_url.as_deref(), Some("git@host.example:team/app"));
     assert_eq!(project.ids, ["host.example/team/app"]);
     let settings = settings(&project, &sandbox.git).unwrap();
+    assert_eq!(settings.to_agree(), [], "the user's own files, included ones too");
+    let settings = settings.with(&BTreeSet::new());
     let value = |key: &str| {
         settings
             .0
@@ -90,11 +92,41 @@ fn includes_and_rewritten_addresses_count_as_git_resolves_them() {
 }
 
 #[test]
+fn what_a_repository_itself_says_counts_only_where_the_user_agreed() {
+    let sandbox = Sandbox::new();
+    sandbox.repository("app");
+    sandbox.write(".gitconfig", "[credential]\n\thelper = mine\n");
+    sandbox.write("app/evil.config", "[core]\n\tsshCommand = evil\n");
+    sandbox.run("app", &["config", "include.path", "../evil.config"]);
+    sandbox.run("app", &["config", "extensions.worktreeConfig", "true"]);
+    sandbox.run("app", &["config", "--worktree", "credential.https://h.example.helper", "evil"]);
+    sandbox.run("app", &["config", "http.postBuffer", "1000"]);
+
+    let settings = settings(&find(&sandbox, "app"), &sandbox.git).unwrap();
+
+    let own = settings.to_agree();
+    let keys: Vec<&str> = own.iter().map(|own| own.key.as_str()).collect();
+    assert_eq!(keys, ["core.sshcommand", "credential.https://h.example.helper"]);
+    let has = |agreed: &[&OwnSetting], key: &str, value: &str| {
+        let agreed = agreed.iter().map(|own| own.digest()).collect();
+        settings.with(&agreed).0.contains(&(key.to_owned(), value.to_owned()))
+    };
+    assert!(has(&[], "credential.helper", "mine"));
+    assert!(has(&[], "http.postbuffer", "1000"));
+    assert!(!has(&[], "core.sshcommand", "evil"));
+    assert!(!has(&[], "credential.https://h.example.helper", "evil"));
+    assert!(has(&[&own[0]], "core.sshcommand", "evil"));
+    assert!(!has(&[&own[0]], "credential.https://h.example.helper", "evil"));
+    let changed = OwnSetting { value: "other".to_owned(), ..own[0].clone() };
+    assert!(!has(&[&changed], "core.sshcommand", "evil"), "the value is agreed to, not the key");
+}
+
+#[test]
 fn settings_without_a_repository_are_the_users_own() {
     let sandbox = Sandbox::new();
     sandbox.write(".gitconfig", "[credential]\n\thelper = store\n");
     fs::create_dir(sandbox.path("plain")).unwrap();
-    let settings = settings(&find(&sandbox, "plain"), &sandbox.git).unwrap();
+    let settings = settings(&find(&sandbox, "plain"), &sandbox.git).unwrap().with(&BTreeSet::new());
     assert!(settings.0.contains(&("credential.helper".to_owned(), "store".to_owned())));
 }
 

@@ -42,6 +42,9 @@ pub struct KeyExportReply {
 pub struct EnableReply {
     /// What changed, one entry a project.
     pub projects: Vec<EnabledProject>,
+    /// Nothing was enabled yet: the user has to agree to the projects' own settings first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
 }
 
 /// One project that was enabled or disabled.
@@ -57,6 +60,20 @@ pub struct EnabledProject {
     pub sessions: u32,
     /// What the probe found out: "custom refs", "branches only", or why not.
     pub probe: Option<ProbeResult>,
+    /// Settings of the repository's own configuration that need the user's agreement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_settings: Vec<OwnSetting>,
+}
+
+/// A setting of a repository's own configuration that names a program, or decides who is believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnSetting {
+    /// The key, as git prints it.
+    pub key: String,
+    /// The value, without credentials where it is an address.
+    pub value: String,
+    /// Whether it counts.
+    pub agreed: bool,
 }
 
 /// Answer of `probe`.

@@ -115,6 +115,22 @@ pub struct Enable {
     /// Every project that has transcripts here, instead of this one.
     #[serde(default)]
     pub all: bool,
+    /// What becomes of settings in the repository's own configuration that need the user's agreement.
+    #[serde(default)]
+    pub own_settings: OwnSettings,
+}
+
+/// What becomes of a repository's own settings that name programs, or decide who is believed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnSettings {
+    /// They do not count, unless they were agreed to before.
+    #[default]
+    Leave,
+    /// Where there are any that were not agreed to, nothing is enabled, and they are told.
+    Ask,
+    /// The user agrees to those that are there now.
+    Agree,
 }
 
 /// Parameters of `disable`.

@@ -1,8 +1,8 @@
 //! Why a remote could not be used, and what the user can do about it.
 
-use super::PermanentKind;
-use super::outcome::Failure;
+use super::outcome::{Failure, Outcome};
 use super::passing::NO_ANSWER;
+use super::{PermanentKind, words};
 use crate::git::GitError;
 use crate::id::Oid;
 use crate::store::StoreError;
@@ -85,6 +85,16 @@ impl From<GitError> for RemoteError {
             }
             GitError::TooMuchOutput { limit, .. } => Self::TooLarge { limit: limit as u64 },
             other => Self::Git(other),
+        }
+    }
+}
+
+impl From<RemoteError> for Outcome {
+    fn from(error: RemoteError) -> Self {
+        match error {
+            RemoteError::Transient { why } => Self::Transient { why },
+            RemoteError::Permanent { kind, why } => Self::Permanent { kind, why },
+            other => Self::Transient { why: words::printable(&other.to_string()) },
         }
     }
 }

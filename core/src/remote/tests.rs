@@ -3,7 +3,7 @@
 use super::*;
 use crate::git::sandbox::Sandbox;
 use crate::id::{DeviceId, Random as _, SeededRandom};
-use crate::store::Where;
+use crate::store::{Step, Where};
 
 /// One device: its store and what it saves.
 struct Device {
@@ -306,10 +306,10 @@ fn a_push_that_stopped_between_its_tips_goes_on_from_there() {
     let (tip, _) = two.go_on(&at, 3);
     let ours = remote(&sandbox, &two, &url);
     let plan = two.store.push_plan(None, tip).unwrap();
-    assert!(plan.negotiate && plan.steps.len() == 3 && plan.steps[2] == tip, "{plan:?}");
+    assert!(plan.negotiate && plan.steps.len() == 3 && plan.steps[2].tip == tip, "{plan:?}");
     let reference = two.reference().to_string();
-    sent(ours.push_one(&reference, Some(plan.steps[0]), None, true));
-    sent(ours.push_one(&reference, Some(plan.steps[1]), Some(plan.steps[0]), true));
+    sent(ours.push_one(&reference, Some(plan.steps[0].tip), None, true));
+    sent(ours.push_one(&reference, Some(plan.steps[1].tip), Some(plan.steps[0].tip), true));
 
     assert_eq!(ours.push(&two.reference(), tip, None), Outcome::Behind);
     let there = ours.read_back(&two.reference()).unwrap();
@@ -317,7 +317,28 @@ fn a_push_that_stopped_between_its_tips_goes_on_from_there() {
     let traffic = sent(ours.push(&two.reference(), tip, there));
     assert!(traffic.sent < 2 * 4_500 + 4_096, "{traffic:?}");
     let rest = two.store.push_plan(Some(tip), tip).unwrap();
-    assert_eq!((rest.steps, rest.negotiate), (vec![tip], false));
+    assert_eq!((rest.steps, rest.negotiate), (vec![Step { tip, bytes: 0 }], false));
+}
+
+#[test]
+fn a_long_way_is_pushed_in_steps_and_what_was_taken_is_not_sent_again() {
+    const TIP: usize = 3 << 20;
+    let sandbox = Sandbox::new();
+    let url = sandbox.bare("remote.git").display().to_string();
+    let mut one = Device::new(&sandbox, 1);
+    let tips: Vec<Oid> = (0..4).map(|number| one.save(name(number), None, 1, TIP).1).collect();
+    let plan = one.store.push_plan(None, tips[3]).unwrap();
+    let steps: Vec<Oid> = plan.steps.iter().map(|step| step.tip).collect();
+    assert_eq!(steps, [tips[1], tips[3]], "two at a time are below 8 MiB");
+    let first = plan.steps[0].bytes as usize;
+    assert!((2 * TIP..2 * TIP + 8_192).contains(&first), "{first}");
+
+    let ours = remote(&sandbox, &one, &url);
+    sent(ours.push_one(&one.reference().to_string(), Some(tips[1]), None, false));
+    let rest = sent(ours.push(&one.reference(), tips[3], Some(tips[1])));
+    assert!(rest.sent < 2 * TIP as u64 + 20_000, "{rest:?}");
+    let whole = one.store.push_plan(Some(tips[1]), tips[3]).unwrap();
+    assert_eq!(whole.steps.len(), 1);
 }
 
 #[test]

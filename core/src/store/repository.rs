@@ -59,6 +59,9 @@ const DURABLE: &str = "[core]\n\tfsyncObjectFiles = true\n";
 /// The file that holds [`DURABLE`].
 const DURABLE_FILE: &str = "convosync.config";
 
+/// Loose objects lie in folders of two hex digits.
+const LOOSE_FOLDER_LEN: usize = 2;
+
 /// Opens the bare repository at `path`, making it when missing, and removes what a crash left behind.
 pub(super) fn open(path: &Path) -> Result<Repository, StoreError> {
     if !path.is_dir() {
@@ -66,6 +69,7 @@ pub(super) fn open(path: &Path) -> Result<Repository, StoreError> {
     }
     sweep_locks(&path.join("refs"))?;
     sweep_fetches(path)?;
+    sweep_objects(&path.join("objects"))?;
     reopen(path, Mode::Quick)
 }
 
@@ -131,6 +135,27 @@ fn sweep_locks(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Removes half-written objects: git would do so only for its own, and only after two weeks.
+fn sweep_objects(objects: &Path) -> Result<(), StoreError> {
+    sweep_half_written(objects)?;
+    let Ok(entries) = std::fs::read_dir(objects) else { return Ok(()) };
+    let is_loose = |entry: &std::fs::DirEntry| entry.file_name().len() == LOOSE_FOLDER_LEN;
+    for folder in entries.flatten().filter(is_loose) {
+        sweep_half_written(&folder.path())?;
+    }
+    Ok(())
+}
+
+fn sweep_half_written(folder: &Path) -> Result<(), StoreError> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("tmp_") {
+            disk::remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns how large the largest half pack is that a killed fetch left.
 pub(super) fn largest_half_pack(path: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(path.join("objects/pack")) else { return 0 };
@@ -145,13 +170,7 @@ pub(super) fn sweep_fetches(path: &Path) -> Result<(), StoreError> {
     for lock in ["shallow.lock", "packed-refs.lock", "config.lock"] {
         disk::remove_file(&path.join(lock))?;
     }
-    let Ok(entries) = std::fs::read_dir(path.join("objects/pack")) else { return Ok(()) };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with("tmp_") {
-            disk::remove_file(&entry.path())?;
-        }
-    }
-    Ok(())
+    sweep_half_written(&path.join("objects/pack"))
 }
 
 /// Whether any ref reaches `commit`.
@@ -180,12 +199,21 @@ pub(super) fn adopted_between(
     lease: Option<Oid>,
     new: Oid,
 ) -> Result<HashSet<Oid>, git2::Error> {
-    let all = between(repo, lease, new, false)?;
-    let own = between(repo, lease, new, true)?;
+    let all = between(repo, lease, new)?;
+    let own = walk(repo, lease, new, true)?;
     Ok(&all - &own)
 }
 
-fn between(
+/// The commits that `new` reaches and `lease` does not.
+pub(super) fn between(
+    repo: &Repository,
+    lease: Option<Oid>,
+    new: Oid,
+) -> Result<HashSet<Oid>, git2::Error> {
+    walk(repo, lease, new, false)
+}
+
+fn walk(
     repo: &Repository,
     lease: Option<Oid>,
     new: Oid,

@@ -1,9 +1,11 @@
 //! `enable` and `disable`: which projects are saved.
 
 use convosync_core::protocol::{
-    Disable, Enable, EnableReply, EnabledProject, ErrorKind, ProbeResult, Request,
+    Disable, Enable, EnableReply, EnabledProject, ErrorKind, OwnSetting, OwnSettings, ProbeResult,
+    Request,
 };
 
+use crate::ask;
 use crate::call::Call;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
@@ -11,7 +13,8 @@ use crate::print::{Printer, count};
 
 /// Enables this project, or every one.
 pub(crate) fn run(call: &mut Call<'_>, all: bool) -> Result<ExitCode, CtlError> {
-    let reply = enable(call, all)?;
+    let may_ask = call.is_interactive();
+    let reply = enable(call, all, may_ask)?;
     if call.print.json {
         call.print.answer(&reply)?;
     } else {
@@ -39,10 +42,41 @@ pub(crate) fn run_disable(call: &mut Call<'_>, all: bool) -> Result<ExitCode, Ct
     Ok(ExitCode::Ok)
 }
 
-/// Asks the daemon to enable this project, or every one.
-pub(crate) fn enable(call: &mut Call<'_>, all: bool) -> Result<EnableReply, CtlError> {
+/// Asks the daemon to enable this project, or every one. What the repository's own configuration says of
+/// programs counts only if the user agrees: when asked, or, where nobody can be asked, by running this in
+/// that very repository.
+fn enable(call: &mut Call<'_>, all: bool, may_ask: bool) -> Result<EnableReply, CtlError> {
+    let first = match (may_ask, all) {
+        (true, _) => OwnSettings::Ask,
+        (false, true) => OwnSettings::Leave,
+        (false, false) => OwnSettings::Agree,
+    };
+    let reply = request(call, all, first)?;
+    if !reply.asks {
+        return Ok(reply);
+    }
+    for project in &reply.projects {
+        print_asking(&mut call.print, project)?;
+    }
+    let agreed = ask::confirm("Did you set these, and shall they be used to reach the remote?")?;
+    request(call, all, if agreed { OwnSettings::Agree } else { OwnSettings::Leave })
+}
+
+fn request(
+    call: &mut Call<'_>,
+    all: bool,
+    own_settings: OwnSettings,
+) -> Result<EnableReply, CtlError> {
     let directory = call.directory();
-    call.ask(Request::Enable(Enable { directory, all }))
+    call.ask(Request::Enable(Enable { directory, all, own_settings }))
+}
+
+fn print_asking(print: &mut Printer<'_>, project: &EnabledProject) -> Result<(), CtlError> {
+    print.line(format!("The configuration of {} itself says:", project.root.display()))?;
+    for own in project.own_settings.iter().filter(|own| !own.agreed) {
+        print.line(format!("  {} = {}", own.key, own.value))?;
+    }
+    Ok(())
 }
 
 /// What became of enabling the current project right after the keys were made.
@@ -57,8 +91,8 @@ pub(crate) enum FirstEnable {
 
 impl FirstEnable {
     /// Tries it.
-    pub(crate) fn try_now(call: &mut Call<'_>, all: bool) -> Self {
-        match enable(call, all) {
+    pub(crate) fn try_now(call: &mut Call<'_>, all: bool, may_ask: bool) -> Self {
+        match enable(call, all, may_ask) {
             Ok(reply) => Self::Done(reply),
             Err(error) => match error.failure().map(|failure| failure.data.kind) {
                 Some(ErrorKind::NotEnabled | ErrorKind::NoRemote) => Self::NotHere(error),
@@ -122,10 +156,24 @@ fn print_project(print: &mut Printer<'_>, project: &EnabledProject) -> Result<()
     let remote = project.remote.as_deref().unwrap_or("no remote");
     let sessions = count(project.sessions, "session");
     print.done(&format!("{} is saved from now on: {sessions}, to {remote}", project.name))?;
-    match &project.probe {
-        Some(probe) => print_probe(print, probe),
-        None => Ok(()),
+    if let Some(probe) = &project.probe {
+        print_probe(print, probe)?;
     }
+    print_own_settings(print, &project.own_settings)
+}
+
+/// Prints what of the repository's own configuration is used, and what is not.
+fn print_own_settings(print: &mut Printer<'_>, own: &[OwnSetting]) -> Result<(), CtlError> {
+    for own in own {
+        let setting = format!("{} = {}", own.key, own.value);
+        if own.agreed {
+            print.done(&format!("used, of the repository's own configuration: {setting}"))?;
+        } else {
+            let message = format!("not used, of the repository's own configuration: {setting}");
+            print.note(&message, Some("run `convosyncctl enable` in it if that is yours"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Prints whether a remote can be pushed to.

@@ -55,7 +55,8 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Init) -> Result<ExitCode, Ct
             return Err(error);
         }
     };
-    let enabled = FirstEnable::try_now(call, args.all);
+    let may_ask = call.is_interactive() && !args.yes;
+    let enabled = FirstEnable::try_now(call, args.all, may_ask);
     report(call, &reply, file.as_deref(), &enabled)?;
     Ok(enabled.outcome())
 }

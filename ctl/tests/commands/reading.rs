@@ -125,14 +125,30 @@ fn sync_tells_each_project_and_what_arrived() {
 fn enable_tells_what_the_probe_found() {
     let good = samples::enabled(&samples::good_probe());
     let asked = check("enable", "enable", &good, "enable --all", ExitCode::Ok);
-    assert_eq!(asked, json!({ "directory": "/work-tree", "all": true }));
+    assert_eq!(asked["all"], true);
+    assert_eq!(asked["directory"], "/work-tree");
     let mut branches = samples::good_probe();
     branches["branches_only"] = true.into();
     let branches = samples::enabled(&branches);
     check("enable-branches", "enable", &branches, "enable", ExitCode::Ok);
+    let mut own = samples::enabled(&samples::good_probe());
+    own["projects"][0]["own_settings"] = json!([
+        { "key": "core.sshcommand", "value": "ssh -i work", "agreed": true },
+        { "key": "credential.helper", "value": "\u{1b}[2Jevil", "agreed": false },
+    ]);
+    check("enable-own", "enable", &own, "enable", ExitCode::Ok);
     let bad = samples::enabled(&samples::bad_probe());
     check("enable-bad", "enable", &bad, "enable", ExitCode::KeptLocally);
     check("disable", "disable", &samples::enabled(&Value::Null), "disable", ExitCode::Ok);
+}
+
+#[test]
+fn running_enable_in_a_repository_agrees_to_its_settings_and_enabling_all_to_none() {
+    let good = samples::enabled(&samples::good_probe());
+    let asked = check("enable", "enable", &good, "enable --all", ExitCode::Ok);
+    assert_eq!(asked["own_settings"], "leave");
+    let asked = check("enable", "enable", &good, "enable", ExitCode::Ok);
+    assert_eq!(asked["own_settings"], "agree");
 }
 
 #[test]

@@ -94,8 +94,10 @@ fn find(house: &House, recover: &Recover, phrase: &Phrase) -> Result<Recovered, 
             "run this in a clone of a project you saved, or name the remote with `--remote URL`",
         )
     })?;
-    let settings =
-        project::settings(&project, &house.git).map_err(|error| fail::project(&error))?;
+    // The user runs this in the repository, and types the phrase: nothing here happens by itself.
+    let settings = project::settings(&project, &house.git)
+        .map_err(|error| fail::project(&error))?
+        .everything();
     let dir = house::store_dir(&house.paths.state_dir, Some(&url), &project.root);
     let store = Store::open(&dir).map_err(|error| fail::store(&error))?;
     let nobody = VaultId([0; VaultId::LEN]);

@@ -1,15 +1,16 @@
 //! `enable`, `disable` and `probe`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use convosync_core::config::excluded_by;
-use convosync_core::id::SystemRandom;
-use convosync_core::project::{self, Project};
+use convosync_core::id::{Digest, SystemRandom};
+use convosync_core::project::{self, OwnSetting, Project};
 use convosync_core::protocol::{
-    Disable, Enable, EnableReply, EnabledProject, ErrorKind, Failure, Probe, ProbeReply,
-    ProbeResult,
+    self, Disable, Enable, EnableReply, EnabledProject, ErrorKind, Failure, OwnSettings, Probe,
+    ProbeReply, ProbeResult,
 };
-use convosync_core::remote::PermanentKind;
+use convosync_core::remote::{PermanentKind, without_credentials};
 use convosync_core::store::RefKind;
 
 use super::{Clerk, home, step, vault};
@@ -25,9 +26,15 @@ pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, 
     vault(house)?;
     let roots =
         if enable.all { all_roots(house) } else { vec![root_of(house, &enable.directory)?.root] };
+    if enable.own_settings == OwnSettings::Ask {
+        let asking = asking(house, &roots)?;
+        if !asking.is_empty() {
+            return Ok(EnableReply { projects: asking, asks: true });
+        }
+    }
     let mut projects = Vec::new();
     for root in roots {
-        match enable_one(clerk, &root) {
+        match enable_one(clerk, &root, enable.own_settings) {
             Ok(project) => projects.push(project),
             Err(failure) if enable.all => {
                 tracing::info!(reason = %failure.message, "a project was left out")
@@ -46,19 +53,27 @@ pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, 
     for project in &mut projects {
         project.sessions = count_sessions(house, &project.root);
     }
-    Ok(EnableReply { projects })
+    Ok(EnableReply { projects, asks: false })
 }
 
-fn enable_one(clerk: &Clerk<'_>, root: &Path) -> Result<EnabledProject, Failure> {
+fn enable_one(
+    clerk: &Clerk<'_>,
+    root: &Path,
+    wish: OwnSettings,
+) -> Result<EnabledProject, Failure> {
     let house = clerk.house;
     refuse_unwanted(house, root)?;
     let vault = vault(house)?;
-    let entry = enabled::EnabledProject { root: root.to_owned(), branches_only: false };
+    let mut entry = known(house, root)?;
+    if wish == OwnSettings::Agree {
+        entry.agreed.extend(to_agree(house, root)?.iter().map(OwnSetting::digest));
+    }
     keep(house, |enabled| enabled.add(entry.clone()))?;
     let home = house.open_project(&entry, &vault)?;
     let place = house
         .place(home.store)
         .ok_or_else(|| Failure::new(ErrorKind::Failed, "the store was closed"))?;
+    house.refresh_reach(&place);
     step(clerk.tell, "trying the remote");
     let result = probe_place(house, &place);
     if let Some(result) = result.as_ref().filter(|result| result.works) {
@@ -67,9 +82,53 @@ fn enable_one(clerk: &Clerk<'_>, root: &Path) -> Result<EnabledProject, Failure>
     work::look_for_own(house, &place);
     if result.as_ref().is_some_and(|result| result.works) {
         introduce(house, &home)?;
-        house.report(Event::Hurry { project: Some(home.key), retry: true });
     }
-    Ok(describe(&home, &place, result))
+    // What was refused before may work now.
+    house.report(Event::Hurry { project: Some(home.key), retry: true });
+    let own_settings = shown(to_agree(house, root)?, &home.agreed);
+    Ok(EnabledProject { own_settings, ..describe(&home, &place, result) })
+}
+
+/// The projects whose own configuration says what the user did not agree to. One that cannot be enabled
+/// is not asked about: enabling it says why.
+fn asking(house: &House, roots: &[PathBuf]) -> Result<Vec<EnabledProject>, Failure> {
+    let mut asking = Vec::new();
+    for root in roots.iter().filter(|root| refuse_unwanted(house, root).is_ok()) {
+        let Ok(project) = root_of(house, root) else { continue };
+        let own_settings = shown(house.to_agree(&project)?, &known(house, root)?.agreed);
+        if own_settings.iter().any(|own| !own.agreed) {
+            asking.push(EnabledProject {
+                root: project.root,
+                name: project.name,
+                remote: project.push_url.as_deref().map(without_credentials),
+                sessions: 0,
+                probe: None,
+                own_settings,
+            });
+        }
+    }
+    Ok(asking)
+}
+
+/// What of a project's own configuration needs the user's agreement.
+fn to_agree(house: &House, root: &Path) -> Result<Vec<OwnSetting>, Failure> {
+    house.to_agree(&root_of(house, root)?)
+}
+
+/// What is known of a project from before: what the user agreed to, and what kind of ref its remote takes.
+fn known(house: &House, root: &Path) -> Result<enabled::EnabledProject, Failure> {
+    let enabled = Enabled::load(&house.paths.data_dir).map_err(|error| unreadable(&error))?;
+    let known = enabled.projects.into_iter().find(|known| known.root == root);
+    Ok(known.unwrap_or_else(|| enabled::EnabledProject::new(root.to_owned())))
+}
+
+fn shown(own: Vec<OwnSetting>, agreed: &BTreeSet<Digest>) -> Vec<protocol::OwnSetting> {
+    let show = |own: OwnSetting| protocol::OwnSetting {
+        agreed: agreed.contains(&own.digest()),
+        value: without_credentials(&own.value),
+        key: own.key,
+    };
+    own.into_iter().map(show).collect()
 }
 
 /// Gives our ref the kind of name that a probe found to be taken, and notes it for the next start.
@@ -80,7 +139,7 @@ fn go_where_it_works(house: &House, place: &Place, branches_only: bool) -> Resul
     let homes: Vec<_> = homes.iter().filter(|home| home.store == place.key).collect();
     keep(house, |enabled| {
         for home in &homes {
-            enabled.add(enabled::EnabledProject { root: home.project.root.clone(), branches_only });
+            enabled.send_to_branches(&home.project.root, branches_only);
         }
     })?;
     if let Some(home) = homes.first().filter(|_| renamed) {
@@ -128,6 +187,7 @@ fn describe(home: &Home, place: &Place, probe: Option<ProbeResult>) -> EnabledPr
         remote: place.url.as_ref().map(|_| work::shown_url(place)),
         sessions: 0,
         probe,
+        own_settings: Vec::new(),
     }
 }
 
@@ -180,11 +240,13 @@ fn count_sessions(house: &House, root: &Path) -> u32 {
 
 fn keep(house: &House, change: impl FnOnce(&mut Enabled)) -> Result<(), Failure> {
     let keys = &house.paths.data_dir;
-    let failed =
-        |error: enabled::EnabledError| fail::failure(ErrorKind::Failed, &error, error.hint());
-    let mut enabled = Enabled::load(keys).map_err(failed)?;
+    let mut enabled = Enabled::load(keys).map_err(|error| unreadable(&error))?;
     change(&mut enabled);
-    enabled.store(keys).map_err(failed)
+    enabled.store(keys).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &enabled::EnabledError) -> Failure {
+    fail::failure(ErrorKind::Failed, error, error.hint())
 }
 
 pub(super) fn disable(house: &House, disable: &Disable) -> Result<EnableReply, Failure> {
@@ -200,7 +262,7 @@ pub(super) fn disable(house: &House, disable: &Disable) -> Result<EnableReply, F
         }
         house.close_project(home.key);
     }
-    Ok(EnableReply { projects })
+    Ok(EnableReply { projects, asks: false })
 }
 
 pub(super) fn probe(clerk: &Clerk<'_>, probe: &Probe) -> Result<ProbeReply, Failure> {

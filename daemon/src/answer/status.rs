@@ -174,6 +174,11 @@ fn roots(house: &House, reports: &RootReports) -> Vec<RootStatus> {
     house.claude_roots().into_iter().map(describe).collect()
 }
 
+/// What a project's own configuration says and does not count.
+fn not_agreed(house: &House, home: &Home) -> Option<Problem> {
+    house.place(home.store)?.reach().problem(&home.project.name, now_ms())
+}
+
 fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
     let mut problems: Vec<Problem> = lock(&reports.problems).clone();
     if house.has_lost_keys() {
@@ -185,6 +190,7 @@ fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
         problems.extend(desk.ailing.values().cloned());
         problems.extend(moved(&place, &desk));
     }
+    problems.extend(house.homes().iter().filter_map(|home| not_agreed(house, home)));
     for (root, report) in lock(&reports.scans).iter() {
         if let Some((message, hint)) = &report.problem {
             tracing::trace!(root = %root.display(), "a root has a problem");

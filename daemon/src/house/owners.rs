@@ -70,6 +70,8 @@ fn linked(folder: &Path, git: &Path) -> Nearest {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use convosync_core::disk;
     use convosync_core::project::Project;
 
@@ -86,7 +88,8 @@ mod tests {
             push_url: None,
             name: String::new(),
         };
-        Arc::new(Home { key: ProjectKey(key), project, store: StoreKey(0) })
+        let agreed = BTreeSet::new();
+        Arc::new(Home { key: ProjectKey(key), project, store: StoreKey(0), agreed })
     }
 
     fn folder(path: &Path) -> PathBuf {

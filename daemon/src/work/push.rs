@@ -17,6 +17,7 @@ use crate::notification::Notification;
 /// Sends our ref and reads it back, and reports to the engine.
 pub fn push(house: &House, key: StoreKey) {
     let Some(place) = house.place(key) else { return };
+    house.refresh_reach(&place);
     let end = match push_and_confirm(house, &place) {
         Ok(more) => PushEnd::Sent { more },
         Err(fault) => PushEnd::Failed(fault),
@@ -38,7 +39,7 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     let sent =
         with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
     let outcome = match sent {
-        None => return Err(fail_push(house, place, no_remote())),
+        None => return Err(fail_push(house, place, no_remote(place))),
         Some(Err(error)) => outcome_of(&error),
         Some(Ok(outcome)) => outcome,
     };
@@ -48,14 +49,26 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     };
     match (&outcome, Trouble::of_push(&outcome, now_ms())) {
         (Outcome::Sent(sent), _) => Ok(confirmed(house, place, &reference, tip, sent)),
-        (_, trouble) => Err(fail_push(house, place, trouble.unwrap_or_else(no_remote))),
+        (_, trouble) => Err(fail_push(house, place, trouble.unwrap_or_else(|| no_remote(place)))),
     }
 }
 
-fn no_remote() -> Trouble {
+fn no_remote(place: &Place) -> Trouble {
+    let refused = |message, hint| Trouble {
+        fault: Fault::Refused,
+        ..Trouble::other(message, hint, now_ms())
+    };
+    if place.reach().is_remote_refused() {
+        let message = format!(
+            "the remote `{}` is a folder of this machine whose programs would run, and you did not agree to it: saves stay on this device",
+            shown_url(place)
+        );
+        let hint = "if it is yours, run `convosyncctl enable` in the project".to_owned();
+        return refused(message, Some(hint));
+    }
     let message = "this project has no remote to save to: saves stay on this device".to_owned();
     let hint = Some("add one with `git remote add origin URL`, or set `store.remote`, and run `convosyncctl enable`".to_owned());
-    Trouble { fault: Fault::Refused, ..Trouble::other(message, hint, now_ms()) }
+    refused(message, hint)
 }
 
 fn confirmed(house: &House, place: &Place, reference: &RefName, tip: Oid, sent: &Sent) -> bool {

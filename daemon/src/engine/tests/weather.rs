@@ -137,7 +137,7 @@ fn a_network_that_comes_and_goes_every_second_for_an_hour_starts_a_bounded_numbe
         days.until(second * 1_000, &flaps);
         days.tell(Event::NetworkChanged, &flaps);
         // Somebody works all the while.
-        let save = SaveEnd { covered: vec![], failed: vec![], waiting: vec![], moved: true };
+        let save = SaveEnd { moved: true, ..SaveEnd::default() };
         days.tell(Event::Saved(StoreKey(0), save), &flaps);
     }
     let tries = days.tries.len();
