@@ -203,11 +203,12 @@ impl Git {
     }
 
     /// Offers an ssh agent to the children where there is none, or one that is gone: a daemon of the
-    /// service manager has none of its own, but a terminal's client may lend it one.
+    /// service manager has none of its own, but a terminal's client may lend it one. `instead` of one that is
+    /// there, too: it may not have the key.
     #[must_use]
-    pub fn with_agent(&self, socket: &Path) -> Self {
+    pub fn with_agent(&self, socket: &Path, instead: bool) -> Self {
         let has_one = self.variable("SSH_AUTH_SOCK").is_some_and(|own| Path::new(own).exists());
-        if has_one || !socket.exists() {
+        if (has_one && !instead) || !socket.exists() {
             return self.clone();
         }
         let mut variables = self.inner.variables.clone();

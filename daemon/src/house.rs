@@ -61,9 +61,16 @@ pub struct House {
     opening: Mutex<()>,
     /// The scanner's memory of what it read already.
     pub scanner: Mutex<Scanner>,
-    /// The ssh agent that a client lent us last.
-    agent: Mutex<Option<PathBuf>>,
+    agent: Mutex<Lent>,
     notifier: Notifier,
+}
+
+/// The ssh agent that a client lent us last.
+#[derive(Debug, Default)]
+struct Lent {
+    socket: Option<PathBuf>,
+    /// Whether it is used although we have one of our own, whose keys were refused.
+    instead: bool,
 }
 
 /// The projects and stores of this device, and the sessions found in them.
@@ -167,13 +174,14 @@ impl House {
     /// Takes note of the ssh agent a client lends us. Returns whether it is another one, and a remote
     /// refuses what it may help with.
     pub fn lend_agent(&self, socket: Option<PathBuf>) -> bool {
-        let mut agent = lock(&self.agent);
-        let is_another = socket.is_some() && *agent != socket;
+        let is_another = socket.is_some() && lock(&self.agent).socket != socket;
+        let helps = is_another && self.places().iter().any(|place| wants_agent(place));
         if is_another {
-            *agent = socket;
+            let mut agent = lock(&self.agent);
+            agent.instead |= helps;
+            agent.socket = socket;
         }
-        drop(agent);
-        is_another && self.places().iter().any(|place| wants_agent(place))
+        helps
     }
 
     /// Tells the user outside of any terminal, if that is wanted.
@@ -181,12 +189,11 @@ impl House {
         self.notifier.notify(notification, &self.config());
     }
 
-    /// Git as it reaches remotes: with the agent that was lent to us, if there is none of our own.
+    /// Git as it reaches remotes: with the agent that was lent to us, if there is none of our own or its keys
+    /// were refused.
     pub fn remote_git(&self) -> Git {
-        match &*lock(&self.agent) {
-            Some(socket) => self.git.with_agent(socket),
-            None => self.git.clone(),
-        }
+        let Lent { socket, instead } = &*lock(&self.agent);
+        socket.as_ref().map_or_else(|| self.git.clone(), |lent| self.git.with_agent(lent, *instead))
     }
 
     /// This device's keys, if it has any.

@@ -46,6 +46,14 @@ impl Notification {
         }
     }
 
+    /// Where a notifier replaces what it showed before: by the next of its sort.
+    fn id(self) -> &'static str {
+        match self {
+            Self::NotSent(_) | Self::NotListed(_) | Self::Moved => "convosync-trouble",
+            Self::Arrived(_) => "convosync-arrivals",
+        }
+    }
+
     fn title(self) -> &'static str {
         match self {
             Self::NotSent(_) => "ConvoSync: not on the remote",
@@ -98,8 +106,7 @@ impl Style {
                 (list(&["--app-name=ConvoSync", "--", title, &body]), None)
             }
             Self::Termux => {
-                let group = ["--id", "convosync", "--alert-once", "--title", title];
-                (list(&group), Some(body.into_bytes()))
+                (list(&["--id", notification.id(), "--title", title]), Some(body.into_bytes()))
             }
             Self::AppleScript => {
                 let script = [
@@ -196,7 +203,7 @@ mod tests {
         show(&git(dir.path()), Notification::NotSent(PermanentKind::Quota), None);
         let told = std::fs::read_to_string(told).unwrap();
         let (args, text) = told.split_once('\n').unwrap();
-        assert!(args.starts_with("--id convosync") && !args.contains("full"), "{args}");
+        assert!(args.starts_with("--id convosync-trouble ") && !args.contains("full"), "{args}");
         assert!(text.contains("the repository or the account is full"), "{text}");
         assert!(text.contains("make room"), "{text}");
     }

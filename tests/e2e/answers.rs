@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use convosync_tests::host::{Answer, Host};
 use convosync_tests::world::Way;
-use convosync_tests::{Device, World, Writer, eventually, files, program};
+use convosync_tests::{Device, World, Writer, eventually, files, program, skip};
 use serde_json::Value;
 
 use crate::SAVED_WITHIN;
@@ -52,8 +52,12 @@ fn give_notifier(device: &Device, more: &str) {
 impl Stage {
     /// A device whose remote is reached in a way that `prepare` sets up, and took a first save.
     fn new(prepare: impl FnOnce(&World)) -> Self {
-        let mut world = World::new(&["ada"], Way::File);
+        let world = World::new(&["ada"], Way::File);
         prepare(&world);
+        Self::of(world)
+    }
+
+    fn of(mut world: World) -> Self {
         let ada = &mut world.devices[0];
         give_notifier(ada, "");
         ada.start();
@@ -350,36 +354,37 @@ impl Drop for Agent {
     }
 }
 
+/// A device that reaches a real sshd, if there is one on this machine.
+fn real_ssh() -> Option<Stage> {
+    match Way::Ssh.missing() {
+        Some(name) => {
+            skip::report(&format!("`{name}` is not installed"));
+            None
+        }
+        None => Some(Stage::of(World::new(&["ada"], Way::Ssh))),
+    }
+}
+
 #[test]
 fn a_key_with_a_passphrase_works_through_the_agent_that_a_client_lends() {
-    for name in ["ssh-agent", "ssh-add", "ssh-keygen"] {
-        let Some(_) = convosync_tests::skip::unless_on_path(name) else { return };
+    for name in ["ssh-agent", "ssh-add"] {
+        let Some(_) = skip::unless_on_path(name) else { return };
     }
-    let mut stage = Stage::new(|world| {
-        let home = &world.devices[0].home;
-        let key = home.root().join("key");
-        let mut keygen = home.command("ssh-keygen");
-        keygen.args(["-q", "-t", "ed25519", "-N", "secret words", "-f"]).arg(&key);
-        program::run(&mut keygen, b"", program::DEADLINE).ok();
-        // The agent proves the key by a signature, as it would to a host.
-        let text = format!(
-            "#!/bin/sh\nif [ -f '{0}' ] && ! echo x | ssh-keygen -Y sign -n test -f '{1}.pub' >/dev/null 2>&1; then\n  echo 'git@host: Permission denied (publickey).' >&2; exit 255\nfi\nshift\nexec sh -c \"$*\"\n",
-            answer_file(world).display(),
-            key.display()
-        );
-        reach_by(world, &home.root().join("my-ssh"), &text);
-    });
-    files::write(&stage.answer_file(), "a key is asked for from now on");
+    let Some(mut stage) = real_ssh() else { return };
+    let home = stage.ada().home.clone();
+    let key = home.dir().join(".ssh/id_ed25519");
+    let mut keygen = home.command("ssh-keygen");
+    keygen.args(["-q", "-p", "-P", "", "-N", "secret words", "-f"]).arg(&key);
+    program::run(&mut keygen, b"", program::DEADLINE).ok();
     stage.refused("no agent", "the host accepts none of the ssh keys it was offered");
     let hint = stage.project()["problem"]["hint"].as_str().unwrap().to_owned();
     assert!(hint.contains("ssh-add"), "{hint}");
 
-    let home = stage.ada().home.clone();
     let agent = Agent::start(&home);
     let ask = home.root().join("ask");
     files::write_program(&ask, "#!/bin/sh\necho secret words\n");
     let mut add = home.command("ssh-add");
-    add.arg(home.root().join("key")).env("SSH_AUTH_SOCK", &agent.socket);
+    add.arg(&key).env("SSH_AUTH_SOCK", &agent.socket);
     add.env("SSH_ASKPASS", &ask).env("SSH_ASKPASS_REQUIRE", "force").env("DISPLAY", ":0");
     program::run(&mut add, b"", program::DEADLINE).ok();
     let mut status = home.command(program::binary("convosyncctl"));
@@ -387,6 +392,25 @@ fn a_key_with_a_passphrase_works_through_the_agent_that_a_client_lends() {
     program::run(&mut status, b"", program::DEADLINE).ok();
     // Nobody asked for a retry: the agent that was lent is tried at once.
     stage.arrives();
+}
+
+#[test]
+fn a_host_key_that_is_unknown_or_has_changed_is_told_and_mended() {
+    let Some(mut stage) = real_ssh() else { return };
+    let known = stage.ada().home.dir().join(".ssh/known_hosts");
+    let right = files::read(&known);
+    let other = stage.ada().home.root().join("other");
+    let mut keygen = stage.ada().home.command("ssh-keygen");
+    keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&other);
+    program::run(&mut keygen, b"", program::DEADLINE).ok();
+    let name = right.split(|byte| *byte == b' ').next().expect("a line begins with a name");
+    let changed = [name, b" ", &files::read(&other.with_extension("pub"))].concat();
+    for wrong in [Vec::new(), changed] {
+        files::write(&known, &wrong);
+        stage.refused("another host", "the host's key is unknown or has changed");
+        files::write(&known, &right);
+        stage.mended();
+    }
 }
 
 /// Returns the refs of ours on the remote, by their kind.

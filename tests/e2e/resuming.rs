@@ -92,9 +92,10 @@ fn a_transcript_that_is_ahead_of_every_other_device_stays_as_it_is() {
 fn two_conversations_that_went_apart_are_left_to_the_user() {
     let Shared { mut world, mut here, mut there } = Shared::new();
     let (ada, bob) = world.pair();
-    there.turn();
     here.turn();
     save(ada, &here);
+    // Later than ada's: of two saves with one number, lists show the newer.
+    there.turn();
     let before = files::read(&there.path());
     assert_left_to_the_user(&bob.ctl(&["resume", here.session()]));
     assert_eq!(files::read(&there.path()), before);

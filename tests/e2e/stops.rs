@@ -6,7 +6,7 @@ use convosync_core::id::{Random, SeededRandom};
 use convosync_tests::device::Events;
 use convosync_tests::world::Way;
 use convosync_tests::writer::saved_bytes;
-use convosync_tests::{Device, Opened, World, files};
+use convosync_tests::{Device, Opened, World, Writer, files};
 
 use crate::SAVED_WITHIN;
 
@@ -74,12 +74,21 @@ fn acknowledged_within(told: &Events, time: Duration) -> Option<u64> {
     newest
 }
 
-/// Returns a time of up to half a second: a save, its fsyncs and its push lie within it.
-fn some_time(random: &mut SeededRandom) -> Duration {
-    const AT_MOST_MS: u16 = 500;
+/// Returns a time of up to twice as long as a save takes here: its fsyncs and its push lie within it.
+fn some_time(random: &mut SeededRandom, one_save: Duration) -> Duration {
     let mut bytes = [0; 2];
     random.fill(&mut bytes);
-    Duration::from_millis(u64::from(u16::from_le_bytes(bytes) % AT_MOST_MS))
+    one_save * 2 * u32::from(u16::from_le_bytes(bytes)) / (u32::from(u16::MAX) + 1)
+}
+
+/// Returns how long it takes on this machine, as busy as it is, from a turn to "saved".
+#[track_caller]
+fn time_of_a_save(device: &Device, writer: &mut Writer) -> Duration {
+    let told = device.watch();
+    let started = Instant::now();
+    writer.turn();
+    told.expect("saved", SAVED_WITHIN);
+    started.elapsed()
 }
 
 /// Panics when something under the state directory still looks locked or half-written.
@@ -108,10 +117,11 @@ fn a_daemon_killed_at_any_moment_of_a_save_keeps_what_it_acknowledged() {
     let mut writer = ada.writer(1);
     let mut random = SeededRandom::new(26);
     let mut acknowledged = 0;
+    let one_save = time_of_a_save(ada, &mut writer);
     for round in 0..ROUNDS {
         let told = ada.watch();
         writer.turn();
-        let newest = acknowledged_within(&told, some_time(&mut random));
+        let newest = acknowledged_within(&told, some_time(&mut random, one_save));
         ada.kill();
         // What had been told before the kill may still be on its way.
         let newest = acknowledged_within(&told, Duration::from_millis(50)).or(newest);

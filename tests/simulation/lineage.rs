@@ -4,95 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use convosync_core::history::History;
-use convosync_core::id::{LogId, Oid, Role, SeededRandom};
-use convosync_core::seal::Summary;
+use convosync_core::id::{LogId, Role, SeededRandom};
 use convosync_tests::{files, program};
-use convosyncd::desk::Holding;
 
+use crate::bench::{Bench, bench};
+use crate::carry;
 use crate::device::{Device, session, write_in_place};
-use crate::{carry, vaults};
-
-/// Devices side by side, and randomness.
-struct Bench {
-    devices: Vec<Device>,
-    random: SeededRandom,
-    _dir: tempfile::TempDir,
-}
-
-fn bench(count: usize) -> Bench {
-    let dir = tempfile::tempdir_in(vaults::fast_dir()).unwrap();
-    let device = |(index, vault)| Device::new(&dir.path().join(format!("{index}")), vault);
-    let devices = vaults::vaults().into_iter().take(count).enumerate().map(device).collect();
-    Bench { devices, random: SeededRandom::new(7), _dir: dir }
-}
-
-impl Bench {
-    fn write(&self, who: usize, bytes: &[u8]) {
-        files::write(&self.devices[who].make_room(&LogId::main()), bytes);
-    }
-
-    fn main(&self, who: usize) -> Vec<u8> {
-        fs::read(self.devices[who].path(&LogId::main())).unwrap()
-    }
-
-    /// Saves and returns the save's number; `None` when there is nothing new.
-    #[track_caller]
-    fn save(&mut self, who: usize) -> Option<u32> {
-        let saved = self.devices[who].save(&mut self.random).unwrap();
-        assert!(saved.failed.is_empty(), "{:?}", saved.failed);
-        saved.recorded.first().map(|recorded| recorded.summary.save)
-    }
-
-    fn list(&mut self, from: usize, to: usize) -> bool {
-        let (left, right) = self.devices.split_at_mut(from.max(to));
-        let (low, high) = (&mut left[from.min(to)], &mut right[0]);
-        if from < to { carry::tip(low, high) } else { carry::tip(high, low) }
-    }
-
-    /// Fetches what `from` saved last.
-    fn fetch(&mut self, from: usize, to: usize) -> History {
-        assert!(self.list(from, to));
-        let (device, summary) = (self.devices[from].vault.device(), self.summary(from));
-        carry::session_of(&self.devices[from], &self.devices[to], &Holding { device, summary })
-    }
-
-    fn resume(&mut self, from: usize, to: usize) {
-        let history = self.fetch(from, to);
-        let slug_dir = self.devices[to].slug_dir();
-        self.devices[to].bring(&history, slug_dir).unwrap();
-        self.devices[to].desk.rebase(history);
-    }
-
-    fn summary(&self, who: usize) -> Summary {
-        let desk = &self.devices[who].desk;
-        desk.own.sessions[&desk.vault.keys.session_name(&session())].0.clone()
-    }
-
-    fn tip(&self, who: usize) -> Oid {
-        self.devices[who].desk.own.tip.unwrap()
-    }
-
-    /// What `who` saved last, opened from its own store.
-    fn saved(&self, who: usize) -> Vec<u8> {
-        let device = &self.devices[who];
-        let history = device.desk.own_history(&session()).unwrap().unwrap();
-        device.opened(&history).remove(&LogId::main()).unwrap()
-    }
-
-    /// Shows `to` a tip of `from` that lies in `from`'s store.
-    fn shows(&mut self, from: usize, tip: Oid, to: usize) -> bool {
-        let objects = self.devices[from].desk.store.own_dir();
-        let reference = self.devices[from].desk.own.reference;
-        carry::copy_objects(&objects, &self.devices[to].desk.store.seen_dir());
-        carry::show(&self.devices[to], &reference, &tip.to_string());
-        self.devices[to].desk.take_peer(reference, tip, 0).is_some()
-    }
-
-    fn doubt(&self, about: usize, who: usize) -> String {
-        self.devices[who].desk.doubts[&self.devices[about].vault.device()].message.clone()
-    }
-}
 
 #[test]
 fn a_transcript_without_a_complete_line_is_saved() {

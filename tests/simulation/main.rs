@@ -4,6 +4,8 @@
 //! `CONVOSYNC_SIM_SEED` and `CONVOSYNC_SIM_CASES` choose other and more histories than the gate runs.
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod carry;
 #[cfg(test)]
 mod device;
@@ -11,6 +13,8 @@ mod device;
 mod histories;
 #[cfg(test)]
 mod lineage;
+#[cfg(test)]
+mod naming;
 #[cfg(test)]
 mod noise;
 #[cfg(test)]

@@ -221,9 +221,10 @@ fn a_lent_agent_is_used_only_where_there_is_none() {
         Git::find(None, &env).unwrap()
     };
     let agent_of = |git: &Git| git.variable("SSH_AUTH_SOCK").map(PathBuf::from);
-    assert_eq!(agent_of(&find(false).with_agent(&lent)), Some(lent.clone()));
-    assert_eq!(agent_of(&find(true).with_agent(&lent)), Some(lent.clone()), "ours is gone");
+    assert_eq!(agent_of(&find(false).with_agent(&lent, false)), Some(lent.clone()));
+    assert_eq!(agent_of(&find(true).with_agent(&lent, false)), Some(lent.clone()), "ours is gone");
     std::fs::File::options().create_new(true).write(true).open(&ours).unwrap();
-    assert_eq!(agent_of(&find(true).with_agent(&lent)), Some(ours.clone()));
-    assert_eq!(agent_of(&find(false).with_agent(&dir.path().join("nowhere"))), None);
+    assert_eq!(agent_of(&find(true).with_agent(&lent, false)), Some(ours.clone()));
+    assert_eq!(agent_of(&find(true).with_agent(&lent, true)), Some(lent.clone()), "instead");
+    assert_eq!(agent_of(&find(false).with_agent(&dir.path().join("nowhere"), true)), None);
 }
