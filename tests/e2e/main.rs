@@ -25,6 +25,8 @@ mod resuming;
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod stops;
 #[cfg(test)]
 mod watching;
