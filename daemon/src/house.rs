@@ -371,7 +371,10 @@ impl House {
         entry: &EnabledProject,
         vault: &Arc<Vault>,
     ) -> Result<Arc<Place>, protocol::Failure> {
-        let url = self.config().store_remote.clone().or_else(|| project.push_url.clone());
+        let url = match &self.config().store_remote {
+            Some(url) => Some(self.written_out(project, url)?),
+            None => project.push_url.clone(),
+        };
         let dir = store_dir(&self.paths.state_dir, url.as_deref(), &project.root);
         if let Some(place) = self.places().into_iter().find(|place| place.dir == dir) {
             return Ok(place);

@@ -27,6 +27,8 @@ mod resuming;
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod stops;
 #[cfg(test)]
 mod watching;

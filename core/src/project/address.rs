@@ -226,6 +226,12 @@ fn named(name: &str, settings: &[(String, String)], root: &Path) -> Option<Named
     Some(NamedRemote { push_url, ids })
 }
 
+/// Returns where git would push to, given an address that no remote has.
+pub(super) fn written_out(url: &str, settings: &[(String, String)]) -> String {
+    let written_out = rewrite(url, settings, ".pushinsteadof");
+    written_out.or_else(|| rewrite(url, settings, ".insteadof")).unwrap_or_else(|| url.to_owned())
+}
+
 /// Replaces the longest prefix that `url.<base><kind>` names, as git does.
 fn rewrite(url: &str, settings: &[(String, String)], kind: &str) -> Option<String> {
     let base = |key: &str| key.strip_prefix("url.")?.strip_suffix(kind).map(str::to_owned);

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Project, ProjectError, refused};
+use super::{Project, ProjectError, address, refused};
 use crate::git::Git;
 use crate::id::Digest;
 
@@ -69,6 +69,8 @@ const REMOTE_KEY: &str = "remote.url";
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     entries: Vec<Entry>,
+    /// Where the user's own files say that addresses lead to.
+    rewrites: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +84,12 @@ impl Settings {
     pub fn everything(&self) -> GitSettings {
         let pair = |entry: &Entry| (entry.setting.key.clone(), entry.setting.value.clone());
         GitSettings(self.entries.iter().map(pair).collect())
+    }
+
+    /// Returns where an address that the user named leads to, by the user's own files: what a repository
+    /// says about its remotes is resolved with them.
+    pub fn written_out(&self, url: &str) -> String {
+        address::written_out(url, &self.rewrites)
     }
 
     /// What needs the user's agreement, in git's order.
@@ -105,7 +113,13 @@ impl Settings {
 /// [`ProjectError`] when git does not read the configuration.
 pub fn settings(project: &Project, git: &Git) -> Result<Settings, ProjectError> {
     let dir = project.root.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
-    let entries = scoped(dir, git)?
+    let all = scoped(dir, git)?;
+    let is_rewrite = |(scope, setting): &&(String, OwnSetting)| {
+        is_users_own(scope) && setting.key.starts_with("url.")
+    };
+    let pair = |(_, setting): &(String, OwnSetting)| (setting.key.clone(), setting.value.clone());
+    let rewrites = all.iter().filter(is_rewrite).map(pair).collect();
+    let entries = all
         .into_iter()
         .filter(|(_, setting)| reaches_remotes(&setting.key))
         .map(|(scope, setting)| Entry {
@@ -113,7 +127,7 @@ pub fn settings(project: &Project, git: &Git) -> Result<Settings, ProjectError> 
             setting,
         })
         .collect();
-    Ok(Settings { entries })
+    Ok(Settings { entries, rewrites })
 }
 
 /// Reads all settings that hold in `dir`, in git's order.
@@ -158,13 +172,12 @@ fn is_users_own(scope: &str) -> bool {
 }
 
 /// Whether a key says how a remote is reached. Keys come from git with section and name in lower case.
+/// What rewrites addresses is not among them: they are written out here, and git would do it once more.
 fn reaches_remotes(key: &str) -> bool {
     const SECTIONS: &[&str] = &["credential.", "http.", "https.", "ssh."];
     const KEYS: &[&str] =
         &["core.sshcommand", "core.gitproxy", "protocol.version", "safe.directory"];
-    let rewrites =
-        key.starts_with("url.") && (key.ends_with(".insteadof") || key.ends_with(".pushinsteadof"));
-    rewrites || KEYS.contains(&key) || SECTIONS.iter().any(|section| key.starts_with(section))
+    KEYS.contains(&key) || SECTIONS.iter().any(|section| key.starts_with(section))
 }
 
 /// Whether a key of a repository's own configuration needs the user's agreement. Named are those that do
@@ -189,8 +202,7 @@ fn needs_agreement(key: &str) -> bool {
     match section {
         Some("credential") => !CREDENTIAL.contains(&name),
         Some("http" | "https") => !HTTP.contains(&name),
-        // Where it leads to is agreed to as the remote's address.
-        Some("url" | "protocol" | "ssh") => false,
+        Some("protocol" | "ssh") => false,
         _ => true,
     }
 }
@@ -216,7 +228,6 @@ mod tests {
         for key in [
             "credential.helper",
             "http.https://x.example/.extraheader",
-            "url.git@x:.insteadof",
             "core.sshcommand",
             "protocol.version",
         ] {
@@ -231,6 +242,7 @@ mod tests {
             "core.askpass",
             "push.followtags",
             "url.x.y",
+            "url.git@x:.insteadof",
             "remote.origin.url",
         ] {
             assert!(!reaches_remotes(key), "{key}");
@@ -259,7 +271,6 @@ mod tests {
             "credential.https://host.example.username",
             "http.postbuffer",
             "http.https://host.example/.extraheader",
-            "url.git@host:.insteadof",
             "protocol.version",
         ] {
             assert!(!needs_agreement(key), "{key}");

@@ -75,6 +75,7 @@ fn includes_and_rewritten_addresses_count_as_git_resolves_them() {
     assert_eq!(project.ids, ["host.example/team/app"]);
     let settings = settings(&project, &sandbox.git).unwrap();
     assert_eq!(settings.to_agree(), [], "the user's own files, included ones too");
+    assert_eq!(settings.written_out("https://host.example/own"), "git@host.example:own");
     let settings = settings.with(&BTreeSet::new());
     let value = |key: &str| {
         settings
@@ -87,7 +88,11 @@ fn includes_and_rewritten_addresses_count_as_git_resolves_them() {
     assert_eq!(value("core.sshcommand"), ["ssh -i work"]);
     assert_eq!(value("credential.helper"), ["store", "cache"]);
     assert_eq!(value("http.extraheader"), ["secret"]);
-    assert_eq!(value("url.git@host.example:.pushinsteadof"), ["https://host.example/"]);
+    assert_eq!(
+        value("url.git@host.example:.pushinsteadof"),
+        Vec::<&str>::new(),
+        "git would do it again"
+    );
     assert_eq!(value("remote.origin.url"), Vec::<&str>::new());
 }
 
@@ -101,6 +106,7 @@ fn what_a_repository_itself_says_counts_only_where_the_user_agreed() {
     sandbox.run("app", &["config", "extensions.worktreeConfig", "true"]);
     sandbox.run("app", &["config", "--worktree", "credential.https://h.example.helper", "evil"]);
     sandbox.run("app", &["config", "http.postBuffer", "1000"]);
+    sandbox.run("app", &["config", "url.https://evil.example/.insteadOf", "https://mine.example/"]);
 
     let settings = settings(&find(&sandbox, "app"), &sandbox.git).unwrap();
 
@@ -111,6 +117,7 @@ fn what_a_repository_itself_says_counts_only_where_the_user_agreed() {
         let agreed = agreed.iter().map(|own| own.digest()).collect();
         settings.with(&agreed).0.contains(&(key.to_owned(), value.to_owned()))
     };
+    assert_eq!(settings.written_out("https://mine.example/own"), "https://mine.example/own");
     assert!(has(&[], "credential.helper", "mine"));
     assert!(has(&[], "http.postbuffer", "1000"));
     assert!(!has(&[], "core.sshcommand", "evil"));

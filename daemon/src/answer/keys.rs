@@ -85,6 +85,10 @@ fn find(house: &House, recover: &Recover, phrase: &Phrase) -> Result<Recovered, 
     let project =
         project::discover(&recover.directory, &house.git).map_err(|error| fail::project(&error))?;
     let configured = recover.remote.clone().or_else(|| house.config().store_remote.clone());
+    // The user runs this in the repository, and types the phrase: nothing here happens by itself.
+    let settings =
+        project::settings(&project, &house.git).map_err(|error| fail::project(&error))?;
+    let configured = configured.map(|url| settings.written_out(&url));
     let url = configured.or_else(|| project.push_url.clone()).ok_or_else(|| {
         Failure::new(
             ErrorKind::NoRemote,
@@ -94,10 +98,7 @@ fn find(house: &House, recover: &Recover, phrase: &Phrase) -> Result<Recovered, 
             "run this in a clone of a project you saved, or name the remote with `--remote URL`",
         )
     })?;
-    // The user runs this in the repository, and types the phrase: nothing here happens by itself.
-    let settings = project::settings(&project, &house.git)
-        .map_err(|error| fail::project(&error))?
-        .everything();
+    let settings = settings.everything();
     let dir = house::store_dir(&house.paths.state_dir, Some(&url), &project.root);
     let store = Store::open(&dir).map_err(|error| fail::store(&error))?;
     let nobody = VaultId([0; VaultId::LEN]);

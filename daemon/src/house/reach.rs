@@ -68,6 +68,12 @@ impl House {
         Ok(own)
     }
 
+    /// Where an address that the user named leads to.
+    pub(super) fn written_out(&self, project: &Project, url: &str) -> Result<String, Failure> {
+        let settings = project::settings(project, &self.git);
+        Ok(settings.map_err(|error| fail::project(&error))?.written_out(url))
+    }
+
     /// The remote, where the repository names it and it is a directory.
     fn own_remote(&self, project: &Project) -> Option<OwnSetting> {
         let is_repositorys = self.config().store_remote.is_none();
