@@ -59,6 +59,14 @@ const TABLE: &[(Passing, &[&str])] = &[
     ),
 ];
 
+/// Whether a connection broke, or was never one, before the host answered anything: reset by what stands in
+/// between, or closed in its handshake.
+fn is_before_any_answer(why: &str) -> bool {
+    let has = |words: &str| why.contains(words);
+    let is_http = has("unable to access '") && !has("returned error") && !has("too slow");
+    is_http || has("kex_exchange_identification") || has("ssh_exchange_identification")
+}
+
 /// How our own deadline is told: a host that was reached and then stalls is given up by http and ssh before.
 pub(super) const NO_ANSWER: &str = "no answer within";
 
@@ -72,7 +80,11 @@ impl Passing {
     pub fn of(why: &str) -> Self {
         let why = why.to_lowercase();
         let found = TABLE.iter().find(|(_, words)| words.iter().any(|word| why.contains(word)));
-        found.map_or(Self::Failing, |(passing, _)| *passing)
+        match found {
+            Some((passing, _)) => *passing,
+            None if is_before_any_answer(&why) => Self::Unreached,
+            None => Self::Failing,
+        }
     }
 
     fn of_kind(kind: PermanentKind) -> Option<Self> {
@@ -139,6 +151,15 @@ mod tests {
                 "fatal: unable to access 'http://h/x/': The requested URL returned error: 511",
                 Passing::Portal,
             ),
+            (
+                "fatal: unable to access 'http://h/x/': Recv failure: Connection reset by peer",
+                Passing::Unreached,
+            ),
+            (
+                "fatal: unable to access 'https://h/x/': OpenSSL SSL_connect: SSL_ERROR_SYSCALL in connection to h:443",
+                Passing::Unreached,
+            ),
+            ("kex_exchange_identification: read: Connection reset by peer", Passing::Unreached),
             (PORTAL, Passing::Portal),
             (
                 "fatal: unable to access 'http://h/x/': The requested URL returned error: 429",

@@ -187,7 +187,7 @@ impl Upstream {
             self.weather.nudge_later();
         }
         self.weather.nudge(spread, now_ms);
-        if self.weather.is_unreached() && self.is_list_missed() {
+        if self.weather.is_bad() && self.is_list_missed() {
             self.list_at_ms = self.list_at_ms.min(self.weather.not_before_ms);
         }
     }

@@ -35,8 +35,12 @@ const LIMITED_FIRST_MS: i64 = 60_000;
 /// call together.
 const SETTLES_MS: i64 = 2_000;
 
-/// A network that comes and goes hurries a remote no more often than this.
+/// A network that comes and goes hurries what it does not reach no more often than this.
 const NUDGES_APART_MS: i64 = 20_000;
+
+/// The same for a host that was reached and ailed, or a line that broke in the middle: most likely it was
+/// the network, but a host that does ail must not be called at every change.
+const AILING_NUDGES_APART_MS: i64 = 5 * 60 * 1_000;
 
 /// What the last tries came to.
 #[derive(Debug)]
@@ -103,12 +107,14 @@ impl Weather {
         }
     }
 
-    /// The network is another one, or another remote was reached: what could not be reached is tried soon.
+    /// The network is another one, or another remote was reached: what did not work is tried soon.
     pub(super) fn nudge(&mut self, spread: u64, now_ms: i64) {
-        if !self.is_unreached() {
-            return;
-        }
-        let soon_ms = (now_ms + around(SETTLES_MS, spread)).max(self.nudged_ms + NUDGES_APART_MS);
+        let apart_ms = match self.fault {
+            Some(Fault::Unreached) => NUDGES_APART_MS,
+            Some(Fault::Failing) => AILING_NUDGES_APART_MS,
+            Some(Fault::Limited | Fault::Refused) | None => return,
+        };
+        let soon_ms = (now_ms + around(SETTLES_MS, spread)).max(self.nudged_ms + apart_ms);
         if soon_ms < self.not_before_ms {
             self.not_before_ms = soon_ms;
             self.nudged_ms = soon_ms;

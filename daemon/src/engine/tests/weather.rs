@@ -157,7 +157,7 @@ fn a_change_of_network_that_nobody_waits_for_starts_nothing() {
 }
 
 #[test]
-fn a_host_that_ails_is_left_alone_for_longer_and_longer_whatever_the_network_does() {
+fn a_host_that_ails_is_left_alone_for_longer_and_longer_however_the_network_flaps() {
     let failing = |_| Some(Fault::Failing);
     let mut days = Days::new(1, 5);
     days.until(DAY_MS, &failing);
@@ -167,7 +167,8 @@ fn a_host_that_ails_is_left_alone_for_longer_and_longer_whatever_the_network_doe
         days.tell(Event::NetworkChanged, &failing);
         days.until(DAY_MS + second * 1_000, &failing);
     }
-    assert!(days.pushes_since(DAY_MS).len() <= 2);
+    let hurried = days.pushes_since(DAY_MS).len();
+    assert!((1..=4).contains(&hurried), "{hurried} in ten minutes of flapping");
 }
 
 #[test]
