@@ -20,9 +20,8 @@ impl Remote<'_> {
             .args(patterns)
             .stdout_limit(LIST_MAX_BYTES);
         let command = patience::for_a_question(command, self.list_deadline);
-        let found = refs_of(&command.clone().run()?)?;
-        if !found.refs.is_empty() || !may_be_a_page(self.url) {
-            return Ok(found);
+        if !may_be_a_page(self.url) {
+            return refs_of(&command.run()?);
         }
         // Git takes a web page for an empty list of a server without git's own protocol: the page of a
         // network that wants a login would pass for a remote that lost everything.
@@ -31,11 +30,11 @@ impl Remote<'_> {
             output.stderr.lines().partition(|line| line.contains(TRACED));
         let is_git = !trace.is_empty();
         output.stderr = said.join("\n");
-        let again = refs_of(&output)?;
-        if again.refs.is_empty() && !is_git {
+        let found = refs_of(&output)?;
+        if found.refs.is_empty() && !is_git {
             return Err(RemoteError::Transient { why: PORTAL.to_owned() });
         }
-        Ok(again)
+        Ok(found)
     }
 }
 
