@@ -31,10 +31,36 @@ pub fn chain(error: &dyn Error) -> String {
 /// Builds a failure from an error and its hint.
 pub fn failure(kind: ErrorKind, error: &dyn Error, hint: Option<String>) -> Failure {
     let failure = Failure::new(kind, chain(error));
+    let hint = machine_hint(&failure.message).map(str::to_owned).or(hint);
     match hint {
         Some(hint) => failure.with_hint(hint),
         None => failure,
     }
+}
+
+/// What to do when the machine itself is at fault, whichever library or child said so.
+fn machine_hint(message: &str) -> Option<&'static str> {
+    const SAYINGS: [(&str, &str); 6] = [
+        (
+            "No space left on device",
+            "free some disk space: what waits is saved as soon as there is room",
+        ),
+        (
+            "Disk quota exceeded",
+            "free some of your disk quota: what waits is saved as soon as there is room",
+        ),
+        (
+            "Read-only file system",
+            "ConvoSync's folder cannot be written (`convosyncctl config path` names it): mount it writable",
+        ),
+        (
+            "Too many open files",
+            "raise the limit of open files (`ulimit -n`), or close some: it is tried again",
+        ),
+        ("Resource temporarily unavailable", "too many processes run: it is tried again"),
+        ("Cannot allocate memory", "the machine is out of memory: it is tried again"),
+    ];
+    SAYINGS.iter().find(|(saying, _)| message.contains(saying)).map(|(_, hint)| *hint)
 }
 
 /// A [`Failure`] as a standing problem.

@@ -79,8 +79,14 @@ pub fn save(
     look_for_own(house, &place);
     let mut desk = lock(&place.desk);
     let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
-    if let Ok(saved) = &result {
-        note_ailing(&mut desk.ailing, saved);
+    match &result {
+        Ok(saved) => note_ailing(&mut desk.ailing, saved),
+        Err(error) => {
+            let problem = fail::problem_of(&fail::outbound(error), now_ms());
+            for found in &found {
+                desk.ailing.entry(found.files.id.clone()).or_insert_with(|| problem.clone());
+            }
+        }
     }
     let repositories = desk.store.clone();
     drop(desk);

@@ -99,9 +99,18 @@ impl From<RemoteError> for Outcome {
         match error {
             RemoteError::Transient { why } => Self::Transient { why },
             RemoteError::Permanent { kind, why } => Self::Permanent { kind, why },
-            other => Self::Transient { why: words::printable(&other.to_string()) },
+            other => Self::Transient { why: words::printable(&with_causes(&other)) },
         }
     }
+}
+
+/// What an error says, and why: a git that cannot be started has its reason in the cause.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 impl From<Failure> for RemoteError {
