@@ -9,11 +9,13 @@ mod session;
 mod weather;
 mod upstream;
 mod network;
+mod rest;
 
 use std::collections::BTreeMap;
 
 use convosync_core::id::SessionId;
 
+use rest::{Rest, Then};
 pub use session::{Sighting, Stamp};
 use session::{Track, Why};
 use upstream::Upstream;
@@ -95,6 +97,10 @@ pub enum Event {
         /// Also what a remote refused.
         retry: bool,
     },
+    /// The machine is about to sleep, or to shut down, and waits for us.
+    Sleeping,
+    /// The machine woke, or its clock was set.
+    Woke,
     /// Time has passed.
     Tick,
     /// The daemon has to leave.
@@ -132,6 +138,8 @@ pub enum Effect {
     CheckCode(ProjectKey),
     /// Look at every transcript.
     Rescan,
+    /// Say that the machine may sleep.
+    Rested,
     /// Leave.
     Exit,
 }
@@ -165,17 +173,8 @@ pub struct Engine {
     stores: BTreeMap<StoreKey, Upstream>,
     rescan_at_ms: i64,
     rescanning: bool,
-    leaving: Option<Leaving>,
+    resting: Option<Rest>,
     jitter: u64,
-}
-
-/// A stop that is under way.
-#[derive(Debug, Clone, Copy)]
-struct Leaving {
-    since_ms: i64,
-    /// Looks at every transcript that still have to end: what was written just now is noticed by one that
-    /// began after the stop was asked for.
-    looks: u8,
 }
 
 #[derive(Debug)]
@@ -198,7 +197,7 @@ impl Engine {
             stores: BTreeMap::new(),
             rescan_at_ms: now_ms,
             rescanning: false,
-            leaving: None,
+            resting: None,
             jitter: seed | 1,
         }
     }
@@ -206,8 +205,8 @@ impl Engine {
     /// Takes in one event and returns what must be done about it, in order.
     pub fn handle(&mut self, event: Event, now_ms: i64) -> Vec<Effect> {
         self.take_in(event, now_ms);
-        match self.leaving {
-            Some(leaving) => self.due_while_leaving(leaving, now_ms),
+        match self.resting {
+            Some(rest) => self.due_before_rest(rest, now_ms),
             None => self.due(now_ms),
         }
     }
@@ -219,19 +218,16 @@ impl Engine {
 
     /// Returns when [`Event::Tick`] is wanted at the latest.
     pub fn wake_at_ms(&self) -> i64 {
+        if let Some(rest) = self.resting {
+            // What is due otherwise waits; what runs reports.
+            return rest.until_ms();
+        }
         let saves = self.sessions.values().filter_map(|track| track.due_at_ms(&self.timing));
         let has_room = self.has_room_on_line();
         let stores = self.stores.values().filter(|_| has_room).filter_map(Upstream::due_at_ms);
         let checks = self.projects.iter().filter(|(_, p)| !p.checking).map(|(_, p)| p.check_at_ms);
-        let stop = self.leaving.map(|leaving| leaving.since_ms + STOP_WITHIN_MS);
         let rescan = (!self.rescanning).then_some(self.rescan_at_ms);
-        saves
-            .chain(stores)
-            .chain(checks)
-            .chain(stop)
-            .chain(rescan)
-            .min()
-            .unwrap_or(self.rescan_at_ms)
+        saves.chain(stores).chain(checks).chain(rescan).min().unwrap_or(self.rescan_at_ms)
     }
 
     /// Returns what a store's work looks like from outside.
@@ -265,7 +261,9 @@ impl Engine {
             Event::NetworkChanged => self.nudge_all(now_ms),
             Event::Lost(store) => self.note_lost(store),
             Event::Hurry { project, retry } => self.hurry(project, retry, now_ms),
-            Event::Stop => self.leave(now_ms),
+            Event::Sleeping => self.rest(Then::Sleep, now_ms),
+            Event::Woke => self.wake(now_ms),
+            Event::Stop => self.rest(Then::Leave, now_ms),
             Event::Tick => {}
         }
     }
@@ -372,38 +370,6 @@ impl Engine {
             self.rescanning = true;
             self.rescan_at_ms = now_ms + self.timing.rescan_every_ms;
             effects.push(Effect::Rescan);
-        }
-        effects
-    }
-
-    fn note_rescanned(&mut self) {
-        self.rescanning = false;
-        if let Some(leaving) = &mut self.leaving {
-            leaving.looks = leaving.looks.saturating_sub(1);
-        }
-    }
-
-    fn leave(&mut self, now_ms: i64) {
-        let looks = 1 + u8::from(self.rescanning);
-        self.leaving.get_or_insert(Leaving { since_ms: now_ms, looks });
-    }
-
-    /// A leaving daemon looks once more, saves whatever is dirty, sends it if there is time, and goes.
-    fn due_while_leaving(&mut self, leaving: Leaving, now_ms: i64) -> Vec<Effect> {
-        if now_ms >= leaving.since_ms + STOP_WITHIN_MS {
-            return vec![Effect::Exit];
-        }
-        let mut effects = self.saves(now_ms, Why::Stopping);
-        if leaving.looks > 0 && !self.rescanning {
-            self.rescanning = true;
-            effects.push(Effect::Rescan);
-        }
-        if effects.is_empty() && !self.stores.values().any(|store| store.saving) {
-            effects.extend(self.last_pushes(now_ms));
-        }
-        let running = self.stores.values().any(|store| store.saving || store.pushing);
-        if effects.is_empty() && !running && leaving.looks == 0 {
-            effects.push(Effect::Exit);
         }
         effects
     }

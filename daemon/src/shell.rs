@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::answer::{self, RootReports, Tell};
 use crate::client::{Asked, Reply};
-use crate::clock::{self, Monotonic};
+use crate::clock::{self, Leap, Monotonic};
 use crate::engine::{Effect, Engine, Event, Fault, ProjectKey, PushEnd, SaveEnd, Standing, Timing};
 use crate::fail;
 use crate::house::{House, Report, lock};
@@ -25,8 +25,12 @@ use crate::network::Network;
 use crate::pulse::Beat;
 use crate::scan;
 use crate::signals::{Signal, Signals};
+use crate::sleep::{LetGo, Nod, Sleep};
 use crate::watch::{Hint, Hints, Mode, Watch, git_folders};
 use crate::work::{self, Wish};
+
+/// The clocks are compared at least so often: a sleep that nobody told of is noticed this much later.
+const LOOKS_AT_CLOCKS_MS: i64 = 60_000;
 
 /// What the loop listens to.
 pub struct Inlets {
@@ -38,6 +42,8 @@ pub struct Inlets {
     pub hints: Hints,
     /// What the operating system asks.
     pub signals: Signals,
+    /// What the login manager says of the machine's sleep.
+    pub sleep: Sleep,
     /// What it tells of the network.
     pub network: Network,
 }
@@ -47,8 +53,10 @@ pub struct Shell {
     house: Arc<House>,
     engine: Engine,
     clock: Monotonic,
+    leap: Leap,
     watch: Watch,
     log: Log,
+    let_go: LetGo,
     roots: Arc<RootReports>,
 }
 
@@ -67,10 +75,11 @@ pub fn timing(config: &Config) -> Timing {
 
 impl Shell {
     /// Puts the loop together; nothing runs before [`Self::run`].
-    pub fn new(house: Arc<House>, watch: Watch, log: Log, seed: u64) -> Self {
+    pub fn new(house: Arc<House>, watch: Watch, log: Log, let_go: LetGo, seed: u64) -> Self {
         let clock = Monotonic::start();
         let engine = Engine::new(timing(&house.config()), seed, clock.now_ms());
-        Self { house, engine, clock, watch, log, roots: Arc::default() }
+        let leap = Leap::start(clock::now_ms(), clock.now_ms());
+        Self { house, engine, clock, leap, watch, log, let_go, roots: Arc::default() }
     }
 
     /// Runs until the daemon has left.
@@ -80,21 +89,42 @@ impl Shell {
             tracing::error!("opening the projects panicked");
         }
         loop {
-            let wake = self.clock.instant(self.engine.wake_at_ms()).into();
+            let wake_ms = self.engine.wake_at_ms().min(self.clock.now_ms() + LOOKS_AT_CLOCKS_MS);
+            let wake = self.clock.instant(wake_ms).into();
             let leaves = tokio::select! {
                 Some(report) = inlets.reports.recv() => self.take_report(report),
                 Some(asked) = inlets.requests.recv() => self.take_request(asked),
                 hints = inlets.hints.next() => self.take_hints(hints),
                 signal = inlets.signals.next() => self.take_signal(signal),
+                nod = inlets.sleep.next() => self.take_nod(nod),
                 () = inlets.network.changed() => {
                     tracing::debug!("the network changed");
                     self.tell_engine(Event::NetworkChanged)
                 }
                 () = tokio::time::sleep_until(wake) => self.tell_engine(Event::Tick),
             };
-            if leaves {
+            if leaves || self.notice_leap() {
                 return;
             }
+        }
+    }
+
+    /// Timers stand still while the machine sleeps, and the clock on the wall does not.
+    fn notice_leap(&mut self) -> bool {
+        if !self.leap.noticed(clock::now_ms(), self.clock.now_ms()) {
+            return false;
+        }
+        tracing::info!("the machine slept, or its clock was set: looking at everything once");
+        self.tell_engine(Event::Woke)
+    }
+
+    fn take_nod(&mut self, nod: Nod) -> bool {
+        match nod {
+            Nod::Sleeping => {
+                tracing::info!("the machine is about to sleep: saving what is dirty");
+                self.tell_engine(Event::Sleeping)
+            }
+            Nod::Woke => self.tell_engine(Event::Woke),
         }
     }
 
@@ -122,6 +152,9 @@ impl Shell {
         }
         let effects = self.engine.handle(event, self.clock.now_ms());
         let leaves = effects.contains(&Effect::Exit);
+        if effects.contains(&Effect::Rested) {
+            self.let_go.now();
+        }
         for effect in effects {
             self.carry_out(effect);
         }
@@ -309,7 +342,7 @@ fn carry_out(house: &House, roots: &RootReports, effect: Effect) {
             *lock(&roots.scans) = reports;
             house.report(Event::Rescanned);
         }
-        Effect::Exit => {}
+        Effect::Rested | Effect::Exit => {}
     }
 }
 
@@ -324,7 +357,7 @@ fn given_up(effect: &Effect) -> Option<Event> {
         Effect::List(store) => Some(Event::Listed(*store, Some(Fault::Failing))),
         Effect::CheckCode(project) => Some(Event::CodeChecked(*project, None)),
         Effect::Rescan => Some(Event::Rescanned),
-        Effect::Exit => None,
+        Effect::Rested | Effect::Exit => None,
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) struct Track {
     hurried: bool,
     /// Whether the last save left something of it for the next one.
     waits: bool,
+    left_for_age: bool,
     /// How many bytes of it are saved.
     saved_bytes: u64,
 }
@@ -80,6 +81,7 @@ impl Track {
             not_before_ms: now_ms,
             hurried: false,
             waits: false,
+            left_for_age: leave && !sighting.saved_before,
             saved_bytes: if leave { sighting.stamp.bytes } else { 0 },
         }
     }
@@ -101,7 +103,7 @@ impl Track {
 
     pub(super) fn covered(&mut self, stamp: Stamp) {
         self.covered = Some(stamp);
-        (self.hurried, self.waits) = (false, false);
+        (self.hurried, self.waits, self.left_for_age) = (false, false, false);
         self.saved_bytes = stamp.bytes;
         // Lines written while the save ran start a new wait of their own.
         self.dirty_since_ms = if self.stamp == stamp { None } else { Some(self.grown_ms) };
@@ -134,6 +136,11 @@ impl Track {
     pub(super) fn hurry(&mut self, now_ms: i64) {
         self.hurried = true;
         self.not_before_ms = self.not_before_ms.min(now_ms);
+    }
+
+    /// Whether it was never saved and is left alone because it is old.
+    pub(super) fn is_left_for_age(&self) -> bool {
+        self.left_for_age && !self.is_dirty()
     }
 
     pub(super) fn is_dirty(&self) -> bool {

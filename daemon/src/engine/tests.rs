@@ -307,3 +307,61 @@ fn a_disabled_project_is_forgotten() {
 }
 
 mod weather;
+
+#[test]
+fn before_a_sleep_everything_dirty_is_saved_and_sent_and_then_nothing_is_begun() {
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 1_000);
+
+    let effects = engine.handle(Event::Sleeping, 1_001);
+    assert_eq!(effects, [save(&["a"]), Effect::Rescan]);
+    assert_eq!(engine.handle(saved(&[("a", 10)], true), 1_100), [Effect::Push(STORE)]);
+    assert_eq!(engine.handle(Event::Rescanned, 1_200), []);
+    let sent = Event::Pushed(STORE, PushEnd::Sent { more: false });
+    assert_eq!(engine.handle(sent, 1_300), [Effect::Rested]);
+
+    engine.handle(seen("b", 10), 1_400);
+    assert_eq!(engine.handle(Event::Tick, 50_000), [], "the machine sleeps");
+    let effects = engine.handle(Event::Woke, 50_001);
+    assert!(effects.contains(&save(&["b"])) && effects.contains(&Effect::Rescan), "{effects:?}");
+}
+
+#[test]
+fn a_sleep_is_held_up_no_longer_than_a_stop() {
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 1_000);
+    engine.handle(Event::Sleeping, 1_001);
+    assert_eq!(engine.handle(Event::Tick, 1_001 + STOP_WITHIN_MS), [Effect::Rested]);
+    assert_eq!(engine.handle(Event::Stop, 5_000), [], "the look and the save still run");
+    assert_eq!(engine.handle(Event::Tick, 5_000 + STOP_WITHIN_MS), [Effect::Exit]);
+}
+
+#[test]
+fn a_sleep_that_never_came_is_forgotten() {
+    let mut engine = engine();
+    engine.handle(Event::Sleeping, 1_000);
+    assert_eq!(engine.handle(Event::Rescanned, 1_001), [Effect::Rested]);
+    let later_ms = engine.wake_at_ms();
+    assert!((30_000..=120_000).contains(&later_ms), "{later_ms}: nothing is looked at meanwhile");
+    engine.handle(seen("a", 10), later_ms);
+    let (_, effect) = next(&mut engine, later_ms);
+    assert_eq!(effect, save(&["a"]));
+}
+
+#[test]
+fn hours_of_sleep_are_followed_by_one_look_and_one_question() {
+    const HOURS_MS: i64 = 8 * 3_600 * 1_000;
+    let mut engine = engine();
+    engine.handle(seen("a", 10), 1_000);
+    let (at_ms, _) = next(&mut engine, 1_000);
+    engine.handle(saved(&[("a", 10)], false), at_ms);
+
+    let mut effects = engine.handle(Event::Woke, at_ms + HOURS_MS);
+    effects.extend(engine.handle(Event::Woke, at_ms + HOURS_MS + 1));
+    for second in 1..10 {
+        effects.extend(engine.handle(Event::Tick, at_ms + HOURS_MS + second * 1_000));
+    }
+    let count = |wanted: &Effect| effects.iter().filter(|effect| *effect == wanted).count();
+    assert_eq!((count(&Effect::Rescan), count(&Effect::List(STORE))), (1, 1), "{effects:?}");
+    assert_eq!(count(&Effect::Push(STORE)), 0);
+}

@@ -23,6 +23,9 @@ const PUSH_BURST: i64 = 3;
 /// anyone telling us.
 const REFUSED_RETRY_MS: i64 = 60 * 60 * 1_000;
 
+/// A network needs so long to be there again after a sleep.
+const WAKES_WITHIN_MS: i64 = 5_000;
+
 /// What is known of one remote.
 #[derive(Debug)]
 pub(super) struct Upstream {
@@ -190,6 +193,13 @@ impl Upstream {
         if self.weather.is_bad() && self.is_list_missed() {
             self.list_at_ms = self.list_at_ms.min(self.weather.not_before_ms);
         }
+    }
+
+    /// The machine woke: the remote is asked for news as soon as the network may be there.
+    pub(super) fn woke(&mut self, spread: u64, now_ms: i64) {
+        self.nudge(spread, now_ms);
+        self.list_at_ms = self.list_at_ms.min(now_ms + around(WAKES_WITHIN_MS, spread));
+        self.wants_list = true;
     }
 
     /// The user waits: no backoff, no budget, but a refusal stands unless a retry is asked for.
