@@ -11,7 +11,11 @@ mod hostile;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod losses;
+#[cfg(test)]
+mod machine;
 #[cfg(test)]
 mod pizza;
 #[cfg(test)]
@@ -28,6 +32,8 @@ mod resuming;
 mod round_trip;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod sleep;
 #[cfg(test)]
 mod stops;
 #[cfg(test)]

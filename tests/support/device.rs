@@ -83,7 +83,7 @@ impl Device {
         let again = log.try_clone().expect("a file can be opened twice");
         let daemon = program::binary("convosyncd");
         let mut command = match words {
-            [] => self.home.command(&daemon),
+            [] => self.home.daemon(),
             [first, rest @ ..] => {
                 let mut command = self.home.command(*first);
                 command.args(rest).arg(&daemon);

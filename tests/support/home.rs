@@ -25,6 +25,7 @@ pub struct Home {
     user: String,
     project: PathBuf,
     masked: Vec<PathBuf>,
+    before_daemon: Vec<OsString>,
     relay: Option<Arc<Relay>>,
     exported: Vec<(&'static str, OsString)>,
 }
@@ -39,6 +40,7 @@ impl Home {
             user: user.to_owned(),
             project,
             masked: Vec::new(),
+            before_daemon: Vec::new(),
             relay: None,
             exported: Vec::new(),
         };
@@ -53,6 +55,20 @@ impl Home {
         }
         files::write(&home.dir().join(".gitconfig"), git_settings(user));
         home
+    }
+
+    /// Starts the daemon through these words from now on: `env NAME=value`, `prlimit …`.
+    pub fn start_daemon_with(&mut self, words: &[&str]) {
+        self.before_daemon = words.iter().map(OsString::from).collect();
+    }
+
+    /// Begins the daemon's command.
+    pub fn daemon(&self) -> Command {
+        let mut words = self.before_daemon.clone();
+        words.push(program::binary("convosyncd").into());
+        let mut command = self.command(words.remove(0));
+        command.args(words);
+        command
     }
 
     /// Hides `paths` from every program started here, where the system allows it.
@@ -208,7 +224,7 @@ pub fn slug(cwd: &Path) -> String {
 }
 
 /// Returns the flags with which `unshare` gives a mount namespace here, if it does.
-fn unshare_flags() -> Option<&'static str> {
+pub fn unshare_flags() -> Option<&'static str> {
     static FLAGS: OnceLock<Option<&'static str>> = OnceLock::new();
     *FLAGS.get_or_init(|| {
         program::on_path("unshare")?;

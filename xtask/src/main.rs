@@ -6,6 +6,7 @@ mod demo;
 mod failure;
 mod gate;
 mod install;
+mod machine;
 mod pair;
 mod print;
 mod reconnect;
@@ -95,6 +96,34 @@ enum Measure {
         #[arg(long, default_value_t = 6)]
         rounds: u32,
     },
+    /// Memory while a transcript of gigabytes and a line of a hundred megabytes are saved and resumed
+    Large {
+        /// How large the transcript is
+        #[arg(long, value_name = "MIB", default_value_t = 4096)]
+        mib: u64,
+    },
+    /// From the last byte to "saved locally", among a hundred sessions
+    Latency,
+    /// CPU and memory of a daemon that has nothing to do, among ten thousand transcripts
+    Idle {
+        /// For how long it is watched
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// How many of the transcripts belong to the project and are saved
+        #[arg(long, value_name = "NUMBER", default_value_t = 200)]
+        saved: u64,
+    },
+}
+
+fn measure(what: &Measure) -> Result<(), failure::Failure> {
+    match what {
+        Measure::Upload { transcripts } => bench::upload(transcripts.as_deref()),
+        Measure::Wires => wires::wires(),
+        Measure::Reconnect { rounds } => reconnect::reconnect(*rounds),
+        Measure::Large { mib } => machine::large(*mib),
+        Measure::Latency => machine::latency(),
+        Measure::Idle { minutes, saved } => machine::idle(*minutes, *saved),
+    }
 }
 
 fn main() -> ExitCode {
@@ -104,12 +133,8 @@ fn main() -> ExitCode {
         Command::Uninstall { prefix } => install::uninstall(prefix),
         Command::Test => gate::run(),
         Command::Simulate { seed, cases } => gate::simulate(seed, cases),
-        Command::Bench { what: Measure::Reconnect { rounds } } => reconnect::reconnect(rounds),
         Command::Kill { seed, cases } => gate::kill(seed, cases),
-        Command::Bench { what: Measure::Upload { transcripts } } => {
-            bench::upload(transcripts.as_deref())
-        }
-        Command::Bench { what: Measure::Wires } => wires::wires(),
+        Command::Bench { what } => measure(&what),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -80,6 +80,25 @@ pub(crate) fn build_programs() -> Result<(), Failure> {
     )
 }
 
+/// Builds the programs as they are released and runs this very command with them, unless that is what runs
+/// already; returns whether the work is done.
+///
+/// # Errors
+/// When they do not build, or the work fails.
+pub(crate) fn again_with_released_programs() -> Result<bool, Failure> {
+    const BINARIES: &str = "CONVOSYNC_BIN_DIR";
+    if std::env::var_os(BINARIES).is_some() {
+        return Ok(false);
+    }
+    let packages = ["-p", "convosyncd", "-p", "convosyncctl"];
+    step("build", cargo(&["build", "--quiet", "--release", "--bins"]).args(packages))?;
+    let me = std::env::current_exe()
+        .map_err(|source| Failure::Start { program: "xtask".to_owned(), source })?;
+    let mut command = program::inheriting(me);
+    command.args(std::env::args_os().skip(1)).env(BINARIES, root().join("target/release"));
+    step("measure", &mut command).map(|()| true)
+}
+
 fn cannot_start(command: &Command, source: io::Error) -> Failure {
     Failure::Start { program: command.get_program().to_string_lossy().into_owned(), source }
 }

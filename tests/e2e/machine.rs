@@ -1,0 +1,186 @@
+//! The machine has no room, no right to write, no descriptors and no processes left: it is told, nothing that
+//! was acknowledged is lost, and when the cause ends everything is saved by itself.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use convosync_tests::large::{self, Shape};
+use convosync_tests::world::Way;
+use convosync_tests::{Device, World, Writer, eventually, files, home, program, skip};
+
+use crate::SAVED_WITHIN;
+
+/// `status` names what is wrong within this time.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
+
+/// A failed save is tried again every ten seconds, on a busy machine.
+const RECOVERS_WITHIN: Duration = Duration::from_secs(120);
+
+const MIB: u64 = 1 << 20;
+
+/// Mounts a small file system over the folder and becomes the command after it.
+const SMALL_DISK: &str =
+    r#"mount -t tmpfs -o size="$1",mode=0700 none "$2" || exit 125; shift 2; exec "$@""#;
+
+/// Starts a device whose state lies on a disk of its own, with one session saved; `None` where that cannot be.
+fn on_a_small_disk(world: &mut World, size: &str) -> Option<Writer> {
+    skip::unless_on_path("nsenter")?;
+    let Some(flags) = home::unshare_flags() else {
+        skip::report("`unshare -m` is not allowed here");
+        return None;
+    };
+    let ada = &mut world.devices[0];
+    let state = state(ada);
+    files::make_dir(&state);
+    let state = state.to_str().expect("the tests' paths are text");
+    ada.home
+        .start_daemon_with(&["unshare", flags, "--", "sh", "-c", SMALL_DISK, "sh", size, state]);
+    ada.start();
+    ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    Some(writer)
+}
+
+fn state(device: &Device) -> PathBuf {
+    device.home.convosync_dir().join("state")
+}
+
+/// Runs a command as root of the daemon's file systems, where only the daemon sees them.
+fn inside(device: &Device, words: &[&str]) {
+    let pid = device.pid().expect("it runs").to_string();
+    let mut command = program::command("nsenter");
+    command.args(["--target", &pid, "--mount"]);
+    if home::unshare_flags() == Some("-rm") {
+        command.args(["--user", "--preserve-credentials"]);
+    }
+    program::run(command.args(words), b"", program::DEADLINE).ok();
+}
+
+/// Waits until `status` tells a problem with these words, and returns its hint.
+fn told_eventually(device: &Device, words: &str) -> String {
+    eventually(&format!("`status` tells `{words}`"), TOLD_WITHIN, || {
+        let status = device.ctl_json(&["status"]);
+        let projects = status["projects"].as_array().cloned().unwrap_or_default();
+        let problems = status["problems"].as_array().cloned().unwrap_or_default();
+        let all = projects.into_iter().map(|project| project["problem"].clone()).chain(problems);
+        let told = all.into_iter().find(|problem| {
+            problem["message"].as_str().is_some_and(|message| message.contains(words))
+        })?;
+        Some(told["hint"].as_str().unwrap_or_default().to_owned())
+    })
+}
+
+/// The store as the daemon sees it is whole.
+fn assert_store_is_whole(device: &Device) {
+    const CHECK: &str = r#"for own in "$1"/stores/*/own.git; do git -c safe.directory='*' --git-dir="$own" fsck --strict || exit; done"#;
+    let state = state(device);
+    inside(device, &["sh", "-c", CHECK, "sh", state.to_str().expect("the tests' paths are text")]);
+}
+
+#[test]
+fn a_full_disk_is_told_and_everything_is_saved_when_there_is_room() {
+    let mut world = World::new(&["ada"], Way::File);
+    let Some(small) = on_a_small_disk(&mut world, "3m") else { return };
+    let ada = &world.devices[0];
+    let shape = Shape { bytes: 24 * MIB, line: 64 << 10 };
+    let (id, path) = large::write(&ada.home.transcripts(), ada.home.project(), 7, shape);
+
+    let hint = told_eventually(ada, "No space left on device");
+    assert!(hint.contains("free some disk space"), "{hint}");
+    let kept = ada.session(small.session()).expect("it was acknowledged");
+    assert_eq!(kept["total_bytes"], small.total_bytes());
+    assert_store_is_whole(ada);
+
+    let disk = state(ada);
+    let disk = disk.to_str().expect("the tests' paths are text");
+    inside(ada, &["mount", "-o", "remount,size=64m", disk]);
+    let length = path.metadata().expect("it was written").len();
+    ada.saved_eventually(&id, length, RECOVERS_WITHIN);
+    assert_store_is_whole(ada);
+    assert_eq!(ada.ctl_json(&["status"])["problems"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_state_folder_that_became_read_only_is_told_and_saved_to_when_it_can_be_written() {
+    let mut world = World::new(&["ada"], Way::File);
+    let Some(mut writer) = on_a_small_disk(&mut world, "32m") else { return };
+    let ada = &world.devices[0];
+    let saved = writer.total_bytes();
+    let stores = state(ada).join("stores");
+    let stores = stores.to_str().expect("the tests' paths are text");
+    // Files are open for writing elsewhere on this disk, so that only a part of it can become read-only.
+    inside(ada, &["mount", "--bind", stores, stores]);
+    inside(ada, &["mount", "-o", "remount,bind,ro", stores]);
+    writer.turn();
+
+    let hint = told_eventually(ada, "Read-only file system");
+    assert!(hint.contains("mount it writable"), "{hint}");
+    assert_eq!(ada.session(writer.session()).expect("it was acknowledged")["total_bytes"], saved);
+
+    inside(ada, &["umount", "--lazy", stores]);
+    ada.saved_eventually(writer.session(), writer.total_bytes(), RECOVERS_WITHIN);
+    assert_store_is_whole(ada);
+}
+
+/// Lets the daemon have so many descriptors more than it has now; all it may have when absent.
+fn limit_descriptors(device: &Device, more: Option<usize>) {
+    let pid = device.pid().expect("it runs");
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is ours").count();
+    let soft = more.map_or_else(|| "1024".to_owned(), |more| (open + more).to_string());
+    let mut command = program::command("prlimit");
+    command.args(["--pid", &pid.to_string(), &format!("--nofile={soft}:")]);
+    program::run(&mut command, b"", program::DEADLINE).ok();
+}
+
+#[test]
+fn a_daemon_without_descriptors_stays_and_saves_when_it_has_some() {
+    if skip::unless_on_path("prlimit").is_none() {
+        return;
+    }
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    ada.start();
+    ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+
+    limit_descriptors(ada, Some(4));
+    writer.turn();
+    told_eventually(ada, "Too many open files");
+    limit_descriptors(ada, None);
+
+    ada.saved_eventually(writer.session(), writer.total_bytes(), RECOVERS_WITHIN);
+}
+
+#[test]
+fn a_machine_that_starts_no_process_keeps_saves_here_and_sends_them_later() {
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    let git = ada.home.root().join("git");
+    files::write_program(&git, "#!/bin/sh\nexec git \"$@\"\n");
+    ada.home.write_config(&format!("[git]\nprogram = \"{}\"\n", git.display()));
+    ada.start();
+    ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+
+    let allow = |mode| {
+        std::fs::set_permissions(&git, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    allow(0o600);
+    writer.turn();
+    told_eventually(ada, "Permission denied");
+    let here = ada.session(writer.session()).expect("it is saved here");
+    assert_eq!(
+        (&here["total_bytes"], &here["on_remote"]),
+        (&writer.total_bytes().into(), &false.into())
+    );
+    allow(0o700);
+
+    ada.saved_eventually(writer.session(), writer.total_bytes(), RECOVERS_WITHIN);
+}
