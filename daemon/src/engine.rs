@@ -9,12 +9,14 @@ mod session;
 mod weather;
 mod upstream;
 mod network;
+mod rescan;
 mod rest;
 
 use std::collections::BTreeMap;
 
 use convosync_core::id::SessionId;
 
+use rescan::Rescan;
 use rest::{Rest, Then};
 pub use session::{Sighting, Stamp};
 use session::{Track, Why};
@@ -54,6 +56,9 @@ pub struct Timing {
     pub poll_every_ms: i64,
     /// All transcripts are looked at so often, whatever the watcher says.
     pub rescan_every_ms: i64,
+    /// Whether the operating system reports changes of every transcript: then they are looked at less often
+    /// while nothing changes.
+    pub changes_are_reported: bool,
 }
 
 /// What can happen.
@@ -171,8 +176,7 @@ pub struct Engine {
     projects: BTreeMap<ProjectKey, Watched>,
     sessions: BTreeMap<(StoreKey, SessionId), Track>,
     stores: BTreeMap<StoreKey, Upstream>,
-    rescan_at_ms: i64,
-    rescanning: bool,
+    rescan: Rescan,
     resting: Option<Rest>,
     jitter: u64,
 }
@@ -195,8 +199,7 @@ impl Engine {
             projects: BTreeMap::new(),
             sessions: BTreeMap::new(),
             stores: BTreeMap::new(),
-            rescan_at_ms: now_ms,
-            rescanning: false,
+            rescan: Rescan::new(now_ms),
             resting: None,
             jitter: seed | 1,
         }
@@ -226,8 +229,8 @@ impl Engine {
         let has_room = self.has_room_on_line();
         let stores = self.stores.values().filter(|_| has_room).filter_map(Upstream::due_at_ms);
         let checks = self.projects.iter().filter(|(_, p)| !p.checking).map(|(_, p)| p.check_at_ms);
-        let rescan = (!self.rescanning).then_some(self.rescan_at_ms);
-        saves.chain(stores).chain(checks).chain(rescan).min().unwrap_or(self.rescan_at_ms)
+        let due = saves.chain(stores).chain(checks).chain(self.rescan.due_at_ms()).min();
+        due.unwrap_or(i64::MAX)
     }
 
     /// Returns what a store's work looks like from outside.
@@ -276,7 +279,7 @@ impl Engine {
         self.projects.insert(project, Watched { store, check_at_ms, checking: false });
         let upstream = self.stores.entry(store).or_insert_with(|| Upstream::new(now_ms));
         upstream.unsent |= unsent;
-        self.rescan_at_ms = now_ms;
+        self.rescan.hurry(now_ms);
     }
 
     fn disable(&mut self, project: ProjectKey) {
@@ -291,11 +294,12 @@ impl Engine {
     fn see(&mut self, sighting: &Sighting, now_ms: i64) {
         let Some(watched) = self.projects.get(&sighting.project) else { return };
         let key = (watched.store, sighting.session.clone());
-        match self.sessions.get_mut(&key) {
+        let grew = match self.sessions.get_mut(&key) {
             Some(track) => track.see(sighting, now_ms),
-            None => {
-                self.sessions.insert(key, Track::first(sighting, now_ms));
-            }
+            None => self.sessions.insert(key, Track::first(sighting, now_ms)).is_none(),
+        };
+        if grew {
+            self.rescan.grew(&self.timing, now_ms);
         }
     }
 
@@ -366,9 +370,7 @@ impl Engine {
         let mut effects = self.saves(now_ms, Why::Due);
         effects.extend(self.errands(now_ms));
         effects.extend(self.code_checks(now_ms));
-        if !self.rescanning && now_ms >= self.rescan_at_ms {
-            self.rescanning = true;
-            self.rescan_at_ms = now_ms + self.timing.rescan_every_ms;
+        if self.rescan.may_start(&self.timing, now_ms) {
             effects.push(Effect::Rescan);
         }
         effects

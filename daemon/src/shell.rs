@@ -61,7 +61,7 @@ pub struct Shell {
 }
 
 /// What the engine is told about timing.
-pub fn timing(config: &Config) -> Timing {
+pub fn timing(config: &Config, changes_are_reported: bool) -> Timing {
     Timing {
         idle_after_ms: config.idle_after_ms,
         save_at_least_every_ms: config.save_at_least_every_ms,
@@ -70,6 +70,7 @@ pub fn timing(config: &Config) -> Timing {
         push_at_most_every_ms: config.push_at_most_every_ms,
         poll_every_ms: config.poll_every_ms,
         rescan_every_ms: config.rescan_every_ms,
+        changes_are_reported,
     }
 }
 
@@ -77,7 +78,7 @@ impl Shell {
     /// Puts the loop together; nothing runs before [`Self::run`].
     pub fn new(house: Arc<House>, watch: Watch, log: Log, let_go: LetGo, seed: u64) -> Self {
         let clock = Monotonic::start();
-        let engine = Engine::new(timing(&house.config()), seed, clock.now_ms());
+        let engine = Engine::new(timing(&house.config(), false), seed, clock.now_ms());
         let leap = Leap::start(clock::now_ms(), clock.now_ms());
         Self { house, engine, clock, leap, watch, log, let_go, roots: Arc::default() }
     }
@@ -233,7 +234,7 @@ impl Shell {
         let config = Config::load(&self.house.paths.config_file)
             .map_err(|error| fail::failure(ErrorKind::BadConfig, &error, error.hint()))?;
         self.log.set_level(config.log_level);
-        self.engine.retime(timing(&config));
+        self.engine.retime(timing(&config, self.changes_are_reported()));
         let before = self.house.config();
         let reopen = before.store_remote != config.store_remote || before.exclude != config.exclude;
         self.house.set_config(config);
@@ -292,9 +293,16 @@ impl Shell {
         });
     }
 
-    fn note_mode(&self, root: PathBuf, mode: Mode) {
+    fn note_mode(&mut self, root: PathBuf, mode: Mode) {
         tracing::info!(mode = mode.as_str(), "a root of Claude Code");
         lock(&self.roots.modes).insert(root, mode);
+        self.engine.retime(timing(&self.house.config(), self.changes_are_reported()));
+    }
+
+    /// Whether the operating system tells of every change, and nothing waits for a look to be opened.
+    fn changes_are_reported(&self) -> bool {
+        let modes = lock(&self.roots.modes);
+        modes.values().all(|mode| *mode == Mode::Events) && lock(&self.roots.problems).is_empty()
     }
 
     fn watch_repository(&self, project: ProjectKey) {

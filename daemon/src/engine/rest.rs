@@ -39,7 +39,7 @@ impl Engine {
         if self.resting.is_some_and(|rest| rest.then == Then::Leave) {
             return;
         }
-        let looks = 1 + u8::from(self.rescanning);
+        let looks = 1 + u8::from(self.rescan.running);
         self.resting = Some(Rest { then, since_ms: now_ms, looks, is_told: false });
     }
 
@@ -47,7 +47,7 @@ impl Engine {
     /// once, and what was missed is not made up for one by one.
     pub(super) fn wake(&mut self, now_ms: i64) {
         self.resting = self.resting.filter(|rest| rest.then == Then::Leave);
-        self.rescan_at_ms = now_ms;
+        self.rescan.hurry(now_ms);
         // Their age was told by a clock that may have been wrong.
         self.sessions.retain(|_, track| !track.is_left_for_age());
         let keys: Vec<_> = self.stores.keys().copied().collect();
@@ -60,7 +60,7 @@ impl Engine {
     }
 
     pub(super) fn note_rescanned(&mut self) {
-        self.rescanning = false;
+        self.rescan.running = false;
         if let Some(rest) = &mut self.resting {
             rest.looks = rest.looks.saturating_sub(1);
         }
@@ -75,8 +75,8 @@ impl Engine {
             return Vec::new();
         }
         let mut effects = self.saves(now_ms, Why::Stopping);
-        if rest.looks > 0 && !self.rescanning {
-            self.rescanning = true;
+        if rest.looks > 0 && !self.rescan.running {
+            self.rescan.running = true;
             effects.push(Effect::Rescan);
         }
         if effects.is_empty() && !self.stores.values().any(|store| store.saving) {

@@ -86,13 +86,15 @@ impl Track {
         }
     }
 
-    pub(super) fn see(&mut self, sighting: &Sighting, now_ms: i64) {
+    /// Takes in what was seen of it; whether that is another state than before.
+    pub(super) fn see(&mut self, sighting: &Sighting, now_ms: i64) -> bool {
         self.project = sighting.project;
         if self.stamp == sighting.stamp {
-            return;
+            return false;
         }
         self.stamp = sighting.stamp;
         self.touched(now_ms);
+        true
     }
 
     /// A repository change counts as growth: it is saved when it has settled.

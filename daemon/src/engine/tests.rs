@@ -14,6 +14,7 @@ fn timing() -> Timing {
         push_at_most_every_ms: 60_000,
         poll_every_ms: 300_000,
         rescan_every_ms: 60_000,
+        changes_are_reported: false,
     }
 }
 
@@ -364,4 +365,44 @@ fn hours_of_sleep_are_followed_by_one_look_and_one_question() {
     let count = |wanted: &Effect| effects.iter().filter(|effect| *effect == wanted).count();
     assert_eq!((count(&Effect::Rescan), count(&Effect::List(STORE))), (1, 1), "{effects:?}");
     assert_eq!(count(&Effect::Push(STORE)), 0);
+}
+
+/// The times of the looks at everything within two hours, from the first on.
+fn looks(engine: &mut Engine, until_ms: i64) -> Vec<i64> {
+    let (mut now_ms, mut looks) = (0, Vec::new());
+    while now_ms < until_ms {
+        if engine.handle(Event::Tick, now_ms).contains(&Effect::Rescan) {
+            looks.push(now_ms);
+            engine.handle(Event::Rescanned, now_ms);
+        }
+        now_ms += 1_000;
+    }
+    looks
+}
+
+#[test]
+fn while_nothing_changes_and_changes_are_reported_everything_is_looked_at_every_ten_minutes() {
+    const HOUR_MS: i64 = 3_600_000;
+    let timing = timing();
+    let mut engine = Engine::new(Timing { changes_are_reported: true, ..timing.clone() }, 1, 0);
+    let rare = looks(&mut engine, HOUR_MS);
+    assert!(
+        rare.len() <= 10 && rare.windows(2).all(|pair| pair[1] - pair[0] <= 600_000),
+        "{rare:?}"
+    );
+
+    let mut engine = Engine::new(timing, 1, 0);
+    assert_eq!(looks(&mut engine, HOUR_MS).len(), 60, "nobody reports anything");
+}
+
+#[test]
+fn where_something_grew_everything_is_looked_at_within_a_minute_again() {
+    let mut engine = engine();
+    engine.retime(Timing { changes_are_reported: true, ..timing() });
+    let quiet = looks(&mut engine, 3_600_000);
+    let last = quiet.last().copied().unwrap_or_default();
+
+    engine.handle(seen("a", 10), last + 61_000);
+
+    assert!(engine.wake_at_ms() <= last + 121_000);
 }
