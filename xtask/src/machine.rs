@@ -207,18 +207,19 @@ pub(crate) fn idle(minutes: u64, saved: u64) -> Result<(), Failure> {
     while settle.elapsed() < Duration::from_secs(30) {
         std::thread::park_timeout(Duration::from_secs(1));
     }
-    let (before, started) = (cpu_ticks(pid), Instant::now());
+    let ((own_before, before), started) = (cpu_ticks(pid), Instant::now());
     while started.elapsed() < Duration::from_secs(minutes * 60) {
         std::thread::park_timeout(Duration::from_secs(1));
     }
     // A tick is a hundredth of a second on every Linux.
-    let ticks = cpu_ticks(pid) - before;
+    let (own_after, after) = cpu_ticks(pid);
+    let (own_ticks, ticks) = (own_after - own_before, after - before);
     let share = ticks * 10_000_000 / 1_000 / started.elapsed().as_secs().max(1);
     let kib = memory::field(pid, "VmRSS:").unwrap_or(u64::MAX);
     let own = memory::field(pid, "RssAnon:").unwrap_or(u64::MAX);
     let threads = memory::field(pid, "Threads:").unwrap_or(0);
     print::line(&format!(
-        "{ticks} ticks in {} s: {}.{:03} %; RSS {kib} KiB, {own} KiB of them its own; {threads} threads",
+        "{ticks} ticks ({own_ticks} of them without children) in {} s: {}.{:03} %; RSS {kib} KiB, {own} KiB of them its own; {threads} threads",
         started.elapsed().as_secs(),
         share / 10_000,
         share % 10_000 / 10
@@ -233,15 +234,12 @@ pub(crate) fn idle(minutes: u64, saved: u64) -> Result<(), Failure> {
     if above.is_empty() { Ok(()) } else { Err(Failure::Dear(above)) }
 }
 
-/// The processor's time a daemon and its children took so far, in hundredths of a second.
-fn cpu_ticks(pid: u32) -> u64 {
+/// The processor's time a daemon took so far in hundredths of a second: alone, and with its children.
+fn cpu_ticks(pid: u32) -> (u64, u64) {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     // Fields 14 to 17 of the line: of the process and of the children it waited for.
-    after_name
-        .split_whitespace()
-        .skip(11)
-        .take(4)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum()
+    let fields = after_name.split_whitespace().skip(11).take(4);
+    let ticks: Vec<u64> = fields.filter_map(|field| field.parse().ok()).collect();
+    (ticks.iter().take(2).sum(), ticks.iter().sum())
 }
