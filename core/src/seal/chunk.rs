@@ -88,7 +88,7 @@ impl Chunk {
 }
 
 /// Seals `raw` for its place. `prefix` is what the log holds before it; only its last
-/// [`PREFIX_MAX`] bytes matter, and opening needs the same.
+/// [`PREFIX_MAX`](super::PREFIX_MAX) bytes matter, and opening needs the same.
 ///
 /// # Errors
 /// [`SealError::TooLarge`] above [`CHUNK_RAW_MAX`].
