@@ -72,6 +72,16 @@ impl Stage {
         &self.world.devices[0]
     }
 
+    /// Walks through what a host says, by the names in the table, and the cause that the user is told.
+    fn refused_and_mended(&mut self, answers: &[(&str, &str)]) {
+        for (name, cause) in answers {
+            files::write(&self.answer_file(), words_of(name));
+            self.refused(name, cause);
+            files::remove_file(&self.answer_file());
+            self.mended();
+        }
+    }
+
     fn answer_file(&self) -> PathBuf {
         answer_file(&self.world)
     }
@@ -170,7 +180,7 @@ fn reach_by(world: &World, ssh: &Path, text: &str) {
 #[test]
 fn what_a_hosts_hook_refuses_is_told_once_and_mended() {
     let mut stage = Stage::new(refuse_by_hook);
-    for (name, cause) in [
+    stage.refused_and_mended(&[
         ("github large file", "the push is larger than the host takes"),
         ("github lfs", "the host misses LFS objects"),
         ("gitlab lfs", "the host misses LFS objects"),
@@ -182,12 +192,7 @@ fn what_a_hosts_hook_refuses_is_told_once_and_mended() {
         ("forgejo quota", "the repository or the account is full"),
         ("bitbucket over the size limit", "the repository or the account is full"),
         ("gitea no right", "the login may not push here"),
-    ] {
-        files::write(&stage.answer_file(), words_of(name));
-        stage.refused(name, cause);
-        files::remove_file(&stage.answer_file());
-        stage.mended();
-    }
+    ]);
 }
 
 #[test]
@@ -211,7 +216,7 @@ fn a_cause_that_changes_is_told_again_and_one_that_stays_is_not() {
 #[test]
 fn what_ssh_refuses_is_told_once_and_mended() {
     let mut stage = Stage::new(refuse_by_ssh);
-    for (name, cause) in [
+    stage.refused_and_mended(&[
         ("ssh key with a passphrase", "the host accepts none of the ssh keys it was offered"),
         ("ssh key with a touch", "the ssh key waits for a passphrase or a touch"),
         ("ssh unknown host", "the host's key is unknown or has changed"),
@@ -220,20 +225,14 @@ fn what_ssh_refuses_is_told_once_and_mended() {
         ("github not found over ssh", "there is no such repository"),
         ("gitlab one-time password", "the host wants a second factor"),
         ("gitlab blocked account", "the host has blocked the account or the repository"),
-    ] {
-        files::write(&stage.answer_file(), words_of(name));
-        stage.refused(name, cause);
-        files::remove_file(&stage.answer_file());
-        stage.mended();
-    }
+    ]);
 }
 
 #[test]
 fn what_a_web_host_refuses_is_told_once_and_mended() {
     let mut host = None;
     let mut stage = Stage::new(|world| {
-        let root = world.remote.dir().parent().expect("it lies in a folder");
-        let served = Host::start(root);
+        let served = Host::start(world.remote.folder());
         let url = served.url("app.git");
         world.devices[0].home.git(&["remote", "set-url", "origin", &url]).ok();
         host = Some(served);
@@ -291,8 +290,7 @@ fn a_repository_that_moved_goes_on_working_and_its_new_address_is_told_once() {
 fn a_redirection_is_followed_and_the_new_address_can_be_taken() {
     let mut host = None;
     let mut stage = Stage::new(|world| {
-        let root = world.remote.dir().parent().expect("it lies in a folder");
-        let served = Host::start(root);
+        let served = Host::start(world.remote.folder());
         served.answer(Answer::Redirect("/old/", "/"));
         let url = served.url("old/app.git");
         world.devices[0].home.git(&["remote", "set-url", "origin", &url]).ok();
@@ -433,11 +431,7 @@ fn a_host_that_begins_to_refuse_our_refs_gets_a_branch_and_readers_follow() {
     bob.start();
     bob.join(&phrase);
     bob.ctl_json(&["resume", writer.session()]);
-    let hook = world.remote.dir().join("hooks/update");
-    files::write_program(
-        &hook,
-        "#!/bin/sh\ncase $1 in refs/heads/*) ;; *) echo only branches here >&2; exit 1;; esac\n",
-    );
+    let hook = world.remote.take_only_branches();
     writer.turn();
     eventually("the refusal is told", SAVED_WITHIN, || {
         let project = ada.ctl_json(&["status"])["projects"][0].clone();

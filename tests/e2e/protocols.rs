@@ -91,7 +91,7 @@ fn an_sshd_of_the_old_protocol_that_gives_commits_by_id_is_not_fetched_whole() {
 #[test]
 fn a_web_host_that_knows_only_the_old_protocol_is_fetched_whole() {
     let Some(mut world) = world(Way::Https) else { return };
-    let repositories = world.remote.dir().parent().expect("it lies in a folder").to_owned();
+    let repositories = world.remote.folder().to_owned();
     world.host.web().restart(&repositories, "fastcgi_param HTTP_GIT_PROTOCOL \"\";");
     check_trip(world, true);
 }

@@ -393,10 +393,7 @@ fn a_remote_that_was_made_anew_gets_everything_again() {
 #[test]
 fn a_remote_that_takes_only_branches_gets_a_branch() {
     let mut world = World::new(&["ada", "bob"], Way::Any);
-    files::write_program(
-        &world.remote.dir().join("hooks/update"),
-        "#!/bin/sh\ncase $1 in refs/heads/*) ;; *) echo only branches here >&2; exit 1;; esac\n",
-    );
+    world.remote.take_only_branches();
     let (ada, bob) = world.pair();
     ada.start();
     let phrase = ada.init();

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use convosync_core::id::{Random, SeededRandom};
+use convosync_tests::host::Host;
 use convosync_tests::world::Way;
 use convosync_tests::{
-    Backend, Device, SAVED_WITHIN, Sky, Weather, World, Writer, eventually, files, program, skip,
+    Device, SAVED_WITHIN, Sky, Weather, World, Writer, eventually, files, program, skip,
 };
 
 /// What the requirement allows from the moment the network is back; and some for a busy machine.
@@ -24,7 +25,7 @@ const NOISE: usize = 400_000;
 /// One device whose remote lies behind bad weather.
 struct Outdoors {
     world: World,
-    host: Backend,
+    host: Host,
     weather: Weather,
 }
 
@@ -32,7 +33,7 @@ impl Outdoors {
     /// Makes the device; the network is well, and nothing runs yet.
     fn new(config: &str) -> Self {
         let world = World::new(&["ada"], Way::File);
-        let host = Backend::serve(&world.remote);
+        let host = Host::start(world.remote.folder());
         let weather = Weather::before(host.address());
         let home = &world.devices[0].home;
         home.git(&["remote", "set-url", "origin", &weather.url()]).ok();
@@ -172,7 +173,7 @@ fn a_login_page_never_passes_for_an_empty_remote() {
 #[test]
 fn a_login_page_never_passes_for_a_remote_without_the_session() {
     let mut world = World::new(&["ada", "bob"], Way::File);
-    let weather = Weather::before(Backend::serve(&world.remote).address());
+    let weather = Weather::before(Host::start(world.remote.folder()).address());
     let (ada, bob) = world.pair();
     for device in [&*ada, &*bob] {
         device.home.git(&["remote", "set-url", "origin", &weather.url()]).ok();

@@ -4,13 +4,15 @@
 //! spoken: HTTP/1.1, `POST /v1/messages` as one JSON message or as server-sent events, and
 //! `count_tokens`; everything else is 404.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::http;
 
 /// A request body larger than this is not the client's doing.
 const BODY_MAX: usize = 64 << 20;
@@ -23,7 +25,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(120);
 pub struct Request {
     /// `POST`, `GET`, …
     pub method: String,
-    /// The path with its query.
+    /// The path, without its query.
     pub path: String,
     /// The body as text.
     pub body: String,
@@ -32,7 +34,7 @@ pub struct Request {
 impl Request {
     /// Whether this asks the model for a message.
     pub fn is_message(&self) -> bool {
-        self.method == "POST" && self.route() == "/v1/messages"
+        self.method == "POST" && self.path == "/v1/messages"
     }
 
     /// Returns the conversation the client sent, as JSON text, without system prompt and tools.
@@ -40,9 +42,12 @@ impl Request {
         let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
         body["messages"].to_string()
     }
+}
 
-    fn route(&self) -> &str {
-        self.path.split('?').next().unwrap_or_default()
+impl From<http::Request> for Request {
+    fn from(request: http::Request) -> Self {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        Self { method: request.method, path: request.path, body }
     }
 }
 
@@ -108,7 +113,8 @@ fn serve(stream: TcpStream, recorded: &Mutex<Vec<Request>>) -> io::Result<()> {
     stream.set_read_timeout(Some(SILENCE_MAX))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
-    while let Some(request) = read_request(&mut reader)? {
+    while let Some(request) = http::Request::read(&mut reader, BODY_MAX)? {
+        let request = Request::from(request);
         let (status, kind, body) = reply(&request);
         recorded.lock().expect("no thread panics while it records").push(request);
         let head = format!(
@@ -120,51 +126,6 @@ fn serve(stream: TcpStream, recorded: &Mutex<Vec<Request>>) -> io::Result<()> {
         writer.flush()?;
     }
     Ok(())
-}
-
-fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
-    let mut first = String::new();
-    if reader.read_line(&mut first)? == 0 {
-        return Ok(None);
-    }
-    let mut words = first.split_whitespace().map(str::to_owned);
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let (mut length, mut chunked) = (0, false);
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim_end().split_once(':') else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse().unwrap_or(0),
-            "transfer-encoding" => chunked = value.to_ascii_lowercase().contains("chunked"),
-            _ => {}
-        }
-    }
-    let body = if chunked { read_chunks(reader)? } else { read_exact(reader, length)? };
-    Ok(Some(Request { method, path, body: String::from_utf8_lossy(&body).into_owned() }))
-}
-
-fn read_exact(reader: &mut impl BufRead, length: usize) -> io::Result<Vec<u8>> {
-    if length > BODY_MAX {
-        return Err(io::Error::other("the body is too large"));
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(body)
-}
-
-fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let mut size = String::new();
-        reader.read_line(&mut size)?;
-        let size = usize::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
-        body.extend(read_exact(reader, size)?);
-        reader.read_line(&mut String::new())?;
-        if size == 0 || body.len() > BODY_MAX {
-            return Ok(body);
-        }
-    }
 }
 
 fn reply(request: &Request) -> (&'static str, &'static str, String) {
@@ -184,7 +145,7 @@ fn reply(request: &Request) -> (&'static str, &'static str, String) {
             )
         };
     }
-    if request.method == "POST" && request.route().ends_with("/count_tokens") {
+    if request.method == "POST" && request.path.ends_with("/count_tokens") {
         return ("200 OK", JSON, json!({"input_tokens": 42}).to_string());
     }
     let error =
@@ -233,7 +194,8 @@ mod tests {
     #[test]
     fn a_body_in_chunks_is_put_together() {
         let text = "POST /v1/messages?beta=true HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
-        let request = read_request(&mut text.as_bytes()).unwrap().unwrap();
+        let request = http::Request::read(&mut text.as_bytes(), BODY_MAX).unwrap().unwrap();
+        let request = Request::from(request);
         assert!(request.is_message());
         assert_eq!(request.body, "abcde");
     }

@@ -9,13 +9,13 @@
 //! formats. All failures are panics, because every caller is a test or a demonstration.
 
 pub mod api;
-pub mod backend;
 pub mod claude;
 pub mod device;
 pub mod files;
 pub mod forward;
 pub mod home;
 pub mod host;
+mod http;
 pub mod large;
 pub mod login;
 pub mod memory;
@@ -34,7 +34,6 @@ pub mod web;
 pub mod world;
 pub mod writer;
 
-pub use backend::Backend;
 pub use device::{Device, SAVED_WITHIN};
 pub use home::Home;
 pub use program::Run;

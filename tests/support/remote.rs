@@ -77,6 +77,21 @@ impl Remote {
         &self.dir
     }
 
+    /// Returns the folder it lies in: what a host serves.
+    pub fn folder(&self) -> &Path {
+        self.dir.parent().expect("a repository lies in a folder")
+    }
+
+    /// Refuses every ref that is no branch, until the hook that this returns is removed.
+    pub fn take_only_branches(&self) -> PathBuf {
+        let hook = self.dir.join("hooks/update");
+        files::write_program(
+            &hook,
+            "#!/bin/sh\ncase $1 in refs/heads/*) ;; *) echo only branches here >&2; exit 1;; esac\n",
+        );
+        hook
+    }
+
     /// Returns its `file://` URL.
     pub fn file_url(&self) -> String {
         format!("file://{}", self.dir.display())

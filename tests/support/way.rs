@@ -75,7 +75,7 @@ impl Host {
             Way::Https => {
                 // `git http-backend` takes pushes only where it is told to.
                 remote.git(&["config", "http.receivepack", "true"]).ok();
-                Self::Web(Web::start(dir, folder(remote)))
+                Self::Web(Web::start(dir, remote.folder()))
             }
         }
     }
@@ -129,9 +129,4 @@ impl Host {
         let Self::Web(web) = self else { panic!("the world was made with another way") };
         web
     }
-}
-
-/// Returns the folder the remote's repository lies in.
-fn folder(remote: &Remote) -> &Path {
-    remote.dir().parent().expect("a repository lies in a folder")
 }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use convosync_tests::host::Host;
 use convosync_tests::world::Way;
-use convosync_tests::{Backend, SAVED_WITHIN, Sky, Weather, World};
+use convosync_tests::{SAVED_WITHIN, Sky, Weather, World};
 
 use crate::failure::Failure;
 use crate::table::{Table, bytes};
@@ -26,7 +27,7 @@ const LONGER: Duration = Duration::from_secs(7);
 pub(crate) fn reconnect(rounds: u32) -> Result<(), Failure> {
     shell::build_programs()?;
     let mut world = World::new(&["ada"], Way::File);
-    let host = Backend::serve(&world.remote);
+    let host = Host::start(world.remote.folder());
     let weather = Weather::before(host.address());
     let ada = &mut world.devices[0];
     ada.home.git(&["remote", "set-url", "origin", &weather.url()]).ok();
