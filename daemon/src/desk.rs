@@ -127,7 +127,7 @@ impl Desk {
             traffic: Traffic::default(),
             stuck: None,
             unlisted: None,
-            told: Told::default(),
+            told: Told::open(dir),
             doubts: BTreeMap::new(),
             room: SAVE_BYTES_MAX,
             ailing: BTreeMap::new(),

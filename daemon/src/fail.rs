@@ -10,6 +10,7 @@ use convosync_core::protocol::{ErrorKind, Failure, Problem};
 use convosync_core::remote::{Outcome, PORTAL, Passing, PermanentKind, RemoteError};
 use convosync_core::store::StoreError;
 use convosync_core::vault::VaultError;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::Fault;
 
@@ -122,8 +123,11 @@ pub fn remote(error: &RemoteError) -> Failure {
     failure(kind, error, error.hint())
 }
 
+/// How much of what was said tells two causes apart: a host may say a lot.
+const WORDS_MAX: usize = 400;
+
 /// What makes two failures of a remote one and the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// The kind of a refusal; `None` for what passes by itself.
     pub kind: Option<PermanentKind>,
@@ -148,7 +152,8 @@ impl Cause {
 fn lasting(why: &str) -> String {
     let lasting =
         why.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
-    lasting.collect::<Vec<_>>().join(" ")
+    let words = lasting.collect::<Vec<_>>().join(" ");
+    words.chars().take(WORDS_MAX).collect()
 }
 
 /// A remote that cannot be used, as it stands in `status`.

@@ -214,6 +214,28 @@ fn a_cause_that_changes_is_told_again_and_one_that_stays_is_not() {
 }
 
 #[test]
+fn what_was_notified_of_is_not_told_again_by_the_next_daemon() {
+    let mut stage = Stage::new(refuse_by_hook);
+    files::write(&stage.answer_file(), words_of("forgejo quota"));
+    stage.refused("a quota", "the repository or the account is full");
+    stage.world.devices[0].stop();
+    stage.world.devices[0].start();
+    eventually("the next daemon is refused, too", SAVED_WITHIN, || {
+        (stage.project()["sync"] == "stuck").then_some(())
+    });
+    stage.ada().ctl(&["sync", "--retry"]);
+    assert_eq!(notified(stage.ada()).len(), 1, "{:?}", notified(stage.ada()));
+
+    // What was mended while no daemon ran is told anew when it comes back.
+    stage.world.devices[0].stop();
+    files::remove_file(&stage.answer_file());
+    stage.world.devices[0].start();
+    stage.arrives();
+    files::write(&stage.answer_file(), words_of("forgejo quota"));
+    stage.refused("the quota again", "the repository or the account is full");
+}
+
+#[test]
 fn what_ssh_refuses_is_told_once_and_mended() {
     let mut stage = Stage::new(refuse_by_ssh);
     stage.refused_and_mended(&[

@@ -97,6 +97,8 @@ fn remote_problem(desk: &desk::Desk) -> Option<Problem> {
 
 /// A remote that works under an address that may not for ever.
 fn moved(place: &Place, desk: &desk::Desk) -> Option<Problem> {
+    // What an earlier daemon heard is told again when this one has heard it, too.
+    let since_ms = desk.confirmed_ms?;
     desk.told.moved_to().map(|address| Problem {
         message: format!(
             "the remote {} has moved to {address}; it still works",
@@ -105,7 +107,7 @@ fn moved(place: &Place, desk: &desk::Desk) -> Option<Problem> {
         hint: Some(format!(
             "give the project the new address with `git remote set-url origin {address}`, then run `convosyncctl enable`"
         )),
-        since_ms: desk.confirmed_ms.unwrap_or(0),
+        since_ms,
     })
 }
 

@@ -1,7 +1,10 @@
 //! The causes that do not go away by waiting, each with the words and the way out for the user.
 
+use serde::{Deserialize, Serialize};
+
 /// Causes that do not go away by waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PermanentKind {
     /// No credentials, wrong or expired ones.
     Login,
