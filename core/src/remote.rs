@@ -330,7 +330,7 @@ impl<'a> Remote<'a> {
             .args(["--", self.url])
             .arg(format!("{}:{name}", show(new)))
             .config("push.negotiate", negotiate.to_string());
-        let command = if negotiate { self.knowing_whole(command) } else { command };
+        let command = if negotiate { self.knowing_others(command) } else { command };
         match patience::for_a_push(command, self.pack_deadline, bytes).run() {
             Ok(output) => outcome::of_push(
                 output.code,

@@ -2,7 +2,7 @@
 //! its past. Each works or falls back, and never sends or fetches anything twice.
 
 use convosync_tests::world::Way;
-use convosync_tests::{Device, Trip, World, skip};
+use convosync_tests::{Device, Remote, SAVED_WITHIN, Trip, World, files, skip};
 
 /// What learning of one new save and fetching it may cost beyond the new bytes: our own figure, with room
 /// for TLS on each of its connections.
@@ -33,20 +33,7 @@ fn set_on_host(world: &World, key: &str, value: &str) {
 /// was fetched whole without need.
 #[track_caller]
 fn check_trip(world: World, is_fetched_whole: bool) {
-    let trip = check_fetches(world, is_fetched_whole);
-    let (first, back) = (trip.step("first save"), trip.step("first save after resuming"));
-    assert!(
-        back.traffic.sent < first.traffic.sent * 2 / 3,
-        "what the other device wrote was sent again: {:?} after {:?}",
-        back.traffic,
-        first.traffic
-    );
-}
-
-/// The same for what is fetched only: a host that cannot be asked before a push what it has, and was not
-/// fetched whole, is sent a resumed conversation once more, with the first save that goes on with it.
-#[track_caller]
-fn check_fetches(mut world: World, is_fetched_whole: bool) -> Trip {
+    let mut world = world;
     let trip = Trip::take(&mut world);
     for what in ["list, a new save", "second resume", "resume of what came back"] {
         let step = trip.step(what);
@@ -54,7 +41,13 @@ fn check_fetches(mut world: World, is_fetched_whole: bool) -> Trip {
         assert!(step.traffic.received < most, "{what}: {:?}", step.traffic);
     }
     assert_eq!(trip.kept_full_copy, is_fetched_whole, "{trip:?}");
-    trip
+    let (first, back) = (trip.step("first save"), trip.step("first save after resuming"));
+    assert!(
+        back.traffic.sent < first.traffic.sent * 2 / 3,
+        "what the other device wrote was sent again: {:?} after {:?}",
+        back.traffic,
+        first.traffic
+    );
 }
 
 fn has_branch(world: &World) -> bool {
@@ -85,7 +78,7 @@ fn an_sshd_of_the_old_protocol_that_gives_commits_by_id_is_not_fetched_whole() {
     let Some(world) = world(Way::Ssh) else { return };
     world.host.sshd().keep_protocol_out();
     set_on_host(&world, "uploadpack.allowAnySHA1InWant", "true");
-    check_fetches(world, false);
+    check_trip(world, false);
 }
 
 #[test]
@@ -139,13 +132,50 @@ fn a_host_of_the_old_protocol_without_shallow_fetches_is_fetched_whole() {
     check_without(&["shallow"], "0", true);
 }
 
-#[test]
-fn a_host_that_cannot_negotiate_a_push_gets_it_all_the_same() {
+/// Two devices and a host that cannot be asked before a push what it has.
+fn world_without_negotiation() -> World {
     let world = World::new(&["ada", "bob"], Way::Counted);
     for device in &world.devices {
         world.remote.count_without(&device.home, &["wait-for-done"]);
     }
-    check_fetches(world, false);
+    world
+}
+
+#[test]
+fn a_host_that_cannot_negotiate_a_push_is_not_sent_what_its_refs_show() {
+    check_trip(world_without_negotiation(), false);
+}
+
+/// What such a host's refs do not show is sent once more: the session was saved before another one, and this
+/// device never listed in between. The price is that session, once.
+#[test]
+fn a_host_that_cannot_negotiate_a_push_gets_an_older_session_once_more_and_once() {
+    let mut world = world_without_negotiation();
+    let (ada, bob) = world.pair();
+    ada.start();
+    let phrase = ada.init();
+    let mut old = ada.writer(1);
+    let before = Remote::traffic(&ada.home);
+    (0..12).for_each(|_| old.turn());
+    ada.saved_eventually(old.session(), old.total_bytes(), SAVED_WITHIN);
+    let whole = Remote::traffic(&ada.home).since(before).sent;
+    let mut new = ada.writer(2);
+    new.turn();
+    ada.saved_eventually(new.session(), new.total_bytes(), SAVED_WITHIN);
+    bob.start();
+    bob.join(&phrase);
+    bob.ctl_json(&["resume", old.session()]);
+
+    let sent = || {
+        let before = Remote::traffic(&bob.home);
+        let path = bob.home.transcripts().join(format!("{}.jsonl", old.session()));
+        files::append(&path, b"{\"type\":\"system\"}\n");
+        bob.saved_eventually(old.session(), files::read(&path).len() as u64, SAVED_WITHIN);
+        Remote::traffic(&bob.home).since(before).sent
+    };
+    let (first, second) = (sent(), sent());
+    assert!(first > whole / 2, "it need not be sent any more: {first} after {whole}");
+    assert!(first < whole + AROUND_NEWS && second < whole / 2, "{first}, {second} after {whole}");
 }
 
 #[test]

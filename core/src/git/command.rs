@@ -88,7 +88,7 @@ pub struct GitCommand {
     file_size_max: Option<u64>,
     protocols: Option<String>,
     own_config_only: bool,
-    more_objects: Option<PathBuf>,
+    more_objects: Vec<PathBuf>,
     traced: bool,
     watched: bool,
 }
@@ -108,7 +108,7 @@ impl GitCommand {
             file_size_max: None,
             protocols: None,
             own_config_only: false,
-            more_objects: None,
+            more_objects: Vec::new(),
             traced: false,
             watched: false,
         }
@@ -191,7 +191,7 @@ impl GitCommand {
 
     /// Lets the child read the objects of another repository too, as if they were in its own.
     pub fn more_objects(mut self, repository: &Path) -> Self {
-        self.more_objects = Some(repository.join("objects"));
+        self.more_objects.push(repository.join("objects"));
         self
     }
 
@@ -301,8 +301,10 @@ impl GitCommand {
         if let Some(dir) = &self.git_dir {
             variables.push(("GIT_DIR".into(), dir.into()));
         }
-        if let Some(dir) = &self.more_objects {
-            variables.push(("GIT_ALTERNATE_OBJECT_DIRECTORIES".into(), dir.into()));
+        // A path that cannot stand in a list is left out: the child then does without its objects.
+        let listed = self.more_objects.iter().filter(|dir| std::env::join_paths([dir]).is_ok());
+        if let Some(dirs) = std::env::join_paths(listed).ok().filter(|dirs| !dirs.is_empty()) {
+            variables.push(("GIT_ALTERNATE_OBJECT_DIRECTORIES".into(), dirs));
         }
         variables
     }

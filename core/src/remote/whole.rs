@@ -56,9 +56,10 @@ impl Remote<'_> {
         Ok((full, traffic))
     }
 
-    /// Lets a push know what of other devices was fetched whole. A host of the old protocol does not
-    /// negotiate about what it has, but it names its refs, and what they reach is then not sent again.
-    pub(super) fn knowing_whole(&self, push: GitCommand) -> GitCommand {
+    /// Lets a push know what was fetched of other devices, tips and whole. A host need not negotiate about what
+    /// it has: it names its refs, and what those of them reach that are here is not sent again.
+    pub(super) fn knowing_others(&self, push: GitCommand) -> GitCommand {
+        let push = push.more_objects(&self.store.seen_dir());
         match self.store.full_if_any() {
             Some(full) => push.more_objects(&full),
             None => push,
