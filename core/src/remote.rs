@@ -29,7 +29,7 @@ pub use error::RemoteError;
 pub use outcome::{Outcome, PermanentKind, Sent};
 pub use passing::{PORTAL, Passing};
 pub use probe::Probe;
-pub use progress::Traffic;
+pub use progress::{Sending, Traffic};
 pub use words::without_credentials;
 
 use crate::git::{Git, GitCommand, Output};
@@ -90,6 +90,7 @@ pub struct Remote<'a> {
     vault: VaultId,
     list_deadline: Duration,
     pack_deadline: Duration,
+    sending: Option<&'a Sending>,
 }
 
 impl<'a> Remote<'a> {
@@ -108,13 +109,20 @@ impl<'a> Remote<'a> {
             return Err(RemoteError::BadUrl { url: words::printable(url) });
         }
         let (list_deadline, pack_deadline) = (LIST_DEADLINE, PACK_DEADLINE);
-        Ok(Self { git, store, settings, url, vault, list_deadline, pack_deadline })
+        let sending = None;
+        Ok(Self { git, store, settings, url, vault, list_deadline, pack_deadline, sending })
     }
 
     /// Waits at most this long for a list of refs, and for a push or fetch.
     #[must_use]
     pub fn with_deadlines(self, list: Duration, pack: Duration) -> Self {
         Self { list_deadline: list, pack_deadline: pack, ..self }
+    }
+
+    /// Tells `sending` how far a push is.
+    #[must_use]
+    pub fn telling(self, sending: &'a Sending) -> Self {
+        Self { sending: Some(sending), ..self }
     }
 
     /// Lists the refs of our vault.
@@ -257,6 +265,8 @@ impl<'a> Remote<'a> {
         let whole = |_| PushPlan { steps: vec![Step { tip: new, bytes: 0 }], negotiate: true };
         let plan = self.store.push_plan(lease, new).unwrap_or_else(whole);
         let (mut sent, mut there) = (Sent::default(), lease);
+        let all = plan.steps.iter().map(|step| step.bytes).sum();
+        let _until_the_end = self.sending.map(|sending| sending.begin(all));
         for Step { tip, bytes } in plan.steps {
             let name = reference.to_string();
             if bytes > patience::KNOCK_FROM_BYTES {
@@ -274,6 +284,7 @@ impl<'a> Remote<'a> {
                 }
                 other => return other,
             }
+            self.sending.into_iter().for_each(|sending| sending.stepped(bytes));
             there = Some(tip);
         }
         Outcome::Sent(sent)
@@ -331,6 +342,10 @@ impl<'a> Remote<'a> {
             .arg(format!("{}:{name}", show(new)))
             .config("push.negotiate", negotiate.to_string());
         let command = if negotiate { self.knowing_others(command) } else { command };
+        let command = match self.sending {
+            Some(sending) => command.listened_to(progress::note_written, sending.written()),
+            None => command,
+        };
         match patience::for_a_push(command, self.pack_deadline, bytes).run() {
             Ok(output) => outcome::of_push(
                 output.code,

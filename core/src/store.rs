@@ -98,6 +98,12 @@ impl Store {
         self.dir.join("seen.git")
     }
 
+    /// Whether the host once had to be fetched whole, because it gives no commit by its id or no tip without
+    /// its past.
+    pub fn is_fetched_whole(&self) -> bool {
+        self.full_if_any().is_some()
+    }
+
     /// Returns the repository for such hosts where there is one already.
     pub(crate) fn full_if_any(&self) -> Option<PathBuf> {
         Some(self.dir.join("full.git")).filter(|path| path.is_dir())

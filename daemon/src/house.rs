@@ -16,7 +16,7 @@ use convosync_core::git::Git;
 use convosync_core::id::{Digest, SessionId, hex};
 use convosync_core::project::{self, Project};
 use convosync_core::protocol::{self, ErrorKind};
-use convosync_core::remote::PermanentKind;
+use convosync_core::remote::{PermanentKind, Sending};
 use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
@@ -116,6 +116,8 @@ pub struct Place {
     pub dir: PathBuf,
     /// What the engine is about here.
     pub pulse: Pulse,
+    /// How far a push is.
+    pub sending: Sending,
     /// The store's working memory.
     pub desk: Mutex<Desk>,
 }
@@ -390,6 +392,7 @@ impl House {
             reach: Mutex::new(Arc::new(reach)),
             dir,
             pulse: Pulse::default(),
+            sending: Sending::default(),
             desk: Mutex::new(desk),
         });
         registry.stores.insert(key, place.clone());

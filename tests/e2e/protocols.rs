@@ -41,6 +41,8 @@ fn check_trip(world: World, is_fetched_whole: bool) {
         assert!(step.traffic.received < most, "{what}: {:?}", step.traffic);
     }
     assert_eq!(trip.kept_full_copy, is_fetched_whole, "{trip:?}");
+    let project = world.devices[1].ctl_json(&["status"])["projects"][0].clone();
+    assert_eq!(project["fetched_whole"] == true, is_fetched_whole, "it is told: {project}");
     let (first, back) = (trip.step("first save"), trip.step("first save after resuming"));
     assert!(
         back.traffic.sent < first.traffic.sent * 2 / 3,

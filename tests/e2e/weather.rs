@@ -1,5 +1,7 @@
 //! Bad networks: what is saved stays, is sent once the way is open, and is sent once.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use convosync_core::id::{Random, SeededRandom};
@@ -284,6 +286,70 @@ fn a_large_save_gets_through_a_slow_line_though_it_takes_longer_than_a_git_comma
     out.arrives(&writer, BACK_WITHIN);
     let sent = out.weather.sent() - before;
     assert!(sent < 2 * NOISE as u64, "{sent} bytes: it was not begun twice");
+}
+
+/// A bad mobile line: 1 Mbit/s, and 200 ms in each direction.
+const MEGABIT: Sky = Sky::Slow { rate: 125_000, latency: Duration::from_millis(200) };
+/// Bytes of noise, sealed as more: longer on their way than [`PATIENCE`], and more than buffers swallow.
+const MEGABYTES: usize = 2_500_000;
+/// A question over TLS takes ten turns there and back, on a busy machine too.
+const PATIENCE: &str = "[git]\ndeadline = \"20s\"\n";
+
+/// Leads the only device of a world with a real web host through the weather.
+fn outdoors_over_tls(world: &World) -> Weather {
+    let home = &world.devices[0].home;
+    let port = home.relay().expect("the way is a real one").port();
+    let weather = Weather::before((Ipv4Addr::LOCALHOST, port).into());
+    let (old, new) = (port.to_string(), weather.address().port().to_string());
+    for file in [".gitconfig", ".git-credentials"].map(|name| home.dir().join(name)) {
+        let text = String::from_utf8(files::read(&file)).expect("it is text");
+        assert!(text.contains(&old), "{text}");
+        files::write(&file, text.replace(&old, &new));
+    }
+    weather
+}
+
+#[test]
+fn megabytes_get_through_a_line_of_a_megabit_and_200_ms_and_status_tells_how_far_they_are() {
+    if let Some(program) = Way::Https.missing() {
+        return skip::report(&format!("`{program}` is not installed"));
+    }
+    let mut world = World::new(&["ada"], Way::Https);
+    let weather = outdoors_over_tls(&world);
+    let ada = &mut world.devices[0];
+    ada.home.write_config(PATIENCE);
+    ada.start();
+    ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+
+    let (before, started) = (weather.sent(), Instant::now());
+    weather.set(MEGABIT);
+    let events = ada.watch();
+    write_noise(&mut writer, 2, MEGABYTES);
+    let mut told = BTreeSet::new();
+    while told.len() < 2 {
+        assert!(started.elapsed() < BACK_WITHIN, "told only {told:?}");
+        let sending = ada.ctl_json(&["status"])["projects"][0]["sending"].clone();
+        told.extend(sending["sent_bytes"].as_u64().filter(|sent| *sent > 0));
+        if let Some(event) = events.next(Duration::from_millis(500)) {
+            assert_ne!(event["event"], "trouble", "{event}");
+        }
+    }
+    ada.saved_eventually(writer.session(), writer.total_bytes(), BACK_WITHIN);
+    let (sent, took) = (weather.sent() - before, started.elapsed());
+    assert!(sent > MEGABYTES as u64, "{sent} bytes");
+    let requests = world.host.web().requests();
+    let packs = requests.lines().filter(|line| line.contains("POST /app.git/git-receive-pack 200"));
+    let lengths = packs.filter_map(|line| line.split(' ').nth(3)?.parse().ok());
+    let large: Vec<u64> = lengths.filter(|length| *length > MEGABYTES as u64).collect();
+    let [pack] = large.as_slice() else { panic!("sent once: {requests}\n{}", ada.log()) };
+    assert!(sent < pack + (256 << 10), "{sent} bytes for {pack}");
+    assert!(took > Duration::from_secs(20), "{took:?}: longer than a deadline");
+    eventually("nothing is being sent any more", SAVED_WITHIN, || {
+        ada.ctl_json(&["status"])["projects"][0]["sending"].is_null().then_some(())
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,11 +43,11 @@ pub enum Sky {
         /// How many bytes.
         after: u64,
     },
-    /// All connections share so many bytes a second and way; each begins with a delay.
+    /// All connections share so many bytes a second and way, and every byte is on its way for a while.
     Slow {
         /// Bytes a second.
         rate: u64,
-        /// How long the first byte takes in each direction.
+        /// How long a byte takes in each direction.
         latency: Duration,
     },
     /// Every http request is led away to a login page.
@@ -244,8 +244,8 @@ struct Pipe {
 impl Pipe {
     fn pass(mut self, shared: &Shared, pair: &Pair) -> io::Result<()> {
         let mut piece = vec![0; PIECE];
-        let mut is_first = true;
-        let mut deaf = false;
+        let (mut is_first, mut deaf) = (true, false);
+        let mut line = None;
         while !pair.dead.load(Ordering::SeqCst) {
             let sky = shared.sky();
             if sky == Sky::Refused || sky == (Sky::Reset { after: 0 }) {
@@ -258,9 +258,9 @@ impl Pipe {
                 continue;
             }
             let length = match self.from.read(&mut piece) {
-                Ok(0) => {
-                    return self.to.shutdown(Shutdown::Write);
-                }
+                // What is on its way arrives first.
+                Ok(0) if line.is_some() => return Ok(()),
+                Ok(0) => return self.to.shutdown(Shutdown::Write),
                 Ok(length) => length,
                 Err(error) if is_pause(&error) => continue,
                 Err(error) => {
@@ -282,20 +282,25 @@ impl Pipe {
                 Sky::AnswerLost { after } if !self.is_up && sent > after => {
                     return self.reset(pair);
                 }
-                Sky::Slow { rate, latency } => {
-                    self.wait_for_turn(
-                        shared,
-                        rate,
-                        length,
-                        if is_first { latency } else { Duration::ZERO },
-                    );
+                Sky::Slow { rate, .. } => {
+                    self.wait_for_turn(shared, rate, length);
+                    if line.is_none() {
+                        line = Some(carry(self.to.try_clone()?));
+                    }
                 }
                 _ => {}
             }
             is_first = false;
-            if !deaf {
-                self.way(shared).passed.fetch_add(length as u64, Ordering::SeqCst);
-                self.to.write_all(&piece[..length])?;
+            if deaf {
+                continue;
+            }
+            self.way(shared).passed.fetch_add(length as u64, Ordering::SeqCst);
+            let latency =
+                if let Sky::Slow { latency, .. } = sky { latency } else { Duration::ZERO };
+            match &line {
+                // Who takes nothing any more is found out by reading from him.
+                Some(line) => drop(line.send((Instant::now() + latency, piece[..length].to_vec()))),
+                None => self.to.write_all(&piece[..length])?,
             }
         }
         Ok(())
@@ -306,17 +311,14 @@ impl Pipe {
     }
 
     /// Waits until a line of this rate has carried what came before, and this.
-    fn wait_for_turn(&self, shared: &Shared, rate: u64, length: usize, latency: Duration) {
+    fn wait_for_turn(&self, shared: &Shared, rate: u64, length: usize) {
         let takes = Duration::from_secs_f64(length as f64 / rate.max(1) as f64);
         let now = Instant::now();
         let mut free_at = self.way(shared).free_at.lock().unwrap_or_else(PoisonError::into_inner);
         let until = free_at.unwrap_or(now).max(now) + takes;
         *free_at = Some(until);
         drop(free_at);
-        let until = until + latency;
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            thread::park_timeout(left);
-        }
+        wait_until(until);
     }
 
     /// Ends the connection so that both ends hear of it at once.
@@ -326,6 +328,27 @@ impl Pipe {
             rustix::net::sockopt::set_socket_linger(end, Some(Duration::ZERO))?;
         }
         Ok(())
+    }
+}
+
+/// Takes what has a long way to go, and writes each piece when it arrives there.
+fn carry(mut to: TcpStream) -> mpsc::Sender<(Instant, Vec<u8>)> {
+    let (line, pieces) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        for (at, piece) in pieces {
+            wait_until(at);
+            if to.write_all(&piece).is_err() {
+                return;
+            }
+        }
+        to.shutdown(Shutdown::Write).unwrap_or_default();
+    });
+    line
+}
+
+fn wait_until(until: Instant) {
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        thread::park_timeout(left);
     }
 }
 

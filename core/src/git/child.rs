@@ -3,6 +3,8 @@
 use std::io::{Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStdin, Command};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +23,9 @@ const PIECE: usize = 32 << 10;
 /// How many pieces may wait, so that memory stays bounded.
 const QUEUE: usize = 8;
 
+/// Hears what a child says while it says it, on standard error, and notes something of it.
+pub(super) type Listener = (fn(&str, &AtomicU64), Arc<AtomicU64>);
+
 /// What a child may use.
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -28,6 +33,7 @@ pub(super) struct Limits {
     /// How long it may say nothing.
     pub(super) silence: Duration,
     pub(super) stdout_max: usize,
+    pub(super) listener: Option<Listener>,
 }
 
 enum Event {
@@ -138,7 +144,12 @@ impl Heard {
                 None => must_end.min(heard_at + limits.silence),
             };
             match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(event) => self.take(event),
+                Ok(event) => {
+                    if let (Event::Err(said), Some((note, at))) = (&event, &limits.listener) {
+                        note(&String::from_utf8_lossy(said), at);
+                    }
+                    self.take(event);
+                }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) if self.exited_at.is_some() => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => {

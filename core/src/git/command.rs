@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::child::{self, Limits};
+use super::child::{self, Limits, Listener};
 use super::{Git, GitError};
 
 /// How long a child may run when nothing else is said.
@@ -84,6 +86,7 @@ pub struct GitCommand {
     stdin: Option<Vec<u8>>,
     deadline: Duration,
     silence: Option<Duration>,
+    listener: Option<Listener>,
     stdout_max: usize,
     file_size_max: Option<u64>,
     protocols: Option<String>,
@@ -104,6 +107,7 @@ impl GitCommand {
             stdin: None,
             deadline: DEADLINE,
             silence: None,
+            listener: None,
             stdout_max: STDOUT_MAX,
             file_size_max: None,
             protocols: None,
@@ -195,6 +199,12 @@ impl GitCommand {
         self
     }
 
+    /// Hands each piece of what the child says on standard error to `note`, while it works.
+    pub fn listened_to(mut self, note: fn(&str, &AtomicU64), at: Arc<AtomicU64>) -> Self {
+        self.listener = Some((note, at));
+        self
+    }
+
     /// Ends the child should we die, though it has no network: it may work for a long time.
     pub fn watched(mut self) -> Self {
         self.watched = true;
@@ -218,6 +228,7 @@ impl GitCommand {
             deadline: self.deadline,
             silence: self.silence.unwrap_or(self.deadline),
             stdout_max: self.stdout_max,
+            listener: self.listener.clone(),
         };
         tracing::debug!(what, "git");
         child::run(self.process(), self.stdin.clone(), self.watcher(), &what, &limits)

@@ -37,7 +37,7 @@ impl Git {
         let mut watcher = self.other(Path::new("sh"));
         watcher.args(["-c", WATCH]).stdin(Stdio::piped());
         watcher.stdout(Stdio::null()).stderr(Stdio::null());
-        let limits = Limits { deadline, silence: deadline, stdout_max: STDOUT_MAX };
+        let limits = Limits { deadline, silence: deadline, stdout_max: STDOUT_MAX, listener: None };
         let run = child::run(command, stdin, Some(watcher), "notifier", &limits);
         run.map_err(|error| match error {
             GitError::Start { source, .. } => source,

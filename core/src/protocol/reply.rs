@@ -181,6 +181,12 @@ pub struct ProjectStatus {
     /// Whether the host takes only branches, so that ours shows among them.
     #[serde(default)]
     pub branches_only: bool,
+    /// How far a push is that runs now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sending: Option<Sending>,
+    /// Whether the host gives no single session, so that other devices' refs are fetched with all their past.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fetched_whole: bool,
     /// Why it does not get through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -192,6 +198,15 @@ pub struct Saving {
     /// Bytes that are saved on this device already.
     pub saved_bytes: u64,
     /// Bytes of all sessions that are not wholly saved.
+    pub bytes: u64,
+}
+
+/// How far a push is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sending {
+    /// Bytes that were handed to the connection.
+    pub sent_bytes: u64,
+    /// Bytes the push carries at most.
     pub bytes: u64,
 }
 

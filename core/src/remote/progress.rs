@@ -1,6 +1,8 @@
-//! How much a transfer cost, read from git's own progress lines.
+//! How much a transfer cost, and how far a push is, read from git's own progress lines.
 
 use std::ops::AddAssign;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that went over the wire; the room's doc says which.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -15,6 +17,65 @@ impl AddAssign for Traffic {
     fn add_assign(&mut self, other: Self) {
         self.sent = self.sent.saturating_add(other.sent);
         self.received = self.received.saturating_add(other.received);
+    }
+}
+
+/// How far a push is, for whoever asks meanwhile.
+#[derive(Debug, Default)]
+pub struct Sending {
+    /// How much there is to send; 0 when nothing is being sent.
+    of: AtomicU64,
+    /// What earlier steps brought.
+    brought: AtomicU64,
+    /// What the running step has written.
+    written: Arc<AtomicU64>,
+}
+
+impl Sending {
+    /// How many bytes of how many are on their way or there; `None` when nothing is being sent. Git counts what
+    /// it has handed to the connection, which may be a little ahead of what the host has.
+    pub fn now(&self) -> Option<(u64, u64)> {
+        let of = self.of.load(Ordering::Relaxed);
+        let written = self.written.load(Ordering::Relaxed);
+        let sent = self.brought.load(Ordering::Relaxed).saturating_add(written);
+        (of > 0).then_some((sent.min(of), of))
+    }
+
+    /// Begins to send so many bytes; what is returned ends it.
+    pub(super) fn begin(&self, of: u64) -> Begun<'_> {
+        self.brought.store(0, Ordering::Relaxed);
+        self.written.store(0, Ordering::Relaxed);
+        self.of.store(of, Ordering::Relaxed);
+        Begun(self)
+    }
+
+    /// Notes that a step brought so many bytes.
+    pub(super) fn stepped(&self, bytes: u64) {
+        self.written.store(0, Ordering::Relaxed);
+        self.brought.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Where the running step is noted by [`note_written`].
+    pub(super) fn written(&self) -> Arc<AtomicU64> {
+        self.written.clone()
+    }
+}
+
+/// A push that runs.
+pub(super) struct Begun<'a>(&'a Sending);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.0.of.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Notes how much of a pack was written. A line that comes in pieces is passed over: another follows.
+pub(super) fn note_written(said: &str, at: &AtomicU64) {
+    let lines = said.split(['\r', '\n']).filter(|line| line.starts_with("Writing objects: "));
+    let mut sizes = lines.filter_map(|line| size(line.split_once("), ")?.1));
+    if let Some(bytes) = sizes.next_back() {
+        at.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -78,5 +139,28 @@ mod tests {
         check("remote: Writing objects: 100% (9/9), 4.45 GiB | 4.45 MiB/s, done.\n", 0, 0);
         check("Writing objects: 100% (9/9), 99999999999999999999.45 GiB | x, done.\n", 0, 0);
         check("Everything up-to-date\n", 0, 0);
+    }
+
+    #[test]
+    fn a_push_that_runs_tells_how_far_it_is() {
+        let sending = Sending::default();
+        assert_eq!(sending.now(), None);
+        let begun = sending.begin(4096);
+        assert_eq!(sending.now(), Some((0, 4096)));
+        let written = sending.written();
+        note_written("Writing objects:  50% (1/2), 1.00 KiB | 1.00 KiB/s\rWriting obj", &written);
+        assert_eq!(sending.now(), Some((1024, 4096)));
+        note_written(
+            "ects:  60% (1/2), 1.20 KiB | 1.00 KiB/s\rWriting objects: 70% (1/2), 2",
+            &written,
+        );
+        note_written("remote: Writing objects:  90% (1/2), 9.00 KiB | 1.00 KiB/s\r", &written);
+        assert_eq!(sending.now(), Some((1024, 4096)));
+        sending.stepped(2048);
+        assert_eq!(sending.now(), Some((2048, 4096)));
+        note_written("Writing objects: 100% (2/2), 9.00 MiB | 1.00 KiB/s, done.\n", &written);
+        assert_eq!(sending.now(), Some((4096, 4096)), "never more than there is");
+        drop(begun);
+        assert_eq!(sending.now(), None);
     }
 }

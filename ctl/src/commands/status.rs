@@ -1,8 +1,8 @@
 //! `status`: how things stand, from what the daemon knows and with its age.
 
 use convosync_core::protocol::{
-    DeviceStatus, Problem, ProjectStatus, Request, RootStatus, Saving, Status, StatusReply,
-    SyncState,
+    DeviceStatus, Problem, ProjectStatus, Request, RootStatus, Saving, Sending, Status,
+    StatusReply, SyncState,
 };
 
 use crate::call::Call;
@@ -76,8 +76,12 @@ fn print_project(
     facts.extend(project.saving.map(|Saving { saved_bytes, bytes: all }| {
         format!("saving: {} of {} done", bytes(saved_bytes), bytes(all))
     }));
+    facts.extend(project.sending.map(|Sending { sent_bytes, bytes: all }| {
+        format!("sending: {} of {} on the way", bytes(sent_bytes), bytes(all))
+    }));
     facts.extend(project.listed_ms.map(|at_ms| format!("looked for news {}", ago(at_ms, now_ms))));
     facts.extend(project.branches_only.then(|| "kept as a branch".to_owned()));
+    facts.extend(project.fetched_whole.then(|| "an old host: fetched whole".to_owned()));
     facts.push(format!("{} sent", bytes(project.sent)));
     facts.push(format!("{} received", bytes(project.received)));
     print.line(Text::new().plain("    ").faint(&facts.join(print.look.dot())))?;

@@ -32,6 +32,15 @@ fn status_tells_projects_devices_roots_and_problems() {
 }
 
 #[test]
+fn status_tells_how_far_a_push_is_and_that_a_host_is_fetched_whole() {
+    let mut answer = samples::status();
+    answer["projects"][0]["sync"] = "saved-locally".into();
+    answer["projects"][0]["sending"] = json!({ "sent_bytes": 1_500_000, "bytes": 3_000_000 });
+    answer["projects"][0]["fetched_whole"] = true.into();
+    check("status-sending", "status", &answer, "status", ExitCode::Ok);
+}
+
+#[test]
 fn status_of_a_fresh_device_leads_to_init() {
     let answer = json!({
         "version": "0.1.0", "initialised": false, "device": null, "vault": null, "here": null,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use convosync_core::protocol::{
-    DeviceStatus, Problem, ProjectStatus, RootStatus, Saving, SkippedFile, Status, StatusReply,
+    DeviceStatus, Problem, ProjectStatus, RootStatus, Saving, Sending, SkippedFile, Status,
+    StatusReply,
 };
 use convosync_core::store::RefKind;
 
@@ -84,6 +85,8 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         listed_ms: desk.listed_ms,
         sent: desk.traffic.sent,
         received: desk.traffic.received,
+        sending: place.sending.now().map(|(sent_bytes, bytes)| Sending { sent_bytes, bytes }),
+        fetched_whole: desk.store.is_fetched_whole(),
         branches_only: desk.own.reference.kind == RefKind::Branch,
         problem: off.or_else(|| remote_problem(&desk)),
     })

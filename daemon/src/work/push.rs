@@ -36,8 +36,9 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     let is_ours = |there: Oid| {
         store.descends_from(tip, there).unwrap_or(false) || lock(&place.desk).went_on_from(there)
     };
-    let sent =
-        with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
+    let sent = with_remote(house, place, &store, |remote| {
+        send(&remote.telling(&place.sending), &reference, tip, lease, &is_ours)
+    });
     let outcome = match sent {
         None => return Err(fail_push(house, place, no_remote(place))),
         Some(Err(error)) => outcome_of(&error),
@@ -198,7 +199,7 @@ fn settle_foreign(
     };
     // Where it stood was looked at just now: whatever stands there next is for the next try.
     let sent = with_remote(house, place, store, |remote| {
-        send(remote, reference, tip, Some(there), &|_| false)
+        send(&remote.telling(&place.sending), reference, tip, Some(there), &|_| false)
     });
     (sent.and_then(Result::ok).unwrap_or(Outcome::Behind), tip)
 }
