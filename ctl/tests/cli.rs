@@ -318,6 +318,75 @@ fn a_question_that_is_left_changes_nothing() {
     assert!(fake.asked("init").is_empty());
 }
 
+/// A daemon that asks whether the repository's own settings are the user's.
+fn asks_about_settings() -> Fake {
+    let mut answer = samples::enabled(&serde_json::Value::Null);
+    answer["asks"] = true.into();
+    answer["projects"][0]["own_settings"] = json!([
+        { "key": "core.sshcommand", "value": "ssh -i \u{1b}work", "agreed": false },
+        { "key": "credential.helper", "value": "theirs", "agreed": true },
+    ]);
+    Fake::start(vec![("enable", vec![Say::Result(answer)])])
+}
+
+/// Returns what the daemon was asked to make of the repository's own settings, request by request.
+fn own_settings(fake: &Fake) -> Vec<String> {
+    let asked = fake.asked("enable");
+    asked.iter().map(|asked| asked["own_settings"].as_str().unwrap().to_owned()).collect()
+}
+
+#[track_caller]
+fn check_agreeing(keys: &str, second: &str) {
+    let _alone = fake::alone();
+    let fake = asks_about_settings();
+    let mut terminal = Terminal::open(fake.home(), &["enable"]);
+    terminal.sees("The configuration of /work-tree itself says");
+    let shown = terminal.sees("(?s)(core.sshcommand = .*)Did you set these");
+    assert!(!shown.contains("\u{1b}work") && !shown.contains("theirs"), "{shown:?}");
+    terminal.types(keys);
+    terminal.sees("Next: ");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(own_settings(&fake), ["ask", second], "{keys:?}");
+}
+
+#[test]
+fn a_repositorys_own_settings_count_only_after_a_yes_at_the_terminal() {
+    check_agreeing(&format!("y{ENTER}"), "agree");
+    check_agreeing(&format!("n{ENTER}"), "leave");
+    check_agreeing(ENTER, "leave");
+}
+
+#[test]
+fn whoever_leaves_the_question_about_settings_agrees_to_nothing_and_enables_nothing() {
+    let _alone = fake::alone();
+    for keys in ["\u{3}", "\u{1b}"] {
+        let fake = asks_about_settings();
+        let mut terminal = Terminal::open(fake.home(), &["enable"]);
+        terminal.sees("Did you set these");
+        terminal.types(keys);
+        terminal.sees("convosyncctl:.* cancelled");
+        assert_eq!(terminal.ends(), 4, "{keys:?}");
+        assert_eq!(own_settings(&fake), ["ask"], "{keys:?}");
+    }
+}
+
+#[test]
+fn a_terminal_that_is_closed_agrees_to_nothing() {
+    let _alone = fake::alone();
+    let fake = asks_about_settings();
+    let mut terminal = Terminal::open(fake.home(), &["enable"]);
+    terminal.sees("Did you set these");
+    let pid = terminal.0.get_process().pid();
+    drop(terminal);
+    let gone = PathBuf::from(format!("/proc/{pid}"));
+    let until = std::time::Instant::now() + LIMIT;
+    while cfg!(target_os = "linux") && gone.exists() {
+        assert!(std::time::Instant::now() < until, "it still waits for an answer");
+        std::thread::yield_now();
+    }
+    assert_eq!(own_settings(&fake), ["ask"]);
+}
+
 #[test]
 fn the_phrase_is_typed_unseen() {
     let _alone = fake::alone();
