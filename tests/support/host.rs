@@ -25,6 +25,8 @@ pub enum Answer {
     Serve,
     /// With a status; the words are what git shows as the remote's.
     Refuse(u16, &'static str),
+    /// That there were too many requests, and after how many seconds the next may come.
+    Limit(u32),
     /// With the address of another repository, for paths that begin with the first.
     Redirect(&'static str, &'static str),
 }
@@ -96,6 +98,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         Answer::Refuse(status, words) => {
             (format!("{status} Told\r\nContent-Type: text/plain\r\n"), words.as_bytes().to_vec())
         }
+        Answer::Limit(seconds) => (format!("429 Told\r\nRetry-After: {seconds}\r\n"), Vec::new()),
         Answer::Redirect(from, to) if request.path.starts_with(from) => {
             let place = request.path.replacen(from, to, 1);
             (format!("301 Moved\r\nLocation: {place}?{}\r\n", request.query), Vec::new())

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::program::{self, Server};
 use crate::relay::{Relay, Target};
@@ -15,6 +16,19 @@ pub const HOST: &str = "https://git.test/";
 
 /// How many requests are served at once.
 const CHILDREN: &str = "4";
+
+/// What the host shows of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    /// What it should.
+    Good,
+    /// One that was good some years ago; `faketime` makes it.
+    Expired,
+    /// That of another host.
+    OfAnotherHost,
+    /// One by an authority that nobody knows.
+    OfAnotherAuthority,
+}
 
 /// The host. It ends with this value.
 #[derive(Debug)]
@@ -53,6 +67,12 @@ impl Web {
         files::write(&self.dir.join("nginx.conf"), self.settings(repositories, parameters));
         let nginx = self.start_nginx();
         self.servers.push(nginx);
+    }
+
+    /// Shows another certificate from now on.
+    pub fn show(&mut self, repositories: &Path, certificate: Certificate) {
+        make_certificate(&self.dir, certificate);
+        self.restart(repositories, "");
     }
 
     /// Gives the user of `home` a login, known to a credential helper, the host's authority, and the way
@@ -180,31 +200,42 @@ fn backend() -> PathBuf {
     Path::new(&folder).join("git-http-backend")
 }
 
-/// Makes an authority and, signed by it, a certificate for this machine.
+/// Makes two authorities, one that devices are told of, and a certificate for this machine.
 fn make_certificates(dir: &Path) {
+    for name in ["authority", "stranger"] {
+        let at = |end: &str| dir.join(format!("{name}.{end}")).display().to_string();
+        let made = ["-keyout", &at("key"), "-out", &at("pem"), "-subj", "/CN=ConvoSync tests"];
+        program::run(openssl(&mut program::command("openssl"), &made), b"", program::DEADLINE).ok();
+    }
+    make_certificate(dir, Certificate::Good);
+}
+
+fn make_certificate(dir: &Path, certificate: Certificate) {
     let at = |name: &str| dir.join(name).display().to_string();
-    let (authority, its_key) = (at("authority.pem"), at("authority.key"));
-    let openssl = |subject: &str, key: &str, certificate: &str, more: &[&str]| {
-        let mut openssl = program::command("openssl");
-        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
-        openssl.args([
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            subject,
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-        ]);
-        program::run(openssl.args(more), b"", program::DEADLINE).ok();
+    let authority =
+        if certificate == Certificate::OfAnotherAuthority { "stranger" } else { "authority" };
+    let names = match certificate {
+        Certificate::OfAnotherHost => "subjectAltName=DNS:elsewhere.test",
+        _ => "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:git.test",
     };
-    openssl("/CN=ConvoSync tests", &its_key, &authority, &[]);
-    let (key, certificate) = (at("server.key"), at("server.pem"));
-    let names = "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:git.test";
-    let not_an_authority = "basicConstraints=critical,CA:FALSE";
-    let signed =
-        ["-CA", &authority, "-CAkey", &its_key, "-addext", names, "-addext", not_an_authority];
-    openssl("/CN=git.test", &key, &certificate, &signed);
+    let (pem, key) = (at(&format!("{authority}.pem")), at(&format!("{authority}.key")));
+    let signed = ["-CA", &pem, "-CAkey", &key, "-subj", "/CN=git.test", "-addext", names];
+    let leaf = ["-addext", "basicConstraints=critical,CA:FALSE"];
+    let (own, made) = (at("server.key"), at("server.pem"));
+    let arguments = [&signed[..], &leaf, &["-keyout", &own, "-out", &made]].concat();
+    let mut command = match certificate {
+        Certificate::Expired => {
+            let mut then = program::command("faketime");
+            then.args(["2020-01-01", "openssl"]);
+            then
+        }
+        _ => program::command("openssl"),
+    };
+    program::run(openssl(&mut command, &arguments), b"", program::DEADLINE).ok();
+}
+
+/// Adds to an `openssl` what makes a certificate that is good for two days, and `more`.
+fn openssl<'a>(openssl: &'a mut Command, more: &[&str]) -> &'a mut Command {
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+    openssl.args(["-nodes", "-days", "2"]).args(more)
 }

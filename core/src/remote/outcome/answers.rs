@@ -36,6 +36,8 @@ pub(super) const TABLE: &[(&[&str], Option<PermanentKind>)] = &[
             "certificate verification failed",
             "certificate verify failed",
             "self-signed certificate",
+            "does not match target host",
+            "no alternative certificate subject name",
         ],
         Some(Certificate),
     ),

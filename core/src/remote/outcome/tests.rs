@@ -120,6 +120,14 @@ fn what_a_fetch_is_refused_has_its_cause() {
             Certificate,
         ),
         (
+            "fatal: unable to access 'https://x/': SSL: certificate subject name (git.test) does not match target host name 'x'\n",
+            Certificate,
+        ),
+        (
+            "fatal: unable to access 'https://x/': SSL: no alternative certificate subject name matches target host name 'x'\n",
+            Certificate,
+        ),
+        (
             "fatal: the receiving end does not support this repository's hash algorithm\n",
             ObjectFormat,
         ),
