@@ -9,6 +9,8 @@
 //! formats. All failures are panics, because every caller is a test or a demonstration.
 
 pub mod api;
+mod bus;
+pub mod desktop;
 pub mod claude;
 pub mod device;
 pub mod files;

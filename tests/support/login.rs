@@ -3,35 +3,22 @@
 use std::io::Read;
 use std::os::fd::OwnedFd as File;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use zbus::zvariant::OwnedFd;
 
-use crate::{eventually, files, program};
-
-/// A bus and its service are there within this time.
-const STARTS_WITHIN: Duration = Duration::from_secs(30);
+use crate::bus::{Bus, STARTS_WITHIN};
 
 const NAME: &str = "org.freedesktop.login1";
 const PATH: &str = "/org/freedesktop/login1";
 const MANAGER: &str = "org.freedesktop.login1.Manager";
 
-/// A bus that lets everybody do everything.
-const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>system</type><listen>unix:path=SOCKET</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/><allow send_type="method_call"/><allow receive_sender="*"/></policy>
-</busconfig>
-"#;
-
 /// The bus and the stand-in; both end with it.
 #[derive(Debug)]
 pub struct Login {
-    bus: Child,
-    address: String,
+    bus: Bus,
     say: tokio::sync::mpsc::UnboundedSender<(&'static str, bool)>,
     held: Arc<AtomicUsize>,
 }
@@ -74,29 +61,19 @@ impl Login {
     /// # Panics
     /// When it does not start.
     pub fn start(dir: &Path) -> Self {
-        let (socket, config) = (dir.join("bus"), dir.join("bus.conf"));
-        files::write(&config, BUS.replace("SOCKET", &socket.to_string_lossy()));
-        let mut command = program::command("dbus-daemon");
-        command.arg("--nofork").arg(format!("--config-file={}", config.display()));
-        let bus = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("its caller asked for it on the path");
-        eventually("the bus listens", STARTS_WITHIN, || socket.exists().then_some(()));
-        let address = format!("unix:path={}", socket.display());
+        let bus = Bus::start(dir);
         let held = Arc::<AtomicUsize>::default();
         let (say, said) = tokio::sync::mpsc::unbounded_channel();
         let (ready, is_ready) = mpsc::channel();
-        let (there, locks) = (address.clone(), held.clone());
+        let (there, locks) = (bus.address().to_owned(), held.clone());
         thread::spawn(move || serve(&there, locks, said, &ready));
         is_ready.recv_timeout(STARTS_WITHIN).expect("the stand-in is on the bus");
-        Self { bus, address, say, held }
+        Self { bus, say, held }
     }
 
     /// Returns the address of the bus.
     pub fn address(&self) -> &str {
-        &self.address
+        self.bus.address()
     }
 
     /// Returns how many locks hold up the machine's sleep.
@@ -112,13 +89,6 @@ impl Login {
     /// Tells everybody that the machine will shut down.
     pub fn prepare_for_shutdown(&self) {
         self.say.send(("PrepareForShutdown", true)).expect("the stand-in runs");
-    }
-}
-
-impl Drop for Login {
-    fn drop(&mut self) {
-        self.bus.kill().unwrap_or_default();
-        self.bus.wait().map(drop).unwrap_or_default();
     }
 }
 
