@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use convosync_core::cause::with_causes;
 use convosync_core::id::{Oid, SessionId, StoreId, SystemRandom};
 use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
@@ -101,7 +102,7 @@ fn maintain(house: &House, store: &Store) {
         .wants_packing()
         .and_then(|wanted| if wanted { store.maintain(&house.git) } else { Ok(()) });
     if let Err(error) = packed {
-        tracing::debug!(error = fail::chain(&error), "the store could not be packed");
+        tracing::debug!(error = with_causes(&error), "the store could not be packed");
     }
 }
 
