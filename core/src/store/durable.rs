@@ -183,9 +183,29 @@ pub(super) fn move_ref(
         None => repo.reference(reference, to_git2(new), false, ""),
     };
     moved.map_err(failed(&format!("move ref `{reference}`")))?;
+    let synced = sync_above(dir, reference);
+    if synced.is_err() {
+        put_back(&repo, reference, old, new);
+    }
+    synced
+}
+
+fn sync_above(dir: &Path, reference: &str) -> Result<(), StoreError> {
     let path = dir.join(reference);
     for above in path.ancestors().skip(1).take_while(|above| above.starts_with(dir)) {
         disk::fsync_dir(above)?;
     }
     Ok(())
+}
+
+/// Undoes a move that could not be made durable, so that it is made again as a whole. On a disk where this
+/// fails, too, the ref is where it was moved to, which is as good a state as the old one.
+fn put_back(repo: &Repository, reference: &str, old: Option<Oid>, new: Oid) {
+    let undone = match old {
+        Some(old) => {
+            repo.reference_matching(reference, to_git2(old), true, to_git2(new), "").map(drop)
+        }
+        None => repo.find_reference(reference).and_then(|mut moved| moved.delete()),
+    };
+    undone.unwrap_or_default();
 }
