@@ -2,12 +2,13 @@
 //! was acknowledged is lost, and when the cause ends everything is saved by itself.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use convosync_tests::large::{self, Shape};
+use convosync_tests::synthetic::Conversation;
 use convosync_tests::world::Way;
-use convosync_tests::{Device, World, Writer, eventually, files, home, program, skip};
+use convosync_tests::{Device, Run, World, Writer, eventually, files, home, program, skip};
 
 use crate::SAVED_WITHIN;
 
@@ -23,21 +24,31 @@ const MIB: u64 = 1 << 20;
 const SMALL_DISK: &str =
     r#"mount -t tmpfs -o size="$1",mode=0700 none "$2" || exit 125; shift 2; exec "$@""#;
 
-/// Starts a device whose state lies on a disk of its own, with one session saved; `None` where that cannot be.
-fn on_a_small_disk(world: &mut World, size: &str) -> Option<Writer> {
+/// Starts the daemon with a disk of its own in this place; `None` where that cannot be.
+fn start_on_a_disk(ada: &mut Device, place: &Path, size: &str) -> Option<()> {
     skip::unless_on_path("nsenter")?;
     let Some(flags) = home::unshare_flags() else {
         skip::report("`unshare -m` is not allowed here");
         return None;
     };
-    let ada = &mut world.devices[0];
-    let state = state(ada);
-    files::make_dir(&state);
-    let state = state.to_str().expect("the tests' paths are text");
+    files::make_dir(place);
+    let place = text(place);
     ada.home
-        .start_daemon_with(&["unshare", flags, "--", "sh", "-c", SMALL_DISK, "sh", size, state]);
+        .start_daemon_with(&["unshare", flags, "--", "sh", "-c", SMALL_DISK, "sh", size, place]);
     ada.start();
     ada.init();
+    Some(())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("the tests' paths are text")
+}
+
+/// Starts a device whose state lies on a disk of its own, with one session saved; `None` where that cannot be.
+fn on_a_small_disk(world: &mut World, size: &str) -> Option<Writer> {
+    let ada = &mut world.devices[0];
+    let state = state(ada);
+    start_on_a_disk(ada, &state, size)?;
     let mut writer = ada.writer(1);
     writer.turn();
     ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
@@ -50,13 +61,17 @@ fn state(device: &Device) -> PathBuf {
 
 /// Runs a command as root of the daemon's file systems, where only the daemon sees them.
 fn inside(device: &Device, words: &[&str]) {
+    try_inside(device, words).ok();
+}
+
+fn try_inside(device: &Device, words: &[&str]) -> Run {
     let pid = device.pid().expect("it runs").to_string();
     let mut command = program::command("nsenter");
     command.args(["--target", &pid, "--mount"]);
     if home::unshare_flags() == Some("-rm") {
         command.args(["--user", "--preserve-credentials"]);
     }
-    program::run(command.args(words), b"", program::DEADLINE).ok();
+    program::run(command.args(words), b"", program::DEADLINE)
 }
 
 /// Waits until `status` tells a problem with these words, and returns its hint.
@@ -123,6 +138,39 @@ fn a_state_folder_that_became_read_only_is_told_and_saved_to_when_it_can_be_writ
     inside(ada, &["umount", "--lazy", stores]);
     ada.saved_eventually(writer.session(), writer.total_bytes(), RECOVERS_WITHIN);
     assert_store_is_whole(ada);
+}
+
+#[test]
+fn a_root_that_is_unmounted_and_mounted_again_deletes_nothing_and_sends_nothing_again() {
+    const MOUNT: &str = r#"mkdir "$2" && mount -t tmpfs -o mode=0700 none "$2" && cp -a "$3/." "$2" && mount --move "$2" "$1""#;
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    ada.home.write_config("[watch]\nrescan_every = \"1s\"\n");
+    let root = ada.home.claude_dir();
+    if start_on_a_disk(ada, &root, "16m").is_none() {
+        return;
+    }
+    let there =
+        format!("/proc/{}/root{}", ada.pid().expect("it runs"), text(&ada.home.transcripts()));
+    let talk = Conversation::new(1, ada.home.project());
+    let mut writer = Writer::new(Path::new(&there), talk);
+    (0..3).for_each(|_| writer.turn());
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let (saved, refs) = (ada.session(writer.session()), world.remote.refs());
+    let (copy, side) = (ada.home.root().join("copy"), ada.home.root().join("side"));
+    inside(ada, &["cp", "-a", text(&root), text(&copy)]);
+
+    eventually("nobody keeps it from being unmounted", TOLD_WITHIN, || {
+        try_inside(ada, &["umount", text(&root)]).status.success().then_some(())
+    });
+    ada.ctl(&["sync", "--json"]).ok();
+    assert_eq!(ada.session(writer.session()), saved);
+    inside(ada, &["sh", "-c", MOUNT, "sh", text(&root), text(&side), text(&copy)]);
+    ada.ctl(&["sync", "--json"]).ok();
+    assert_eq!((ada.session(writer.session()), world.remote.refs()), (saved, refs));
+
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), RECOVERS_WITHIN);
 }
 
 /// Lets the daemon have so many descriptors more than it has now; all it may have when absent.
