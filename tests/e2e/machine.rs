@@ -232,3 +232,64 @@ fn a_machine_that_starts_no_process_keeps_saves_here_and_sends_them_later() {
 
     ada.saved_eventually(writer.session(), writer.total_bytes(), RECOVERS_WITHIN);
 }
+
+/// What Android leaves to all programs of an app, Termux among them.
+const PROCESSES_ON_A_PHONE: &str = "32";
+
+/// Gives everything in a world to a user of its own, who may have 32 processes and threads; `None` where that
+/// cannot be.
+fn as_a_user_of_its_own(world: &mut World) -> Option<String> {
+    const FIRST: u32 = 100_000;
+    skip::unless_on_path("setpriv")?;
+    skip::unless_on_path("prlimit")?;
+    let user = (FIRST + std::process::id()).to_string();
+    let become_user = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--"];
+    let mut probe = program::command(become_user[0]);
+    probe.args(&become_user[1..]).arg("test").arg("-x").arg(program::binary("convosyncd"));
+    if !program::run(&mut probe, b"", program::DEADLINE).status.success() {
+        skip::report("another user cannot be become, or cannot start the daemon, here");
+        return None;
+    }
+    give_to(&user, world.dir());
+    let home = &mut world.devices[0].home;
+    home.start_all_with(&become_user);
+    home.start_daemon_with(&["prlimit", &format!("--nproc={PROCESSES_ON_A_PHONE}")]);
+    Some(user)
+}
+
+fn give_to(user: &str, path: &Path) {
+    let mut chown = program::command("chown");
+    chown.args(["-R", &format!("{user}:{user}")]).arg(path);
+    program::run(&mut chown, b"", program::DEADLINE).ok();
+}
+
+#[test]
+fn among_32_processes_everything_is_saved_and_with_fewer_it_is_told_and_saved_later() {
+    let mut world = World::new(&["ada"], Way::File);
+    let Some(user) = as_a_user_of_its_own(&mut world) else { return };
+    let ada = &mut world.devices[0];
+    ada.start();
+    ada.init();
+    let mut writer = ada.writer(1);
+    let mut turn = || {
+        writer.turn();
+        give_to(&user, &ada.home.claude_dir());
+        (writer.session().to_owned(), writer.total_bytes())
+    };
+    let (id, total) = turn();
+    ada.saved_eventually(&id, total, SAVED_WITHIN);
+
+    limit_processes(ada, "1");
+    let (_, total) = turn();
+    told_eventually(ada, "Resource temporarily unavailable");
+    limit_processes(ada, PROCESSES_ON_A_PHONE);
+
+    ada.saved_eventually(&id, total, RECOVERS_WITHIN);
+}
+
+fn limit_processes(device: &Device, number: &str) {
+    let pid = device.pid().expect("it runs").to_string();
+    let mut command = device.home.command("prlimit");
+    command.args(["--pid", &pid, &format!("--nproc={number}:{PROCESSES_ON_A_PHONE}")]);
+    program::run(&mut command, b"", program::DEADLINE).ok();
+}
