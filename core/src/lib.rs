@@ -8,6 +8,7 @@
 //! The rooms stand in the order in which they may use each other: a room imports only rooms above
 //! it (a tidy test reads this list). Nothing here is asynchronous, and nothing here watches.
 
+pub mod cause;
 pub mod id;
 pub mod wire;
 pub mod disk;

@@ -61,6 +61,8 @@ pub struct Store {
     fetching: Arc<Mutex<()>>,
     /// How many objects stayed loose when the store was last packed: no ref reaches them.
     left_loose: Arc<AtomicUsize>,
+    /// The packs of `own.git` that are on the disk for good.
+    synced: Arc<durable::Synced>,
 }
 
 impl std::fmt::Debug for Store {
@@ -85,6 +87,7 @@ impl Store {
             seen: Arc::new(Mutex::new(seen)),
             fetching: Arc::default(),
             left_loose: Arc::default(),
+            synced: Arc::default(),
         })
     }
 
@@ -413,7 +416,7 @@ impl Store {
         let reference = names::adopted(name, device);
         let old = repository::resolve(&repo, &reference)?;
         object::commit(&repo, commit)?;
-        durable::sync_packs(&self.own_dir())?;
+        self.synced.sync_packs(&self.own_dir())?;
         durable::move_ref(&self.own_dir(), &reference, old, commit)
     }
 

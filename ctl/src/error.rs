@@ -1,8 +1,8 @@
 //! Why a command failed: every error with its hint and the number it ends with.
 
-use std::error::Error;
 use std::io;
 
+use convosync_core::cause::with_causes;
 use convosync_core::config::ConfigError;
 use convosync_core::disk::DiskError;
 use convosync_core::protocol::Failure;
@@ -89,13 +89,6 @@ impl CtlError {
 
     /// Returns the message with all its causes.
     pub(crate) fn message(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        with_causes(self)
     }
 }

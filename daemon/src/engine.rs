@@ -75,6 +75,11 @@ pub enum Event {
     },
     /// A project is no longer saved.
     Disabled(ProjectKey),
+    /// Enabled projects that were not open were tried; whether all are open now.
+    Opened {
+        /// `false` when one could not be opened.
+        all: bool,
+    },
     /// A scan saw these sessions' files.
     Seen(Vec<Sighting>),
     /// A scan of everything has ended.
@@ -254,6 +259,7 @@ impl Engine {
             Event::Seen(sightings) => {
                 sightings.iter().for_each(|sighting| self.see(sighting, now_ms))
             }
+            Event::Opened { all } => self.rescan.note_opened(all, now_ms),
             Event::Rescanned => self.note_rescanned(),
             Event::Live(live) => self.note_live(&live),
             Event::RepositoryTouched(project) => self.check_soon(project, now_ms),

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use convosync_core::cause::with_causes;
 use convosync_core::history::HistoryError;
 use convosync_core::inbound::{BringError, InboundError};
 use convosync_core::outbound::OutboundError;
@@ -14,24 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Fault;
 
-/// Joins an error and its causes into one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let line = next.to_string();
-        if !text.ends_with(&line) {
-            text.push_str(": ");
-            text.push_str(&line);
-        }
-        cause = next.source();
-    }
-    text
-}
-
 /// Builds a failure from an error and its hint.
 pub fn failure(kind: ErrorKind, error: &dyn Error, hint: Option<String>) -> Failure {
-    let failure = Failure::new(kind, chain(error));
+    let failure = Failure::new(kind, with_causes(error));
     let hint = machine_hint(&failure.message).map(str::to_owned).or(hint);
     match hint {
         Some(hint) => failure.with_hint(hint),
@@ -206,7 +192,7 @@ impl Trouble {
             }
             RemoteError::Transient { why } => Self::passing(why, since_ms),
             other => {
-                let trouble = Self::other(chain(other), other.hint(), since_ms);
+                let trouble = Self::other(with_causes(other), other.hint(), since_ms);
                 Self { fault: fault(error.passing()), ..trouble }
             }
         }

@@ -27,7 +27,7 @@ use crate::engine::{Event, ProjectKey, StoreKey};
 use crate::notification::{Notification, Notifier};
 use crate::pulse::Pulse;
 
-pub use reach::Reach;
+pub use reach::{Reach, Survey};
 
 /// The folder of all stores, among what can be rebuilt.
 const STORES: &str = "stores";
@@ -312,7 +312,10 @@ impl House {
             if excluded || is_open {
                 continue;
             }
-            if let Err(failure) = self.open_project(&entry, &vault) {
+            let opened = self
+                .look_at(&entry.root)
+                .and_then(|survey| self.open_project(&entry, &vault, survey));
+            if let Err(failure) = opened {
                 tracing::debug!(reason = %failure.message, "a project cannot be opened");
                 problems.push(crate::fail::problem_of(&failure, crate::clock::now_ms()));
             }
@@ -320,7 +323,18 @@ impl House {
         Ok(problems)
     }
 
-    /// Opens one project and tells the engine about it.
+    /// Looks at a project that is enabled.
+    fn look_at(&self, root: &Path) -> Result<Survey, protocol::Failure> {
+        if !root.is_dir() {
+            let message = format!("the project `{}` is not there", root.display());
+            let hint = "it is saved again when it is back; if it is gone for good, nothing is to be done: what was saved stays";
+            return Err(protocol::Failure::new(ErrorKind::Failed, message).with_hint(hint));
+        }
+        let found = project::discover(root, &self.git);
+        self.survey(found.map_err(|error| crate::fail::project(&error))?)
+    }
+
+    /// Opens one project, by what it looks like, and tells the engine about it.
     ///
     /// # Errors
     /// A [`protocol::Failure`] that says which part of it cannot be read.
@@ -328,16 +342,11 @@ impl House {
         &self,
         entry: &EnabledProject,
         vault: &Arc<Vault>,
+        survey: Survey,
     ) -> Result<Arc<Home>, protocol::Failure> {
-        if !entry.root.is_dir() {
-            let message = format!("the project `{}` is not there", entry.root.display());
-            let hint = "it is saved again when it is back; if it is gone for good, nothing is to be done: what was saved stays";
-            return Err(protocol::Failure::new(ErrorKind::Failed, message).with_hint(hint));
-        }
-        let project = project::discover(&entry.root, &self.git)
-            .map_err(|error| crate::fail::project(&error))?;
         let opening = lock(&self.opening);
-        let place = self.place_of(&project, entry, vault)?;
+        let place = self.place_of(&survey, entry, vault)?;
+        let project = survey.project;
         let unsent = lock(&place.desk).is_unsent();
         let mut registry = self.registry();
         let known = registry
@@ -369,19 +378,20 @@ impl House {
 
     fn place_of(
         &self,
-        project: &Project,
+        survey: &Survey,
         entry: &EnabledProject,
         vault: &Arc<Vault>,
     ) -> Result<Arc<Place>, protocol::Failure> {
         let url = match &self.config().store_remote {
-            Some(url) => Some(self.written_out(project, url)?),
-            None => project.push_url.clone(),
+            Some(url) => Some(survey.written_out(url)),
+            None => survey.project.push_url.clone(),
         };
-        let dir = store_dir(&self.paths.state_dir, url.as_deref(), &project.root);
+        let dir = store_dir(&self.paths.state_dir, url.as_deref(), &survey.project.root);
         if let Some(place) = self.places().into_iter().find(|place| place.dir == dir) {
+            self.reach_anew(&place, survey, &entry.agreed);
             return Ok(place);
         }
-        let reach = self.read_reach(project, &entry.agreed)?;
+        let reach = survey.reach(&entry.agreed);
         let branches_only = entry.branches_only;
         let desk = Desk::open(&dir, vault.clone(), branches_only)?;
         let mut registry = self.registry();

@@ -327,6 +327,9 @@ fn open_projects(house: &House, roots: &RootReports) {
     if problems.len() > known.len() {
         tracing::warn!(projects = problems.len(), "not every project can be opened");
     }
+    if !problems.is_empty() || !known.is_empty() {
+        house.report(Event::Opened { all: problems.is_empty() });
+    }
     *known = problems;
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use convosync_core::cause::with_causes;
 use convosync_core::id::{Oid, SessionId, StoreId, SystemRandom};
 use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
@@ -88,9 +89,9 @@ pub fn save(
             }
         }
     }
-    let repositories = desk.store.clone();
+    let (repositories, is_unsent) = (desk.store.clone(), desk.is_unsent());
     drop(desk);
-    let result = finish_save(house, store, sessions, &found, result);
+    let result = finish_save(house, store, (sessions, &found), result, is_unsent);
     maintain(house, &repositories);
     result
 }
@@ -101,7 +102,7 @@ fn maintain(house: &House, store: &Store) {
         .wants_packing()
         .and_then(|wanted| if wanted { store.maintain(&house.git) } else { Ok(()) });
     if let Err(error) = packed {
-        tracing::debug!(error = fail::chain(&error), "the store could not be packed");
+        tracing::debug!(error = with_causes(&error), "the store could not be packed");
     }
 }
 
@@ -188,9 +189,9 @@ fn wanted(house: &House, store: StoreKey, sessions: &[SessionId]) -> Vec<Found> 
 fn finish_save(
     house: &House,
     store: StoreKey,
-    sessions: &[SessionId],
-    found: &[Found],
+    (sessions, found): (&[SessionId], &[Found]),
     result: Result<Saved, convosync_core::outbound::OutboundError>,
+    is_unsent: bool,
 ) -> Result<Saved, Failure> {
     let waiting = result.as_ref().map_or(&[][..], |saved| &saved.waiting).to_vec();
     let is_well = |session: &SessionId| {
@@ -206,7 +207,8 @@ fn finish_save(
     let is_waiting = |session: &&SessionId| waiting.iter().any(|(other, _)| other == *session);
     let is_failed = |session: &&SessionId| !is_covered(session) && !is_waiting(session);
     let failed = sessions.iter().filter(is_failed).cloned().collect();
-    let moved = result.as_ref().is_ok_and(|saved| !saved.recorded.is_empty());
+    // A save that failed at its very end may have moved our ref all the same.
+    let moved = result.as_ref().map_or(is_unsent, |saved| !saved.recorded.is_empty());
     let end = SaveEnd { covered, waiting, failed, moved };
     house.report(Event::Saved(store, end));
     let saved = result.map_err(|error| {

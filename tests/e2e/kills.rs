@@ -2,6 +2,9 @@
 //! plays a long campaign, the gate a short one.
 
 mod effects;
+mod errors;
+mod stage;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

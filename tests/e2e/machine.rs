@@ -2,12 +2,13 @@
 //! was acknowledged is lost, and when the cause ends everything is saved by itself.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use convosync_tests::large::{self, Shape};
+use convosync_tests::synthetic::Conversation;
 use convosync_tests::world::Way;
-use convosync_tests::{Device, World, Writer, eventually, files, home, program, skip};
+use convosync_tests::{Device, Run, World, Writer, eventually, files, home, program, skip};
 
 use crate::SAVED_WITHIN;
 
@@ -23,21 +24,31 @@ const MIB: u64 = 1 << 20;
 const SMALL_DISK: &str =
     r#"mount -t tmpfs -o size="$1",mode=0700 none "$2" || exit 125; shift 2; exec "$@""#;
 
-/// Starts a device whose state lies on a disk of its own, with one session saved; `None` where that cannot be.
-fn on_a_small_disk(world: &mut World, size: &str) -> Option<Writer> {
+/// Starts the daemon with a disk of its own in this place; `None` where that cannot be.
+fn start_on_a_disk(ada: &mut Device, place: &Path, size: &str) -> Option<()> {
     skip::unless_on_path("nsenter")?;
     let Some(flags) = home::unshare_flags() else {
         skip::report("`unshare -m` is not allowed here");
         return None;
     };
-    let ada = &mut world.devices[0];
-    let state = state(ada);
-    files::make_dir(&state);
-    let state = state.to_str().expect("the tests' paths are text");
+    files::make_dir(place);
+    let place = text(place);
     ada.home
-        .start_daemon_with(&["unshare", flags, "--", "sh", "-c", SMALL_DISK, "sh", size, state]);
+        .start_daemon_with(&["unshare", flags, "--", "sh", "-c", SMALL_DISK, "sh", size, place]);
     ada.start();
     ada.init();
+    Some(())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("the tests' paths are text")
+}
+
+/// Starts a device whose state lies on a disk of its own, with one session saved; `None` where that cannot be.
+fn on_a_small_disk(world: &mut World, size: &str) -> Option<Writer> {
+    let ada = &mut world.devices[0];
+    let state = state(ada);
+    start_on_a_disk(ada, &state, size)?;
     let mut writer = ada.writer(1);
     writer.turn();
     ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
@@ -50,13 +61,17 @@ fn state(device: &Device) -> PathBuf {
 
 /// Runs a command as root of the daemon's file systems, where only the daemon sees them.
 fn inside(device: &Device, words: &[&str]) {
+    try_inside(device, words).ok();
+}
+
+fn try_inside(device: &Device, words: &[&str]) -> Run {
     let pid = device.pid().expect("it runs").to_string();
     let mut command = program::command("nsenter");
     command.args(["--target", &pid, "--mount"]);
     if home::unshare_flags() == Some("-rm") {
         command.args(["--user", "--preserve-credentials"]);
     }
-    program::run(command.args(words), b"", program::DEADLINE).ok();
+    program::run(command.args(words), b"", program::DEADLINE)
 }
 
 /// Waits until `status` tells a problem with these words, and returns its hint.
@@ -125,6 +140,39 @@ fn a_state_folder_that_became_read_only_is_told_and_saved_to_when_it_can_be_writ
     assert_store_is_whole(ada);
 }
 
+#[test]
+fn a_root_that_is_unmounted_and_mounted_again_deletes_nothing_and_sends_nothing_again() {
+    const MOUNT: &str = r#"mkdir "$2" && mount -t tmpfs -o mode=0700 none "$2" && cp -a "$3/." "$2" && mount --move "$2" "$1""#;
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    ada.home.write_config("[watch]\nrescan_every = \"1s\"\n");
+    let root = ada.home.claude_dir();
+    if start_on_a_disk(ada, &root, "16m").is_none() {
+        return;
+    }
+    let there =
+        format!("/proc/{}/root{}", ada.pid().expect("it runs"), text(&ada.home.transcripts()));
+    let talk = Conversation::new(1, ada.home.project());
+    let mut writer = Writer::new(Path::new(&there), talk);
+    (0..3).for_each(|_| writer.turn());
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let (saved, refs) = (ada.session(writer.session()), world.remote.refs());
+    let (copy, side) = (ada.home.root().join("copy"), ada.home.root().join("side"));
+    inside(ada, &["cp", "-a", text(&root), text(&copy)]);
+
+    eventually("nobody keeps it from being unmounted", TOLD_WITHIN, || {
+        try_inside(ada, &["umount", text(&root)]).status.success().then_some(())
+    });
+    ada.ctl(&["sync", "--json"]).ok();
+    assert_eq!(ada.session(writer.session()), saved);
+    inside(ada, &["sh", "-c", MOUNT, "sh", text(&root), text(&side), text(&copy)]);
+    ada.ctl(&["sync", "--json"]).ok();
+    assert_eq!((ada.session(writer.session()), world.remote.refs()), (saved, refs));
+
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), RECOVERS_WITHIN);
+}
+
 /// Lets the daemon have so many descriptors more than it has now; all it may have when absent.
 fn limit_descriptors(device: &Device, more: Option<usize>) {
     let pid = device.pid().expect("it runs");
@@ -183,4 +231,65 @@ fn a_machine_that_starts_no_process_keeps_saves_here_and_sends_them_later() {
     allow(0o700);
 
     ada.saved_eventually(writer.session(), writer.total_bytes(), RECOVERS_WITHIN);
+}
+
+/// What Android leaves to all programs of an app, Termux among them.
+const PROCESSES_ON_A_PHONE: &str = "32";
+
+/// Gives everything in a world to a user of its own, who may have 32 processes and threads; `None` where that
+/// cannot be.
+fn as_a_user_of_its_own(world: &mut World) -> Option<String> {
+    const FIRST: u32 = 100_000;
+    skip::unless_on_path("setpriv")?;
+    skip::unless_on_path("prlimit")?;
+    let user = (FIRST + std::process::id()).to_string();
+    let become_user = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--"];
+    let mut probe = program::command(become_user[0]);
+    probe.args(&become_user[1..]).arg("test").arg("-x").arg(program::binary("convosyncd"));
+    if !program::run(&mut probe, b"", program::DEADLINE).status.success() {
+        skip::report("another user cannot be become, or cannot start the daemon, here");
+        return None;
+    }
+    give_to(&user, world.dir());
+    let home = &mut world.devices[0].home;
+    home.start_all_with(&become_user);
+    home.start_daemon_with(&["prlimit", &format!("--nproc={PROCESSES_ON_A_PHONE}")]);
+    Some(user)
+}
+
+fn give_to(user: &str, path: &Path) {
+    let mut chown = program::command("chown");
+    chown.args(["-R", &format!("{user}:{user}")]).arg(path);
+    program::run(&mut chown, b"", program::DEADLINE).ok();
+}
+
+#[test]
+fn among_32_processes_everything_is_saved_and_with_fewer_it_is_told_and_saved_later() {
+    let mut world = World::new(&["ada"], Way::File);
+    let Some(user) = as_a_user_of_its_own(&mut world) else { return };
+    let ada = &mut world.devices[0];
+    ada.start();
+    ada.init();
+    let mut writer = ada.writer(1);
+    let mut turn = || {
+        writer.turn();
+        give_to(&user, &ada.home.claude_dir());
+        (writer.session().to_owned(), writer.total_bytes())
+    };
+    let (id, total) = turn();
+    ada.saved_eventually(&id, total, SAVED_WITHIN);
+
+    limit_processes(ada, "1");
+    let (_, total) = turn();
+    told_eventually(ada, "Resource temporarily unavailable");
+    limit_processes(ada, PROCESSES_ON_A_PHONE);
+
+    ada.saved_eventually(&id, total, RECOVERS_WITHIN);
+}
+
+fn limit_processes(device: &Device, number: &str) {
+    let pid = device.pid().expect("it runs").to_string();
+    let mut command = device.home.command("prlimit");
+    command.args(["--pid", &pid, &format!("--nproc={number}:{PROCESSES_ON_A_PHONE}")]);
+    program::run(&mut command, b"", program::DEADLINE).ok();
 }

@@ -75,11 +75,7 @@ impl Device {
 
     #[track_caller]
     fn spawn_daemon_in(&self, words: &[&str]) -> Child {
-        let log = File::options()
-            .append(true)
-            .create(true)
-            .open(self.log_path())
-            .expect("the device's folder is writable");
+        let log = self.log_file();
         let again = log.try_clone().expect("a file can be opened twice");
         let daemon = program::binary("convosyncd");
         let mut command = match words {
@@ -237,6 +233,12 @@ impl Device {
     pub fn writer(&self, seed: u64) -> Writer {
         let conversation = Conversation::new(seed, self.home.project());
         Writer::new(&self.home.transcripts(), conversation)
+    }
+
+    /// Opens what takes the daemon's output.
+    pub fn log_file(&self) -> File {
+        let file = File::options().append(true).create(true).open(self.log_path());
+        file.expect("the device's folder is writable")
     }
 
     /// Returns where the daemon's output goes.

@@ -26,6 +26,7 @@ pub struct Home {
     project: PathBuf,
     masked: Vec<PathBuf>,
     before_daemon: Vec<OsString>,
+    before_all: Vec<OsString>,
     relay: Option<Arc<Relay>>,
     exported: Vec<(&'static str, OsString)>,
 }
@@ -41,6 +42,7 @@ impl Home {
             project,
             masked: Vec::new(),
             before_daemon: Vec::new(),
+            before_all: Vec::new(),
             relay: None,
             exported: Vec::new(),
         };
@@ -60,6 +62,11 @@ impl Home {
     /// Starts the daemon through these words from now on: `env NAME=value`, `prlimit …`.
     pub fn start_daemon_with(&mut self, words: &[&str]) {
         self.before_daemon = words.iter().map(OsString::from).collect();
+    }
+
+    /// Starts every program through these words from now on: `setpriv …`.
+    pub fn start_all_with(&mut self, words: &[&str]) {
+        self.before_all = words.iter().map(OsString::from).collect();
     }
 
     /// Begins the daemon's command.
@@ -149,6 +156,7 @@ impl Home {
     /// Begins a command of this user, in the project's directory.
     pub fn command(&self, name: impl Into<OsString>) -> Command {
         let mut words = self.isolation();
+        words.extend(self.before_all.iter().cloned());
         words.push(name.into());
         let mut command = program::command(&words[0]);
         command.args(&words[1..]).current_dir(&self.project).envs(self.environment());

@@ -56,15 +56,36 @@ pub(crate) fn simulate(seed: u64, cases: u64) -> Result<(), Failure> {
 /// # Errors
 /// When something acknowledged was lost, or anything else did not hold.
 pub(crate) fn kill(seed: u64, cases: u64) -> Result<(), Failure> {
+    let cases = cases.to_string();
+    campaign(
+        "kills",
+        "kills::",
+        seed,
+        &[("CONVOSYNC_KILL_CASES", &cases), ("CONVOSYNC_KILL_EFFECTS", "all")],
+    )
+}
+
+/// Lets `cases` of the calls with which the daemon changes the disk fail, one in a run; prints what came of it.
+///
+/// # Errors
+/// When something that was told was not so, was lost, or was not recovered from.
+pub(crate) fn fail_calls(seed: u64, cases: u64) -> Result<(), Failure> {
+    campaign(
+        "failing calls",
+        "kills::errors",
+        seed,
+        &[("CONVOSYNC_KILL_ERRORS", &cases.to_string())],
+    )
+}
+
+/// Runs tests of kills in another size than the gate's.
+fn campaign(what: &str, tests: &str, seed: u64, variables: &[(&str, &str)]) -> Result<(), Failure> {
     shell::step("programs", &mut shell::cargo(&["build", "--workspace", "--bins"]))?;
     let words =
-        ["test", "--package", "convosync-tests", "--test", "e2e", "--", "kills::", "--nocapture"];
+        ["test", "--package", "convosync-tests", "--test", "e2e", "--", tests, "--nocapture"];
     let mut command = shell::cargo(&words);
-    command
-        .env("CONVOSYNC_KILL_SEED", seed.to_string())
-        .env("CONVOSYNC_KILL_CASES", cases.to_string())
-        .env("CONVOSYNC_KILL_EFFECTS", "all");
-    shell::step("kills", &mut command)
+    command.env("CONVOSYNC_KILL_SEED", seed.to_string()).envs(variables.iter().copied());
+    shell::step(what, &mut command)
 }
 
 /// Runs the tests and returns the runner's own closing lines.

@@ -71,6 +71,9 @@ enum Command {
         /// How many times
         #[arg(long, default_value_t = 1_000)]
         cases: u64,
+        /// Lets calls that change the disk fail instead, so many: no room, or the disk at fault
+        #[arg(long)]
+        errors: bool,
     },
     /// Measures
     Bench {
@@ -133,7 +136,8 @@ fn main() -> ExitCode {
         Command::Uninstall { prefix } => install::uninstall(prefix),
         Command::Test => gate::run(),
         Command::Simulate { seed, cases } => gate::simulate(seed, cases),
-        Command::Kill { seed, cases } => gate::kill(seed, cases),
+        Command::Kill { seed, cases, errors: true } => gate::fail_calls(seed, cases),
+        Command::Kill { seed, cases, errors: false } => gate::kill(seed, cases),
         Command::Bench { what } => measure(&what),
     };
     match done {

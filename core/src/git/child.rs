@@ -43,8 +43,8 @@ enum Event {
     Exited,
 }
 
-/// Runs `command` in a process group of its own until it ends or a limit is reached. `watcher` joins the
-/// group and holds the other end of a pipe of ours.
+/// Runs `command` in a process group of its own until it ends or a limit is reached. `watcher` leads the
+/// group and holds the other end of a pipe of ours; it is there first, so that no child is ever without it.
 pub(super) fn run(
     mut command: Command,
     stdin: Option<Vec<u8>>,
@@ -54,13 +54,7 @@ pub(super) fn run(
 ) -> Result<Output, GitError> {
     let failed = |source| GitError::Start { what: what.to_owned(), source };
     let started = Instant::now();
-    let child = command.process_group(0).spawn().map_err(failed)?;
-    let mut group = Group { child, watcher: None, ended: false };
-    if let Some(mut watcher) = watcher {
-        let leader = group.pid().as_raw_nonzero().get();
-        // Without it the child is as good as ever, as long as we live.
-        group.watcher = watcher.process_group(leader).spawn().ok();
-    }
+    let mut group = Group::start(&mut command, watcher).map_err(failed)?;
     feed(group.child.stdin.take(), stdin).map_err(failed)?;
     let events = listen(&mut group).map_err(failed)?;
     let mut heard = Heard::default();
@@ -189,24 +183,49 @@ fn tail(bytes: &[u8]) -> &[u8] {
     &bytes[bytes.len().saturating_sub(STDERR_KEPT)..]
 }
 
-/// A child that leads its own process group and never outlives this value, nor does its group. The
-/// watcher's standard input stays open as long as this value lives.
+/// A child that never outlives this value, nor does its process group. The watcher's standard input stays
+/// open as long as this value lives.
 struct Group {
+    leader: Pid,
     child: Child,
     watcher: Option<Child>,
     ended: bool,
 }
 
 impl Group {
+    fn start(command: &mut Command, watcher: Option<Command>) -> std::io::Result<Self> {
+        // Without it the child is as good as ever, as long as we live.
+        let watcher = watcher.and_then(|mut watcher| watcher.process_group(0).spawn().ok());
+        let Some(mut watcher) = watcher else {
+            let child = command.process_group(0).spawn()?;
+            return Ok(Self {
+                leader: Pid::from_child(&child),
+                child,
+                watcher: None,
+                ended: false,
+            });
+        };
+        let leader = Pid::from_child(&watcher);
+        match command.process_group(leader.as_raw_nonzero().get()).spawn() {
+            Ok(child) => Ok(Self { leader, child, watcher: Some(watcher), ended: false }),
+            Err(error) => {
+                // It may have gone by itself.
+                watcher.kill().ok();
+                watcher.wait().ok();
+                Err(error)
+            }
+        }
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
-    /// Kills what is left of the group, then takes the leader's status.
+    /// Kills what is left of the group, then takes the child's status.
     fn end(&mut self) -> std::io::Result<std::process::ExitStatus> {
         self.ended = true;
         // Fails only when the whole group is gone already.
-        rustix::process::kill_process_group(self.pid(), Signal::KILL).ok();
+        rustix::process::kill_process_group(self.leader, Signal::KILL).ok();
         if let Some(mut watcher) = self.watcher.take() {
             // `wait` lets go of the pipe first, should the kill have missed it.
             watcher.wait()?;

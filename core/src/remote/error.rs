@@ -3,6 +3,7 @@
 use super::outcome::{Failure, Outcome};
 use super::passing::{NO_ANSWER, plain};
 use super::{PermanentKind, words};
+use crate::cause::with_causes;
 use crate::git::GitError;
 use crate::id::Oid;
 use crate::store::StoreError;
@@ -102,15 +103,6 @@ impl From<RemoteError> for Outcome {
             other => Self::Transient { why: words::printable(&with_causes(&other)) },
         }
     }
-}
-
-/// What an error says, and why: a git that cannot be started has its reason in the cause.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }
 
 impl From<Failure> for RemoteError {

@@ -4,9 +4,11 @@
 //! is therefore synced from here, by path, and looked at on the way: a ref never names a commit that is
 //! not whole.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use git2::Repository;
 
@@ -109,16 +111,38 @@ impl Sync<'_> {
     }
 }
 
-/// Syncs all packs and their directory: git does not sync the directory.
-pub(super) fn sync_packs(repo: &Path) -> Result<(), StoreError> {
-    let dir = repo.join("objects/pack");
-    for path in files(&dir)? {
-        let synced = File::open(&path).and_then(|file| file.sync_all());
-        synced.map_err(|source| StoreError::Io { deed: "sync", path, source })?;
+/// The files of packs that are on the disk for good, as they stood when they were synced: a file that was
+/// made anew under an old name is another one.
+#[derive(Debug, Default)]
+pub(super) struct Synced(Mutex<HashMap<PathBuf, (u64, i64, i64)>>);
+
+impl Synced {
+    /// Syncs the packs that are new, and their directory: git does not sync the directory. What is new is
+    /// what this process has not synced; after a start that is all. Returns how many files were.
+    pub(super) fn sync_packs(&self, repo: &Path) -> Result<usize, StoreError> {
+        // A panic while holding it leaves a file less in the list: it is synced once more.
+        let mut synced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = repo.join("objects/pack");
+        let mut there = HashMap::new();
+        let mut new = 0;
+        for path in files(&dir)? {
+            let failed = |source| StoreError::Io { deed: "sync", path: path.clone(), source };
+            let file = File::open(&path).map_err(failed)?;
+            let found = file.metadata().map_err(failed)?;
+            let state = (found.ino(), found.ctime(), found.ctime_nsec());
+            if synced.get(&path) != Some(&state) {
+                file.sync_all().map_err(failed)?;
+                new += 1;
+            }
+            there.insert(path, state);
+        }
+        if new > 0 {
+            disk::fsync_dir(&dir)?;
+            disk::fsync_dir(&repo.join("objects"))?;
+        }
+        *synced = there;
+        Ok(new)
     }
-    disk::fsync_dir(&dir)?;
-    disk::fsync_dir(&repo.join("objects"))?;
-    Ok(())
 }
 
 /// Counts the packs.
@@ -159,9 +183,29 @@ pub(super) fn move_ref(
         None => repo.reference(reference, to_git2(new), false, ""),
     };
     moved.map_err(failed(&format!("move ref `{reference}`")))?;
+    let synced = sync_above(dir, reference);
+    if synced.is_err() {
+        put_back(&repo, reference, old, new);
+    }
+    synced
+}
+
+fn sync_above(dir: &Path, reference: &str) -> Result<(), StoreError> {
     let path = dir.join(reference);
     for above in path.ancestors().skip(1).take_while(|above| above.starts_with(dir)) {
         disk::fsync_dir(above)?;
     }
     Ok(())
+}
+
+/// Undoes a move that could not be made durable, so that it is made again as a whole. On a disk where this
+/// fails, too, the ref is where it was moved to, which is as good a state as the old one.
+fn put_back(repo: &Repository, reference: &str, old: Option<Oid>, new: Oid) {
+    let undone = match old {
+        Some(old) => {
+            repo.reference_matching(reference, to_git2(old), true, to_git2(new), "").map(drop)
+        }
+        None => repo.find_reference(reference).and_then(|mut moved| moved.delete()),
+    };
+    undone.unwrap_or_default();
 }

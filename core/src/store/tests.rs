@@ -437,6 +437,27 @@ fn maintenance_packs_everything_and_loses_nothing() {
 }
 
 #[test]
+fn a_pack_is_synced_once_and_again_when_it_was_made_anew() {
+    let sandbox = Sandbox::new();
+    let store = store(&sandbox);
+    let packs = store.own_dir().join("objects/pack");
+    let make = |name: &str| crate::disk::write_atomic(&packs.join(name), name.as_bytes()).unwrap();
+    let sync = || store.synced.sync_packs(&store.own_dir()).unwrap();
+    make("pack-1.pack");
+    make("pack-1.idx");
+    assert_eq!((sync(), sync()), (2, 0));
+
+    make("pack-2.pack");
+    assert_eq!((sync(), sync()), (1, 0));
+
+    make("pack-1.pack");
+    assert_eq!((sync(), sync()), (1, 0));
+
+    let restarted = Store::open(&sandbox.path("store")).unwrap();
+    assert_eq!(restarted.synced.sync_packs(&store.own_dir()).unwrap(), 3);
+}
+
+#[test]
 fn packing_is_wanted_by_what_lies_about_and_not_again_by_what_no_ref_reaches() {
     let sandbox = Sandbox::new();
     let store = store(&sandbox);

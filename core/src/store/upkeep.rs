@@ -31,7 +31,7 @@ impl Store {
     /// [`StoreError`] when git fails; the store is as good as before then.
     pub fn maintain(&self, git: &Git) -> Result<(), StoreError> {
         self.pack(git, &["repack", "--no-write-bitmap-index", "-q"])?;
-        durable::sync_packs(&self.own_dir())?;
+        self.synced.sync_packs(&self.own_dir())?;
         // Held, so that no object is written while loose ones are taken away; making a pack, which may take a
         // minute, disturbs nobody.
         let repo = self.lock(Where::Own);
@@ -39,7 +39,7 @@ impl Store {
         drop(repo);
         if durable::packs(&self.own_dir())? > PACKS_MAX {
             self.pack(git, &["repack", "--geometric=2", "-d", "--no-write-bitmap-index", "-q"])?;
-            durable::sync_packs(&self.own_dir())?;
+            self.synced.sync_packs(&self.own_dir())?;
         }
         // What no ref reaches stays loose: counted again, it would have the store packed at every save.
         self.left_loose.store(durable::loose(&self.own_dir())?, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! `enable`, `disable` and `probe`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use convosync_core::config::excluded_by;
 use convosync_core::id::{Digest, SystemRandom};
@@ -18,29 +18,30 @@ use crate::clock::now_ms;
 use crate::enabled::{self, Enabled};
 use crate::engine::Event;
 use crate::fail;
-use crate::house::{Home, House, Place, lock};
+use crate::house::{Home, House, Place, Survey, lock};
 use crate::{scan, work};
 
 pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, Failure> {
     let house = clerk.house;
     vault(house)?;
-    let roots =
-        if enable.all { all_roots(house) } else { vec![root_of(house, &enable.directory)?.root] };
+    let mut surveys = Vec::new();
+    for found in
+        if enable.all { all_projects(house) } else { vec![discover(house, &enable.directory)?] }
+    {
+        let root = found.root.clone();
+        let survey = refuse_unwanted(house, &root).and_then(|()| house.survey(found));
+        surveys.extend(or_leave_out(survey, enable.all)?);
+    }
     if enable.own_settings == OwnSettings::Ask {
-        let asking = asking(house, &roots)?;
+        let asking = asking(house, &surveys)?;
         if !asking.is_empty() {
             return Ok(EnableReply { projects: asking, asks: true });
         }
     }
     let mut projects = Vec::new();
-    for root in roots {
-        match enable_one(clerk, &root, enable.own_settings) {
-            Ok(project) => projects.push(project),
-            Err(failure) if enable.all => {
-                tracing::info!(reason = %failure.message, "a project was left out")
-            }
-            Err(failure) => return Err(failure),
-        }
+    for survey in surveys {
+        let enabled = enable_one(clerk, survey, enable.own_settings);
+        projects.extend(or_leave_out(enabled, enable.all)?);
     }
     if projects.is_empty() {
         return Err(Failure::new(
@@ -56,24 +57,35 @@ pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, 
     Ok(EnableReply { projects, asks: false })
 }
 
+/// Where all projects are wanted, one that cannot be had does not keep the others from it.
+fn or_leave_out<T>(done: Result<T, Failure>, is_all: bool) -> Result<Option<T>, Failure> {
+    match done {
+        Err(failure) if is_all => {
+            tracing::info!(reason = %failure.message, "a project was left out");
+            Ok(None)
+        }
+        done => done.map(Some),
+    }
+}
+
+/// Enables a project by what was seen of it: what the user is shown, agrees to, and what is used, are one.
 fn enable_one(
     clerk: &Clerk<'_>,
-    root: &Path,
+    survey: Survey,
     wish: OwnSettings,
 ) -> Result<EnabledProject, Failure> {
     let house = clerk.house;
-    refuse_unwanted(house, root)?;
     let vault = vault(house)?;
-    let mut entry = known(house, root)?;
+    let mut entry = known(house, &survey.project.root)?;
     if wish == OwnSettings::Agree {
-        entry.agreed.extend(to_agree(house, root)?.iter().map(OwnSetting::digest));
+        entry.agreed.extend(survey.to_agree.iter().map(OwnSetting::digest));
     }
+    let own_settings = shown(&survey.to_agree, &entry.agreed);
     keep(house, |enabled| enabled.add(entry.clone()))?;
-    let home = house.open_project(&entry, &vault)?;
+    let home = house.open_project(&entry, &vault, survey)?;
     let place = house
         .place(home.store)
         .ok_or_else(|| Failure::new(ErrorKind::Failed, "the store was closed"))?;
-    house.refresh_reach(&place);
     step(clerk.tell, "trying the remote");
     let result = probe_place(house, &place);
     if let Some(result) = result.as_ref().filter(|result| result.works) {
@@ -85,21 +97,18 @@ fn enable_one(
     }
     // What was refused before may work now.
     house.report(Event::Hurry { project: Some(home.key), retry: true });
-    let own_settings = shown(to_agree(house, root)?, &home.agreed);
     Ok(EnabledProject { own_settings, ..describe(&home, &place, result) })
 }
 
-/// The projects whose own configuration says what the user did not agree to. One that cannot be enabled
-/// is not asked about: enabling it says why.
-fn asking(house: &House, roots: &[PathBuf]) -> Result<Vec<EnabledProject>, Failure> {
+/// The projects whose own configuration says what the user did not agree to.
+fn asking(house: &House, surveys: &[Survey]) -> Result<Vec<EnabledProject>, Failure> {
     let mut asking = Vec::new();
-    for root in roots.iter().filter(|root| refuse_unwanted(house, root).is_ok()) {
-        let Ok(project) = root_of(house, root) else { continue };
-        let own_settings = shown(house.to_agree(&project)?, &known(house, root)?.agreed);
+    for Survey { project, to_agree, .. } in surveys {
+        let own_settings = shown(to_agree, &known(house, &project.root)?.agreed);
         if own_settings.iter().any(|own| !own.agreed) {
             asking.push(EnabledProject {
-                root: project.root,
-                name: project.name,
+                root: project.root.clone(),
+                name: project.name.clone(),
                 remote: project.push_url.as_deref().map(without_credentials),
                 sessions: 0,
                 probe: None,
@@ -110,11 +119,6 @@ fn asking(house: &House, roots: &[PathBuf]) -> Result<Vec<EnabledProject>, Failu
     Ok(asking)
 }
 
-/// What of a project's own configuration needs the user's agreement.
-fn to_agree(house: &House, root: &Path) -> Result<Vec<OwnSetting>, Failure> {
-    house.to_agree(&root_of(house, root)?)
-}
-
 /// What is known of a project from before: what the user agreed to, and what kind of ref its remote takes.
 fn known(house: &House, root: &Path) -> Result<enabled::EnabledProject, Failure> {
     let enabled = Enabled::load(&house.paths.data_dir).map_err(|error| unreadable(&error))?;
@@ -122,13 +126,13 @@ fn known(house: &House, root: &Path) -> Result<enabled::EnabledProject, Failure>
     Ok(known.unwrap_or_else(|| enabled::EnabledProject::new(root.to_owned())))
 }
 
-fn shown(own: Vec<OwnSetting>, agreed: &BTreeSet<Digest>) -> Vec<protocol::OwnSetting> {
-    let show = |own: OwnSetting| protocol::OwnSetting {
+fn shown(own: &[OwnSetting], agreed: &BTreeSet<Digest>) -> Vec<protocol::OwnSetting> {
+    let show = |own: &OwnSetting| protocol::OwnSetting {
         agreed: agreed.contains(&own.digest()),
         value: without_credentials(&own.value),
-        key: own.key,
+        key: own.key.clone(),
     };
-    own.into_iter().map(show).collect()
+    own.iter().map(show).collect()
 }
 
 /// Gives our ref the kind of name that a probe found to be taken, and notes it for the next start.
@@ -213,21 +217,21 @@ fn refuse_unwanted(house: &House, root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn root_of(house: &House, directory: &Path) -> Result<Project, Failure> {
+fn discover(house: &House, directory: &Path) -> Result<Project, Failure> {
     project::discover(directory, &house.git).map_err(|error| fail::project(&error))
 }
 
 /// Every project that has transcripts on this device.
-fn all_roots(house: &House) -> Vec<PathBuf> {
-    let mut roots = Vec::new();
+fn all_projects(house: &House) -> Vec<Project> {
+    let mut found: Vec<Project> = Vec::new();
     for cwd in scan::all_cwds(house) {
         if let Ok(project) = project::discover(&cwd, &house.git)
-            && !roots.contains(&project.root)
+            && found.iter().all(|known| known.root != project.root)
         {
-            roots.push(project.root);
+            found.push(project);
         }
     }
-    roots
+    found
 }
 
 fn count_sessions(house: &House, root: &Path) -> u32 {

@@ -6,6 +6,10 @@ use super::Timing;
 /// distance: ten thousand transcripts cost a tenth of a second each time.
 const STRETCH_MAX: i64 = 10;
 
+/// A project that could not be opened is tried again after this time, then after twice as long, and so on: a
+/// disk that was full has room again, or never has.
+const OPEN_AGAIN_MS: i64 = 5_000;
+
 /// The looks at everything: when the next one is due.
 #[derive(Debug)]
 pub(super) struct Rescan {
@@ -13,11 +17,13 @@ pub(super) struct Rescan {
     pub(super) running: bool,
     /// Looks in a row before which nothing had changed.
     quiet: u32,
+    /// How often in a row not every project could be opened.
+    unopened: u32,
 }
 
 impl Rescan {
     pub(super) fn new(now_ms: i64) -> Self {
-        Self { at_ms: now_ms, running: false, quiet: 0 }
+        Self { at_ms: now_ms, running: false, quiet: 0, unopened: 0 }
     }
 
     pub(super) fn due_at_ms(&self) -> Option<i64> {
@@ -43,6 +49,17 @@ impl Rescan {
     /// Everything is looked at now: nobody knows what was missed.
     pub(super) fn hurry(&mut self, now_ms: i64) {
         (self.at_ms, self.quiet) = (now_ms, 0);
+    }
+
+    /// The enabled projects were opened, or not all of them.
+    pub(super) fn note_opened(&mut self, all: bool, now_ms: i64) {
+        const DOUBLINGS_MAX: u32 = 16;
+        if all {
+            self.unopened = 0;
+        } else {
+            self.at_ms = self.at_ms.min(now_ms + (OPEN_AGAIN_MS << self.unopened));
+            self.unopened = (self.unopened + 1).min(DOUBLINGS_MAX);
+        }
     }
 
     /// Something grew: where there is work, what the watcher misses is noticed soon.

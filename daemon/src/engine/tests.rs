@@ -369,15 +369,33 @@ fn hours_of_sleep_are_followed_by_one_look_and_one_question() {
 
 /// The times of the looks at everything within two hours, from the first on.
 fn looks(engine: &mut Engine, until_ms: i64) -> Vec<i64> {
+    looks_that_find(engine, until_ms, None)
+}
+
+/// The same, where each look also tries to open what is not open.
+fn looks_that_find(engine: &mut Engine, until_ms: i64, all_open: Option<bool>) -> Vec<i64> {
     let (mut now_ms, mut looks) = (0, Vec::new());
     while now_ms < until_ms {
         if engine.handle(Event::Tick, now_ms).contains(&Effect::Rescan) {
             looks.push(now_ms);
+            all_open.map(|all| engine.handle(Event::Opened { all }, now_ms));
             engine.handle(Event::Rescanned, now_ms);
         }
         now_ms += 1_000;
     }
     looks
+}
+
+#[test]
+fn what_could_not_be_opened_is_tried_again_soon_and_then_ever_more_rarely() {
+    let timing = Timing { changes_are_reported: true, rescan_every_ms: 300_000, ..timing() };
+    let mut engine = Engine::new(timing, 1, 0);
+    let looks = looks_that_find(&mut engine, 600_000, Some(false));
+    assert_eq!(looks[..7], [0, 5_000, 15_000, 35_000, 75_000, 155_000, 315_000]);
+
+    engine.handle(Event::Opened { all: true }, 600_000);
+    engine.handle(Event::Opened { all: false }, 600_000);
+    assert_eq!(engine.wake_at_ms(), 605_000, "the next trouble is looked into as soon");
 }
 
 #[test]

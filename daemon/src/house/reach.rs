@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use convosync_core::id::Digest;
-use convosync_core::project::{self, GitSettings, OwnSetting, Project};
+use convosync_core::project::{self, GitSettings, OwnSetting, Project, Settings};
 use convosync_core::protocol::{Failure, Problem};
 
 use super::{Home, House, Place, lock};
@@ -55,50 +55,64 @@ impl Place {
     }
 }
 
+/// A project as it stands on the disk, with its git settings, read together and once.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// The project.
+    pub project: Project,
+    /// What of its own configuration needs the user's agreement.
+    pub to_agree: Vec<OwnSetting>,
+    settings: Settings,
+}
+
+impl Survey {
+    /// Where an address that the user named leads to.
+    pub(super) fn written_out(&self, url: &str) -> String {
+        self.settings.written_out(url)
+    }
+
+    /// How the remote is reached if the user agreed to these.
+    pub(super) fn reach(&self, agreed: &BTreeSet<Digest>) -> Reach {
+        let refused = self.to_agree.iter().filter(|own| !agreed.contains(&own.digest()));
+        Reach { settings: self.settings.with(agreed), refused: refused.cloned().collect() }
+    }
+}
+
 impl House {
-    /// What of a project's own configuration needs the user's agreement.
+    /// Reads a project's git settings.
     ///
     /// # Errors
     /// A [`Failure`] when git does not read the configuration.
-    pub fn to_agree(&self, project: &Project) -> Result<Vec<OwnSetting>, Failure> {
+    pub fn survey(&self, project: Project) -> Result<Survey, Failure> {
         let settings =
-            project::settings(project, &self.git).map_err(|error| fail::project(&error))?;
-        let mut own = settings.to_agree();
-        own.extend(self.own_remote(project));
-        Ok(own)
+            project::settings(&project, &self.git).map_err(|error| fail::project(&error))?;
+        let mut to_agree = settings.to_agree();
+        // The remote, where the repository names it and it is a directory.
+        if self.config().store_remote.is_none() {
+            to_agree.extend(project.push_url.as_deref().and_then(OwnSetting::of_remote));
+        }
+        Ok(Survey { project, to_agree, settings })
     }
 
-    /// Where an address that the user named leads to.
-    pub(super) fn written_out(&self, project: &Project, url: &str) -> Result<String, Failure> {
-        let settings = project::settings(project, &self.git);
-        Ok(settings.map_err(|error| fail::project(&error))?.written_out(url))
+    /// Goes by a survey of the project that says how a store's remote is reached; of others it takes nothing.
+    pub(super) fn reach_anew(&self, place: &Place, survey: &Survey, agreed: &BTreeSet<Digest>) {
+        let first = self.first_home(place);
+        if first.is_none_or(|home| home.project.root == survey.project.root) {
+            *lock(&place.reach) = Arc::new(survey.reach(agreed));
+        }
     }
 
-    /// The remote, where the repository names it and it is a directory.
-    fn own_remote(&self, project: &Project) -> Option<OwnSetting> {
-        let is_repositorys = self.config().store_remote.is_none();
-        project.push_url.as_deref().filter(|_| is_repositorys).and_then(OwnSetting::of_remote)
-    }
-
-    pub(super) fn read_reach(
-        &self,
-        project: &Project,
-        agreed: &BTreeSet<Digest>,
-    ) -> Result<Reach, Failure> {
-        let read = project::settings(project, &self.git).map_err(|error| fail::project(&error))?;
-        let mut refused = read.to_agree();
-        refused.extend(self.own_remote(project));
-        refused.retain(|own| !agreed.contains(&own.digest()));
-        Ok(Reach { settings: read.with(agreed), refused })
-    }
-
-    /// Reads again how a store's remote is reached, from the first of its projects that is there; what
-    /// cannot be read stays as it was.
-    pub fn refresh_reach(&self, place: &Place) {
+    /// The project that says how a store's remote is reached: the first of it that is there.
+    fn first_home(&self, place: &Place) -> Option<Arc<Home>> {
         let of_place = |home: &Arc<Home>| home.store == place.key && home.project.root.is_dir();
-        let Some(home) = self.homes().into_iter().find(of_place) else { return };
-        match self.read_reach(&home.project, &home.agreed) {
-            Ok(reach) => *lock(&place.reach) = Arc::new(reach),
+        self.homes().into_iter().find(of_place)
+    }
+
+    /// Reads again how a store's remote is reached; what cannot be read stays as it was.
+    pub fn refresh_reach(&self, place: &Place) {
+        let Some(home) = self.first_home(place) else { return };
+        match self.survey(home.project.clone()) {
+            Ok(survey) => self.reach_anew(place, &survey, &home.agreed),
             Err(failure) => {
                 tracing::debug!(reason = %failure.message, "git settings could not be read again");
             }

@@ -1,16 +1,17 @@
 //! Sends our ref to the remote and believes only what it read back: a ref that stands elsewhere, a foreign one
 //! in the way, a refusal.
 
+use convosync_core::cause::with_causes;
 use convosync_core::id::{Oid, SystemRandom};
 use convosync_core::protocol::{self, Problem};
-use convosync_core::remote::{Outcome, PermanentKind, Remote, RemoteError, Sent};
+use convosync_core::remote::{Outcome, PermanentKind, Remote, Sent};
 use convosync_core::store::{RefName, Store};
 
 use super::{Standing, fetch_own, shown_url, with_remote};
 use crate::clock::now_ms;
 use crate::desk::Doing;
 use crate::engine::{Event, Fault, PushEnd, StoreKey};
-use crate::fail::{self, Trouble};
+use crate::fail::Trouble;
 use crate::house::{House, Place, lock};
 use crate::notification::Notification;
 
@@ -41,7 +42,7 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     });
     let outcome = match sent {
         None => return Err(fail_push(house, place, no_remote(place))),
-        Some(Err(error)) => outcome_of(&error),
+        Some(Err(error)) => error.into(),
         Some(Ok(outcome)) => outcome,
     };
     let (outcome, tip) = match outcome {
@@ -145,7 +146,7 @@ fn send(
             kind: PermanentKind::RefRefused,
             why: "the remote accepted the push and does not show the ref".to_owned(),
         },
-        Err(error) => outcome_of(&error),
+        Err(error) => error.into(),
     }
 }
 
@@ -160,7 +161,7 @@ fn send_again(
         Ok(None) => remote.push(reference, tip, None),
         Ok(Some(there)) if is_ours(there) => remote.push(reference, tip, Some(there)),
         Ok(Some(_)) => Outcome::Behind,
-        Err(error) => outcome_of(&error),
+        Err(error) => error.into(),
     }
 }
 
@@ -183,7 +184,7 @@ fn settle_foreign(
                     );
                     (joined, there)
                 }
-                Err(error) => return (Outcome::Transient { why: fail::chain(&error) }, tip),
+                Err(error) => return (Outcome::Transient { why: with_causes(&error) }, tip),
             }
         }
         Ok(Standing::Foreign(there)) => {
@@ -195,7 +196,7 @@ fn settle_foreign(
             (tip, there)
         }
         Ok(Standing::Nothing) => return (Outcome::Behind, tip),
-        Err(error) => return (outcome_of(&error), tip),
+        Err(error) => return (error.into(), tip),
     };
     // Where it stood was looked at just now: whatever stands there next is for the next try.
     let sent = with_remote(house, place, store, |remote| {
@@ -224,13 +225,4 @@ fn clear_way(remote: &Remote<'_>, reference: &RefName) -> bool {
         );
     }
     !blocking.is_empty()
-}
-
-fn outcome_of(error: &RemoteError) -> Outcome {
-    match error {
-        RemoteError::Permanent { kind, why } => {
-            Outcome::Permanent { kind: *kind, why: why.clone() }
-        }
-        other => Outcome::Transient { why: fail::chain(other) },
-    }
 }
