@@ -61,6 +61,8 @@ pub struct Store {
     fetching: Arc<Mutex<()>>,
     /// How many objects stayed loose when the store was last packed: no ref reaches them.
     left_loose: Arc<AtomicUsize>,
+    /// How often it was asked whether packing pays.
+    asked_to_pack: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Store {
@@ -85,6 +87,7 @@ impl Store {
             seen: Arc::new(Mutex::new(seen)),
             fetching: Arc::default(),
             left_loose: Arc::default(),
+            asked_to_pack: Arc::default(),
         })
     }
 
