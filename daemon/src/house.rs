@@ -3,6 +3,7 @@
 //! Everything here may be asked from any thread. Locks are held for look-ups only, except a store's
 //! desk, which is held while a session is saved or restored. Decisions about time are the engine's.
 
+mod cwds;
 mod owners;
 mod reach;
 
@@ -27,6 +28,7 @@ use crate::engine::{Event, ProjectKey, StoreKey};
 use crate::notification::{Notification, Notifier};
 use crate::pulse::Pulse;
 
+pub use cwds::Cwds;
 pub use reach::Reach;
 
 /// The folder of all stores, among what can be rebuilt.
@@ -86,8 +88,8 @@ pub struct Registry {
     owners: BTreeMap<PathBuf, Option<ProjectKey>>,
     /// Counts the changes to the projects: what was found out before one is not remembered after it.
     changes: u64,
-    /// The first working directory each transcript names, with the length at which it was asked.
-    pub cwds: BTreeMap<PathBuf, (u64, Option<PathBuf>)>,
+    /// The first working directory each transcript names.
+    pub cwds: Cwds,
     next: u32,
 }
 

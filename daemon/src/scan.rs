@@ -166,13 +166,11 @@ fn is_covered(house: &House, (store, session): &(StoreKey, SessionId), stamp: &S
 /// when it has grown.
 fn recorded_cwd(house: &House, files: &SessionFiles) -> Option<PathBuf> {
     let first = files.files.first()?;
-    if let Some((length, cwd)) = house.registry().cwds.get(&first.path)
-        && (cwd.is_some() || *length == first.length)
-    {
-        return cwd.clone();
+    if let Some(known) = house.registry().cwds.of(&first.path, first.length) {
+        return known.map(Path::to_owned);
     }
     let cwd = transcript::cwd_of(&first.path);
-    house.registry().cwds.insert(first.path.clone(), (first.length, cwd.clone()));
+    house.registry().cwds.note(&first.path, first.length, cwd.as_deref());
     cwd
 }
 
