@@ -22,7 +22,7 @@ use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
 
-use crate::desk::{self, Desk};
+use crate::desk::{self, Desk, SharedDesk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
 use crate::notification::{Notification, Notifier};
@@ -119,7 +119,7 @@ pub struct Place {
     /// What the engine is about here.
     pub pulse: Pulse,
     /// The store's working memory.
-    pub desk: Mutex<Desk>,
+    pub desk: SharedDesk,
 }
 
 /// A session's files, as last scanned, and the project they belong to.
@@ -338,7 +338,7 @@ impl House {
             .map_err(|error| crate::fail::project(&error))?;
         let opening = lock(&self.opening);
         let place = self.place_of(&project, entry, vault)?;
-        let unsent = lock(&place.desk).is_unsent();
+        let unsent = place.desk.lock().is_unsent();
         let mut registry = self.registry();
         let known = registry
             .projects
@@ -392,18 +392,16 @@ impl House {
             reach: Mutex::new(Arc::new(reach)),
             dir,
             pulse: Pulse::default(),
-            desk: Mutex::new(desk),
+            desk: SharedDesk::new(desk),
         });
         registry.stores.insert(key, place.clone());
         Ok(place)
     }
 }
 
-/// Whether a remote refuses our saves for want of an ssh key. A desk that is busy is not waited for.
+/// Whether a remote refuses our saves for want of an ssh key.
 fn wants_agent(place: &Place) -> bool {
-    let Ok(desk) = place.desk.try_lock() else { return false };
-    let kind = desk.told.refusal().and_then(|cause| cause.kind);
-    kind.is_some_and(PermanentKind::wants_agent)
+    place.desk.board().refused.is_some_and(PermanentKind::wants_agent)
 }
 
 impl Registry {

@@ -158,7 +158,7 @@ pub fn stamp_of(files: &SessionFiles) -> Stamp {
 
 fn is_covered(house: &House, (store, session): &(StoreKey, SessionId), stamp: &Stamp) -> bool {
     let Some(place) = house.place(*store) else { return false };
-    let desk = lock(&place.desk);
+    let desk = place.desk.lock();
     desk.covers(session, stamp.bytes, stamp.modified_ms)
 }
 
@@ -203,7 +203,7 @@ fn is_saved(house: &House, home: &Home, session: &SessionId) -> bool {
     let key = (home.store, session.clone());
     let found = house.registry().found.get(&key).map(|found| found.project);
     let Some(place) = house.place(home.store) else { return false };
-    found == Some(home.key) || found.is_none() && lock(&place.desk).has_saved(session)
+    found == Some(home.key) || found.is_none() && place.desk.lock().has_saved(session)
 }
 
 /// Every working directory that a transcript on this device names and that exists.

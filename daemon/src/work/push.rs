@@ -11,7 +11,7 @@ use crate::clock::now_ms;
 use crate::desk::Doing;
 use crate::engine::{Event, Fault, PushEnd, StoreKey};
 use crate::fail::{self, Trouble};
-use crate::house::{House, Place, lock};
+use crate::house::{House, Place};
 use crate::notification::Notification;
 
 /// Sends our ref and reads it back, and reports to the engine.
@@ -28,13 +28,13 @@ pub fn push(house: &House, key: StoreKey) {
 /// Pushes until the remote was seen to hold what we hold. Returns whether more was saved meanwhile.
 fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     let (store, reference, tip, lease) = {
-        let desk = lock(&place.desk);
+        let desk = place.desk.lock();
         let Some(tip) = desk.own.tip else { return Ok(false) };
         (desk.store.clone(), desk.own.reference, tip, desk.confirmed)
     };
     // A squash cuts the chain of tips, so that ancestry alone does not tell what is ours.
     let is_ours = |there: Oid| {
-        store.descends_from(tip, there).unwrap_or(false) || lock(&place.desk).went_on_from(there)
+        store.descends_from(tip, there).unwrap_or(false) || place.desk.lock().went_on_from(there)
     };
     let sent =
         with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
@@ -73,7 +73,7 @@ fn no_remote(place: &Place) -> Trouble {
 
 fn confirmed(house: &House, place: &Place, reference: &RefName, tip: Oid, sent: &Sent) -> bool {
     let Sent { traffic, moved_to } = sent;
-    let mut desk = lock(&place.desk);
+    let mut desk = place.desk.lock();
     // Renamed meanwhile: what was sent stands under the old name.
     if desk.own.reference == *reference {
         desk.confirm(Some(tip), now_ms());
@@ -102,7 +102,7 @@ fn confirmed(house: &House, place: &Place, reference: &RefName, tip: Oid, sent: 
 fn fail_push(house: &House, place: &Place, trouble: Trouble) -> Fault {
     let Trouble { problem, fault, cause } = trouble;
     let is_final = fault == Fault::Refused;
-    let mut desk = lock(&place.desk);
+    let mut desk = place.desk.lock();
     let since_ms = desk.stuck.as_ref().map_or(problem.since_ms, |(before, _)| before.since_ms);
     desk.stuck = Some((Problem { since_ms, ..problem.clone() }, is_final));
     let is_news = desk.told.is_news(Doing::Sending, &cause);
@@ -175,7 +175,7 @@ fn settle_foreign(
 ) -> (Outcome, Oid) {
     let (tip, there) = match fetch_own(house, place, store, reference) {
         Ok(Standing::Ours(there)) => {
-            match lock(&place.desk).rejoin(there, now_ms(), &mut SystemRandom) {
+            match place.desk.lock().rejoin(there, now_ms(), &mut SystemRandom) {
                 Ok(joined) => {
                     tracing::warn!(
                         "the remote held another state of this device: both were joined"
