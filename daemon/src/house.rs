@@ -4,6 +4,7 @@
 //! desk, which is held while a session is saved or restored. Decisions about time are the engine's.
 
 mod cwds;
+mod line;
 mod owners;
 mod reach;
 
@@ -29,6 +30,7 @@ use crate::notification::{Notification, Notifier};
 use crate::pulse::Pulse;
 
 pub use cwds::Cwds;
+pub use line::{Asker, Line};
 pub use reach::Reach;
 
 /// The folder of all stores, among what can be rebuilt.
@@ -63,6 +65,8 @@ pub struct House {
     opening: Mutex<()>,
     /// The scanner's memory of what it read already.
     pub scanner: Mutex<Scanner>,
+    /// Who may use the network now.
+    pub line: Line,
     agent: Mutex<Lent>,
     notifier: Notifier,
 }
@@ -158,6 +162,7 @@ impl House {
             registry: Mutex::default(),
             opening: Mutex::default(),
             scanner: Mutex::default(),
+            line: Line::default(),
             agent: Mutex::default(),
             notifier,
         }

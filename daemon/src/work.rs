@@ -21,7 +21,7 @@ use crate::desk::{Doing, Saved};
 use crate::enabled;
 use crate::engine::{Event, Fault, ProjectKey, SaveEnd, StoreKey};
 use crate::fail::{self, Trouble};
-use crate::house::{Found, House, Place};
+use crate::house::{Asker, Found, House, Place};
 use crate::notification::Notification;
 use crate::scan;
 
@@ -76,7 +76,7 @@ pub fn save(
         })
         .collect();
     let codec = house.config().codec;
-    look_for_own(house, &place);
+    look_for_own(house, &place, Asker::Save);
     let mut desk = place.desk.lock();
     let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
     match &result {
@@ -121,10 +121,11 @@ fn fetch_own(
     place: &Place,
     store: &Store,
     reference: &RefName,
+    asker: Asker,
 ) -> Result<Standing, RemoteError> {
     let Some(vault) = house.vault() else { return Ok(Standing::Nothing) };
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
-    let fetched = with_remote(house, place, store, |remote| {
+    let fetched = with_remote(house, place, store, asker, |remote| {
         let remote = remote.with_deadlines(OWN_REF_WITHIN, deadline);
         let Some(there) = remote.read_back(reference)? else { return Ok(Standing::Nothing) };
         remote.fetch_tips(&[*reference], TIP_DOWNLOAD_MAX)?;
@@ -146,7 +147,7 @@ fn is_elsewhere(house: &House, here: &Place, store: StoreId) -> bool {
 
 /// Before the first save into an empty store, asks the remote whether it has our ref: the store may have
 /// been lost, and the saves go on from what was sent. A remote that cannot be asked is no reason to wait.
-pub fn look_for_own(house: &House, place: &Place) {
+pub fn look_for_own(house: &House, place: &Place, asker: Asker) {
     let (store, reference) = {
         let desk = place.desk.lock();
         if !desk.misses_own() {
@@ -155,13 +156,13 @@ pub fn look_for_own(house: &House, place: &Place) {
         (desk.store.clone(), desk.own.reference)
     };
     let names = std::iter::once(reference).chain(reference.others());
-    let found = names.map(|name| Ok((name, fetch_own(house, place, &store, &name)?))).find_map(
-        |found: Result<_, RemoteError>| match found {
+    let found = names
+        .map(|name| Ok((name, fetch_own(house, place, &store, &name, asker)?)))
+        .find_map(|found: Result<_, RemoteError>| match found {
             Ok((name, Standing::Ours(tip))) => Some(Ok((name, tip))),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
-        },
-    );
+        });
     let taken = found.transpose().map_err(|error| fail::remote(&error)).and_then(|found| {
         place.desk.lock().take_own(found).map_err(|error| fail::outbound(&error))
     });
@@ -302,18 +303,24 @@ fn newest_session(house: &House, key: ProjectKey) -> Option<(Arc<Place>, Session
     Some((registry.stores.get(store)?.clone(), session.clone()))
 }
 
-/// Reaches the remote of a store with the settings that count; `None` where there is no remote, or none
-/// that the user agreed to.
+/// Reaches the remote of a store with the settings that count, when it is the asker's turn; `None` where there
+/// is no remote, or none that the user agreed to. What asks here asks not again: turns are not nested.
 pub fn with_remote<T>(
     house: &House,
     place: &Place,
     store: &Store,
+    asker: Asker,
     ask: impl FnOnce(&Remote<'_>) -> T,
 ) -> Option<Result<T, RemoteError>> {
     let (url, vault, reach) = (place.url.as_deref()?, house.vault()?, place.reach());
     if reach.is_remote_refused() {
         return None;
     }
+    let patience = (asker == Asker::Save).then_some(OWN_REF_WITHIN);
+    let Some(_turn) = house.line.turn(asker, patience) else {
+        let why = "other remotes are being waited for".to_owned();
+        return Some(Err(RemoteError::Transient { why }));
+    };
     let git = house.remote_git();
     let remote = Remote::new(&git, store, &reach.settings, url, vault.id());
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
@@ -324,8 +331,8 @@ pub fn with_remote<T>(
 ///
 /// # Errors
 /// A [`Failure`] when the remote could not be asked; what was known stays.
-pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
-    let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place));
+pub fn list(house: &House, key: StoreKey, asker: Asker) -> Result<u32, Failure> {
+    let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place, asker));
     let trouble = result.as_ref().err().map(|error| Trouble::of_listing(error, now_ms()));
     house.report(Event::Listed(key, trouble.as_ref().map(|trouble| trouble.fault)));
     if let Some(place) = house.place(key) {
@@ -341,7 +348,7 @@ pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
 /// Lists as the engine wants it, and notifies the user of what arrived; who asked by hand sees it anyway.
 pub fn poll(house: &House, key: StoreKey) {
     let knew_peers = house.place(key).is_some_and(|place| !place.desk.lock().peers.is_empty());
-    let arrived = list(house, key).unwrap_or(0);
+    let arrived = list(house, key, Asker::Engine).unwrap_or(0);
     // What a device finds when it joins is no news.
     if arrived > 0
         && knew_peers
@@ -379,14 +386,14 @@ fn note_listed(house: &House, place: &Place, trouble: Option<Trouble>) {
     }
 }
 
-fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
+fn list_place(house: &House, place: &Place, asker: Asker) -> Result<u32, RemoteError> {
     house.refresh_reach(place);
-    look_for_own(house, place);
+    look_for_own(house, place, asker);
     let (store, confirmed) = {
         let desk = place.desk.lock();
         (desk.store.clone(), desk.confirmed)
     };
-    let Some(listing) = with_remote(house, place, &store, |remote| remote.list()) else {
+    let Some(listing) = with_remote(house, place, &store, asker, |remote| remote.list()) else {
         return Ok(0);
     };
     let listing = listing.and_then(|listing| listing)?;
@@ -400,10 +407,10 @@ fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
         }
         desk.news_among(&listing.tips)
     };
-    clear_left_over(house, place, &store);
+    clear_left_over(house, place, &store, asker);
     let unknown = &unknown[..unknown.len().min(UNKNOWN_DEVICES_MAX)];
-    fetch_tips(house, (place, &store), &known, TIP_DOWNLOAD_MAX)?;
-    fetch_tips(house, (place, &store), unknown, UNKNOWN_TIP_MAX)?;
+    fetch_tips(house, (place, &store), &known, TIP_DOWNLOAD_MAX, asker)?;
+    fetch_tips(house, (place, &store), unknown, UNKNOWN_TIP_MAX, asker)?;
     let mut arrived = Vec::new();
     let mut desk = place.desk.lock();
     for (reference, listed) in known.iter().chain(unknown) {
@@ -424,9 +431,10 @@ fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
 
 /// Removes our ref's old name from the remote, with a lease, once the new one holds everything. A host that
 /// does not let us is asked again at the next listing; readers believe the newer ref.
-fn clear_left_over(house: &House, place: &Place, store: &Store) {
+fn clear_left_over(house: &House, place: &Place, store: &Store, asker: Asker) {
     let Some((old, tip)) = place.desk.lock().left_over() else { return };
-    let removed = with_remote(house, place, store, |remote| remote.remove(&old.to_string(), tip));
+    let removed =
+        with_remote(house, place, store, asker, |remote| remote.remove(&old.to_string(), tip));
     let removed = matches!(removed, Some(Ok(Outcome::Sent(_))));
     tracing::info!(removed, "our ref stood under its old name too");
 }
@@ -436,10 +444,11 @@ fn fetch_tips(
     (place, store): (&Place, &Store),
     wanted: &[(RefName, Oid)],
     limit: u64,
+    asker: Asker,
 ) -> Result<(), RemoteError> {
     let references: Vec<RefName> = wanted.iter().map(|(reference, _)| *reference).collect();
     let fetch = |remote: &Remote<'_>| remote.fetch_tips(&references, limit);
-    let Some(fetched) = with_remote(house, place, store, fetch) else {
+    let Some(fetched) = with_remote(house, place, store, asker, fetch) else {
         return Ok(());
     };
     let fetched = fetched.and_then(|fetched| fetched)?;

@@ -15,7 +15,7 @@ use super::{Clerk, home, step, vault};
 use crate::clock::now_ms;
 use crate::desk::{self, Holding};
 use crate::fail;
-use crate::house::{House, Place};
+use crate::house::{Asker, House, Place};
 use crate::work;
 
 /// `list` leaves out sessions that were not saved for so long, unless all are asked for.
@@ -39,7 +39,7 @@ pub(super) fn list(clerk: &Clerk<'_>, list: &List) -> Result<ListReply, Failure>
         }
         if list.refresh {
             step(clerk.tell, "asking the remote");
-            if let Err(failure) = work::list(house, place.key) {
+            if let Err(failure) = work::list(house, place.key, Asker::Person) {
                 reply.problems.push(fail::problem_of(&failure, now_ms));
             }
         }
@@ -184,7 +184,7 @@ pub(super) fn fetch(clerk: &Clerk<'_>, place: &Place, holding: &Holding) -> Resu
     };
     step(clerk.tell, "downloading the conversation");
     let commit = holding.summary.commit;
-    let fetched = work::with_remote(clerk.house, place, &store, |remote| {
+    let fetched = work::with_remote(clerk.house, place, &store, Asker::Person, |remote| {
         remote.fetch_session(name, commit, &reference, ours)
     })
     .ok_or_else(|| Failure::new(ErrorKind::NoRemote, "this project has no remote"))?;

@@ -18,7 +18,7 @@ use crate::clock::now_ms;
 use crate::enabled::{self, Enabled};
 use crate::engine::Event;
 use crate::fail;
-use crate::house::{Home, House, Place};
+use crate::house::{Asker, Home, House, Place};
 use crate::{scan, work};
 
 pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, Failure> {
@@ -79,7 +79,7 @@ fn enable_one(
     if let Some(result) = result.as_ref().filter(|result| result.works) {
         go_where_it_works(house, &place, result.branches_only)?;
     }
-    work::look_for_own(house, &place);
+    work::look_for_own(house, &place, Asker::Person);
     if result.as_ref().is_some_and(|result| result.works) {
         introduce(house, &home)?;
     }
@@ -284,7 +284,9 @@ pub(super) fn probe(clerk: &Clerk<'_>, probe: &Probe) -> Result<ProbeReply, Fail
 /// Pushes, reads back and deletes a ref; `None` where there is no remote at all.
 fn probe_place(house: &House, place: &Place) -> Option<ProbeResult> {
     let store = place.desk.lock().store.clone();
-    let tried = work::with_remote(house, place, &store, |remote| remote.probe(&mut SystemRandom))?;
+    let tried = work::with_remote(house, place, &store, Asker::Person, |remote| {
+        remote.probe(&mut SystemRandom)
+    })?;
     let remote = work::shown_url(place);
     Some(match tried {
         Ok(Ok(probe)) => {

@@ -19,7 +19,7 @@ use super::{Clerk, browse, home, step};
 use crate::clock::now_ms;
 use crate::desk::Holding;
 use crate::fail;
-use crate::house::{Home, House, Place};
+use crate::house::{Asker, Home, House, Place};
 use crate::{scan, work};
 
 /// A transcript that was written to so recently may belong to a running `claude -p`, which no registry
@@ -73,7 +73,7 @@ fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> 
         if here.as_ref().is_some_and(|home| home.store != place.key) {
             continue;
         }
-        if let Err(failure) = work::list(house, place.key) {
+        if let Err(failure) = work::list(house, place.key, Asker::Person) {
             warnings.push(Warning {
                 loud: true,
                 message: format!(

@@ -13,7 +13,7 @@ use crate::clock::now_ms;
 use crate::desk::Saved;
 use crate::engine::Event;
 use crate::fail;
-use crate::house::{Found, Home, House, Place};
+use crate::house::{Asker, Found, Home, House, Place};
 use crate::{scan, work};
 
 /// How long `save` waits for the remote before it says "saved here, on its way".
@@ -147,7 +147,7 @@ pub(super) fn sync(clerk: &Clerk<'_>, sync: &Sync) -> Result<SyncReply, Failure>
             send_now(house, &place, only.as_deref(), true);
         }
         step(clerk.tell, "looking for other devices' saves");
-        match work::list(house, place.key) {
+        match work::list(house, place.key, Asker::Person) {
             Ok(count) => arrived += count,
             Err(failure) => {
                 tracing::debug!(reason = %failure.message, "a remote could not be asked")

@@ -11,7 +11,7 @@ use crate::clock::now_ms;
 use crate::desk::Doing;
 use crate::engine::{Event, Fault, PushEnd, StoreKey};
 use crate::fail::{self, Trouble};
-use crate::house::{House, Place};
+use crate::house::{Asker, House, Place};
 use crate::notification::Notification;
 
 /// Sends our ref and reads it back, and reports to the engine.
@@ -36,8 +36,9 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     let is_ours = |there: Oid| {
         store.descends_from(tip, there).unwrap_or(false) || place.desk.lock().went_on_from(there)
     };
-    let sent =
-        with_remote(house, place, &store, |remote| send(remote, &reference, tip, lease, &is_ours));
+    let sent = with_remote(house, place, &store, Asker::Engine, |remote| {
+        send(remote, &reference, tip, lease, &is_ours)
+    });
     let outcome = match sent {
         None => return Err(fail_push(house, place, no_remote(place))),
         Some(Err(error)) => outcome_of(&error),
@@ -173,7 +174,7 @@ fn settle_foreign(
     tip: Oid,
     store: &Store,
 ) -> (Outcome, Oid) {
-    let (tip, there) = match fetch_own(house, place, store, reference) {
+    let (tip, there) = match fetch_own(house, place, store, reference, Asker::Engine) {
         Ok(Standing::Ours(there)) => {
             match place.desk.lock().rejoin(there, now_ms(), &mut SystemRandom) {
                 Ok(joined) => {
@@ -197,7 +198,7 @@ fn settle_foreign(
         Err(error) => return (outcome_of(&error), tip),
     };
     // Where it stood was looked at just now: whatever stands there next is for the next try.
-    let sent = with_remote(house, place, store, |remote| {
+    let sent = with_remote(house, place, store, Asker::Engine, |remote| {
         send(remote, reference, tip, Some(there), &|_| false)
     });
     (sent.and_then(Result::ok).unwrap_or(Outcome::Behind), tip)
