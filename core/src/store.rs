@@ -63,6 +63,8 @@ pub struct Store {
     left_loose: Arc<AtomicUsize>,
     /// The packs of `own.git` that are on the disk for good.
     synced: Arc<durable::Synced>,
+    /// How often it was asked whether packing pays.
+    asked_to_pack: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Store {
@@ -88,6 +90,7 @@ impl Store {
             fetching: Arc::default(),
             left_loose: Arc::default(),
             synced: Arc::default(),
+            asked_to_pack: Arc::default(),
         })
     }
 

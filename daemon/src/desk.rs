@@ -1,6 +1,7 @@
 //! One store's working memory: our own sessions there, other devices' as last listed, and what is known
 //! of the remote. Saving and finding happen here; the network never does.
 
+mod board;
 mod lineage;
 mod peers;
 mod sent;
@@ -24,6 +25,7 @@ use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
 use crate::fail;
+pub use board::{Board, Seat, SharedDesk};
 pub use sent::was_sent;
 pub use told::{Doing, Told};
 

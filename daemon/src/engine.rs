@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use convosync_core::id::SessionId;
 
+pub use network::ON_LINE_MAX;
 use rescan::Rescan;
 use rest::{Rest, Then};
 pub use session::{Sighting, Stamp};

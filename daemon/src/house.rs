@@ -3,6 +3,8 @@
 //! Everything here may be asked from any thread. Locks are held for look-ups only, except a store's
 //! desk, which is held while a session is saved or restored. Decisions about time are the engine's.
 
+mod cwds;
+mod line;
 mod owners;
 mod reach;
 
@@ -21,12 +23,14 @@ use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
 
-use crate::desk::{self, Desk};
+use crate::desk::{self, Desk, SharedDesk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
 use crate::notification::{Notification, Notifier};
 use crate::pulse::Pulse;
 
+pub use cwds::Cwds;
+pub use line::{Asker, Line};
 pub use reach::{Reach, Survey};
 
 /// The folder of all stores, among what can be rebuilt.
@@ -61,6 +65,8 @@ pub struct House {
     opening: Mutex<()>,
     /// The scanner's memory of what it read already.
     pub scanner: Mutex<Scanner>,
+    /// Who may use the network now.
+    pub line: Line,
     agent: Mutex<Lent>,
     notifier: Notifier,
 }
@@ -86,8 +92,8 @@ pub struct Registry {
     owners: BTreeMap<PathBuf, Option<ProjectKey>>,
     /// Counts the changes to the projects: what was found out before one is not remembered after it.
     changes: u64,
-    /// The first working directory each transcript names, with the length at which it was asked.
-    pub cwds: BTreeMap<PathBuf, (u64, Option<PathBuf>)>,
+    /// The first working directory each transcript names.
+    pub cwds: Cwds,
     next: u32,
 }
 
@@ -119,7 +125,7 @@ pub struct Place {
     /// How far a push is.
     pub sending: Sending,
     /// The store's working memory.
-    pub desk: Mutex<Desk>,
+    pub desk: SharedDesk,
 }
 
 /// A session's files, as last scanned, and the project they belong to.
@@ -158,6 +164,7 @@ impl House {
             registry: Mutex::default(),
             opening: Mutex::default(),
             scanner: Mutex::default(),
+            line: Line::default(),
             agent: Mutex::default(),
             notifier,
         }
@@ -347,7 +354,7 @@ impl House {
         let opening = lock(&self.opening);
         let place = self.place_of(&survey, entry, vault)?;
         let project = survey.project;
-        let unsent = lock(&place.desk).is_unsent();
+        let unsent = place.desk.lock().is_unsent();
         let mut registry = self.registry();
         let known = registry
             .projects
@@ -403,18 +410,16 @@ impl House {
             dir,
             pulse: Pulse::default(),
             sending: Sending::default(),
-            desk: Mutex::new(desk),
+            desk: SharedDesk::new(desk),
         });
         registry.stores.insert(key, place.clone());
         Ok(place)
     }
 }
 
-/// Whether a remote refuses our saves for want of an ssh key. A desk that is busy is not waited for.
+/// Whether a remote refuses our saves for want of an ssh key.
 fn wants_agent(place: &Place) -> bool {
-    let Ok(desk) = place.desk.try_lock() else { return false };
-    let kind = desk.told.refusal().and_then(|cause| cause.kind);
-    kind.is_some_and(PermanentKind::wants_agent)
+    place.desk.board().refused.is_some_and(PermanentKind::wants_agent)
 }
 
 impl Registry {

@@ -3,6 +3,7 @@
 //! [`start`] is everything between the command line and [`run`]; [`run`] is the daemon. As in core, a room
 //! uses only rooms above it in the list below.
 
+pub mod heap;
 pub mod args;
 pub mod log;
 pub mod signals;

@@ -5,6 +5,7 @@ use convosyncd::args::{Args, ExitCode};
 
 #[expect(clippy::print_stderr, reason = "before the log there is only standard error")]
 fn main() -> std::process::ExitCode {
+    convosyncd::heap::begin_with_limits(&|name| std::env::var_os(name));
     let args = Args::parse();
     let Err(fatal) = convosyncd::start(&args, &|name| std::env::var_os(name)) else {
         return ExitCode::Left.into();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use convosync_core::claude::{self, ClaudeRoot};
 use convosync_core::disk;
 use convosync_core::id::SessionId;
-use convosync_core::transcript::{self, Discovery, SessionFiles, TranscriptError};
+use convosync_core::transcript::{self, Discovery, SessionFiles};
 
 use crate::engine::{Event, Sighting, Stamp, StoreKey};
 use crate::house::{Found, Home, House, lock};
@@ -34,8 +34,15 @@ pub fn scan_all(house: &House, now_ms: i64) -> BTreeMap<PathBuf, RootReport> {
     let mut live = BTreeMap::new();
     for path in &house.claude_roots() {
         let root = ClaudeRoot::new(path.clone());
-        let found = lock(&house.scanner).discover(&root);
-        reports.insert(path.clone(), take_in(house, &root, found, now_ms));
+        let mut report = RootReport::default();
+        let visited = lock(&house.scanner).visit(&root, &mut |found| {
+            report.add(take_in(house, &root, found, now_ms));
+        });
+        if let Err(error) = visited {
+            tracing::debug!(root = %root.path().display(), %error, "a Claude root cannot be looked at");
+            report.problem = Some((error.to_string(), error.hint()));
+        }
+        reports.insert(path.clone(), report);
         live.extend(live_in(&root, now_ms));
     }
     house.report(Event::Live(live));
@@ -50,7 +57,11 @@ pub fn scan_folders(house: &House, folders: &BTreeSet<PathBuf>, now_ms: i64) {
             continue;
         };
         let found = lock(&house.scanner).discover_dir(folder);
-        take_in(house, root, found, now_ms);
+        match found {
+            Ok(found) => drop(take_in(house, root, found, now_ms)),
+            // It is gone again; what was saved stays.
+            Err(error) => tracing::debug!(%error, "a folder cannot be looked at"),
+        }
     }
 }
 
@@ -82,22 +93,14 @@ fn live_in(root: &ClaudeRoot, now_ms: i64) -> BTreeMap<SessionId, bool> {
     live
 }
 
-fn take_in(
-    house: &House,
-    root: &ClaudeRoot,
-    found: Result<Discovery, TranscriptError>,
-    now_ms: i64,
-) -> RootReport {
-    let discovery = match found {
-        Ok(discovery) => discovery,
-        Err(error) => {
-            tracing::debug!(root = %root.path().display(), %error, "a Claude root cannot be looked at");
-            return RootReport {
-                problem: Some((error.to_string(), error.hint())),
-                ..RootReport::default()
-            };
-        }
-    };
+impl RootReport {
+    fn add(&mut self, other: Self) {
+        self.sessions += other.sessions;
+        self.skipped.extend(other.skipped);
+    }
+}
+
+fn take_in(house: &House, root: &ClaudeRoot, discovery: Discovery, now_ms: i64) -> RootReport {
     let skipped =
         discovery.skipped.iter().map(|skip| (skip.path.clone(), skip.reason.to_string())).collect();
     let report = RootReport { sessions: discovery.sessions.len(), skipped, problem: None };
@@ -155,7 +158,7 @@ pub fn stamp_of(files: &SessionFiles) -> Stamp {
 
 fn is_covered(house: &House, (store, session): &(StoreKey, SessionId), stamp: &Stamp) -> bool {
     let Some(place) = house.place(*store) else { return false };
-    let desk = lock(&place.desk);
+    let desk = place.desk.lock();
     desk.covers(session, stamp.bytes, stamp.modified_ms)
 }
 
@@ -163,13 +166,11 @@ fn is_covered(house: &House, (store, session): &(StoreKey, SessionId), stamp: &S
 /// when it has grown.
 fn recorded_cwd(house: &House, files: &SessionFiles) -> Option<PathBuf> {
     let first = files.files.first()?;
-    if let Some((length, cwd)) = house.registry().cwds.get(&first.path)
-        && (cwd.is_some() || *length == first.length)
-    {
-        return cwd.clone();
+    if let Some(known) = house.registry().cwds.of(&first.path, first.length) {
+        return known.map(Path::to_owned);
     }
     let cwd = transcript::cwd_of(&first.path);
-    house.registry().cwds.insert(first.path.clone(), (first.length, cwd.clone()));
+    house.registry().cwds.note(&first.path, first.length, cwd.as_deref());
     cwd
 }
 
@@ -202,7 +203,7 @@ fn is_saved(house: &House, home: &Home, session: &SessionId) -> bool {
     let key = (home.store, session.clone());
     let found = house.registry().found.get(&key).map(|found| found.project);
     let Some(place) = house.place(home.store) else { return false };
-    found == Some(home.key) || found.is_none() && lock(&place.desk).has_saved(session)
+    found == Some(home.key) || found.is_none() && place.desk.lock().has_saved(session)
 }
 
 /// Every working directory that a transcript on this device names and that exists.

@@ -22,7 +22,7 @@ use crate::desk::{Doing, Saved};
 use crate::enabled;
 use crate::engine::{Event, Fault, ProjectKey, SaveEnd, StoreKey};
 use crate::fail::{self, Trouble};
-use crate::house::{Found, House, Place, lock};
+use crate::house::{Asker, Found, House, Place};
 use crate::notification::Notification;
 use crate::scan;
 
@@ -77,8 +77,8 @@ pub fn save(
         })
         .collect();
     let codec = house.config().codec;
-    look_for_own(house, &place);
-    let mut desk = lock(&place.desk);
+    look_for_own(house, &place, Asker::Save);
+    let mut desk = place.desk.lock();
     let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
     match &result {
         Ok(saved) => note_ailing(&mut desk.ailing, saved),
@@ -122,10 +122,11 @@ fn fetch_own(
     place: &Place,
     store: &Store,
     reference: &RefName,
+    asker: Asker,
 ) -> Result<Standing, RemoteError> {
     let Some(vault) = house.vault() else { return Ok(Standing::Nothing) };
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
-    let fetched = with_remote(house, place, store, |remote| {
+    let fetched = with_remote(house, place, store, asker, |remote| {
         let remote = remote.with_deadlines(OWN_REF_WITHIN, deadline);
         let Some(there) = remote.read_back(reference)? else { return Ok(Standing::Nothing) };
         remote.fetch_tips(&[*reference], TIP_DOWNLOAD_MAX)?;
@@ -141,30 +142,30 @@ fn fetch_own(
 /// Whether a store's id is that of another remote of ours: a tip from there was copied here by somebody.
 fn is_elsewhere(house: &House, here: &Place, store: StoreId) -> bool {
     let others = house.places().into_iter().filter(|place| place.key != here.key);
-    let mut ids = others.map(|place| lock(&place.desk).own.store_id());
+    let mut ids = others.map(|place| place.desk.lock().own.store_id());
     ids.any(|id| id == Some(store))
 }
 
 /// Before the first save into an empty store, asks the remote whether it has our ref: the store may have
 /// been lost, and the saves go on from what was sent. A remote that cannot be asked is no reason to wait.
-pub fn look_for_own(house: &House, place: &Place) {
+pub fn look_for_own(house: &House, place: &Place, asker: Asker) {
     let (store, reference) = {
-        let desk = lock(&place.desk);
+        let desk = place.desk.lock();
         if !desk.misses_own() {
             return;
         }
         (desk.store.clone(), desk.own.reference)
     };
     let names = std::iter::once(reference).chain(reference.others());
-    let found = names.map(|name| Ok((name, fetch_own(house, place, &store, &name)?))).find_map(
-        |found: Result<_, RemoteError>| match found {
+    let found = names
+        .map(|name| Ok((name, fetch_own(house, place, &store, &name, asker)?)))
+        .find_map(|found: Result<_, RemoteError>| match found {
             Ok((name, Standing::Ours(tip))) => Some(Ok((name, tip))),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
-        },
-    );
+        });
     let taken = found.transpose().map_err(|error| fail::remote(&error)).and_then(|found| {
-        lock(&place.desk).take_own(found).map_err(|error| fail::outbound(&error))
+        place.desk.lock().take_own(found).map_err(|error| fail::outbound(&error))
     });
     if let Err(failure) = taken {
         tracing::debug!(reason = %failure.message, "our own ref could not be looked for");
@@ -290,7 +291,7 @@ pub fn project_facts(house: &House, found: &Found) -> ProjectFacts {
 pub fn check_code(house: &House, key: ProjectKey) {
     let changed = newest_session(house, key).and_then(|(place, session)| {
         let now = code_point(house, key)?;
-        let desk = lock(&place.desk);
+        let desk = place.desk.lock();
         let before = desk.own_code(&session)?;
         (before != now.fingerprint).then_some(session)
     });
@@ -304,18 +305,24 @@ fn newest_session(house: &House, key: ProjectKey) -> Option<(Arc<Place>, Session
     Some((registry.stores.get(store)?.clone(), session.clone()))
 }
 
-/// Reaches the remote of a store with the settings that count; `None` where there is no remote, or none
-/// that the user agreed to.
+/// Reaches the remote of a store with the settings that count, when it is the asker's turn; `None` where there
+/// is no remote, or none that the user agreed to. What asks here asks not again: turns are not nested.
 pub fn with_remote<T>(
     house: &House,
     place: &Place,
     store: &Store,
+    asker: Asker,
     ask: impl FnOnce(&Remote<'_>) -> T,
 ) -> Option<Result<T, RemoteError>> {
     let (url, vault, reach) = (place.url.as_deref()?, house.vault()?, place.reach());
     if reach.is_remote_refused() {
         return None;
     }
+    let patience = (asker == Asker::Save).then_some(OWN_REF_WITHIN);
+    let Some(_turn) = house.line.turn(asker, patience) else {
+        let why = "other remotes are being waited for".to_owned();
+        return Some(Err(RemoteError::Transient { why }));
+    };
     let git = house.remote_git();
     let remote = Remote::new(&git, store, &reach.settings, url, vault.id());
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
@@ -326,8 +333,8 @@ pub fn with_remote<T>(
 ///
 /// # Errors
 /// A [`Failure`] when the remote could not be asked; what was known stays.
-pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
-    let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place));
+pub fn list(house: &House, key: StoreKey, asker: Asker) -> Result<u32, Failure> {
+    let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place, asker));
     let trouble = result.as_ref().err().map(|error| Trouble::of_listing(error, now_ms()));
     house.report(Event::Listed(key, trouble.as_ref().map(|trouble| trouble.fault)));
     if let Some(place) = house.place(key) {
@@ -342,13 +349,13 @@ pub fn list(house: &House, key: StoreKey) -> Result<u32, Failure> {
 
 /// Lists as the engine wants it, and notifies the user of what arrived; who asked by hand sees it anyway.
 pub fn poll(house: &House, key: StoreKey) {
-    let knew_peers = house.place(key).is_some_and(|place| !lock(&place.desk).peers.is_empty());
-    let arrived = list(house, key).unwrap_or(0);
+    let knew_peers = house.place(key).is_some_and(|place| !place.desk.lock().peers.is_empty());
+    let arrived = list(house, key, Asker::Engine).unwrap_or(0);
     // What a device finds when it joins is no news.
     if arrived > 0
         && knew_peers
         && let Some(place) = house.place(key)
-        && lock(&place.desk).told.is_time_for_arrivals(now_ms())
+        && place.desk.lock().told.is_time_for_arrivals(now_ms())
     {
         house.notify(Notification::Arrived(arrived));
     }
@@ -356,7 +363,7 @@ pub fn poll(house: &House, key: StoreKey) {
 
 /// Keeps for `status` why a remote could not be listed, and tells the user of a refusal.
 fn note_listed(house: &House, place: &Place, trouble: Option<Trouble>) {
-    let mut desk = lock(&place.desk);
+    let mut desk = place.desk.lock();
     let Some(Trouble { problem, fault, cause }) = trouble else {
         desk.unlisted = None;
         let works_again = desk.told.mended(Doing::Listing) && desk.is_unsent();
@@ -381,19 +388,19 @@ fn note_listed(house: &House, place: &Place, trouble: Option<Trouble>) {
     }
 }
 
-fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
+fn list_place(house: &House, place: &Place, asker: Asker) -> Result<u32, RemoteError> {
     house.refresh_reach(place);
-    look_for_own(house, place);
+    look_for_own(house, place, asker);
     let (store, confirmed) = {
-        let desk = lock(&place.desk);
+        let desk = place.desk.lock();
         (desk.store.clone(), desk.confirmed)
     };
-    let Some(listing) = with_remote(house, place, &store, |remote| remote.list()) else {
+    let Some(listing) = with_remote(house, place, &store, asker, |remote| remote.list()) else {
         return Ok(0);
     };
     let listing = listing.and_then(|listing| listing)?;
     let (known, unknown) = {
-        let mut desk = lock(&place.desk);
+        let mut desk = place.desk.lock();
         desk.traffic += listing.traffic;
         desk.listed_ms = Some(now_ms());
         if desk.has_lost(confirmed, &listing.tips) {
@@ -402,48 +409,52 @@ fn list_place(house: &House, place: &Place) -> Result<u32, RemoteError> {
         }
         desk.news_among(&listing.tips)
     };
-    clear_left_over(house, place, &store);
+    clear_left_over(house, place, &store, asker);
     let unknown = &unknown[..unknown.len().min(UNKNOWN_DEVICES_MAX)];
-    fetch_tips(house, place, &store, &known, TIP_DOWNLOAD_MAX)?;
-    fetch_tips(house, place, &store, unknown, UNKNOWN_TIP_MAX)?;
-    let mut arrived = 0;
-    let mut desk = lock(&place.desk);
+    fetch_tips(house, (place, &store), &known, TIP_DOWNLOAD_MAX, asker)?;
+    fetch_tips(house, (place, &store), unknown, UNKNOWN_TIP_MAX, asker)?;
+    let mut arrived = Vec::new();
+    let mut desk = place.desk.lock();
     for (reference, listed) in known.iter().chain(unknown) {
         let fetched = store.seen_tip(reference).ok().flatten();
         let Some(tip) = fetched.filter(|tip| tip == listed) else { continue };
         let sessions = desk.take_peer(*reference, tip, now_ms()).unwrap_or_default();
-        arrived += u32::try_from(sessions.len()).unwrap_or(u32::MAX);
         let device = desk.device_name(reference.device);
-        for session in sessions {
-            house.tell(protocol::Event::Arrived { device: device.clone(), session });
-        }
+        arrived.extend(sessions.into_iter().map(|session| (device.clone(), session)));
     }
-    Ok(arrived)
+    // Whoever hears of it and asks then finds it on the board.
+    drop(desk);
+    let count = u32::try_from(arrived.len()).unwrap_or(u32::MAX);
+    for (device, session) in arrived {
+        house.tell(protocol::Event::Arrived { device, session });
+    }
+    Ok(count)
 }
 
 /// Removes our ref's old name from the remote, with a lease, once the new one holds everything. A host that
 /// does not let us is asked again at the next listing; readers believe the newer ref.
-fn clear_left_over(house: &House, place: &Place, store: &Store) {
-    let Some((old, tip)) = lock(&place.desk).left_over() else { return };
-    let removed = with_remote(house, place, store, |remote| remote.remove(&old.to_string(), tip));
+fn clear_left_over(house: &House, place: &Place, store: &Store, asker: Asker) {
+    let Some((old, tip)) = place.desk.lock().left_over() else { return };
+    let removed =
+        with_remote(house, place, store, asker, |remote| remote.remove(&old.to_string(), tip));
     let removed = matches!(removed, Some(Ok(Outcome::Sent(_))));
     tracing::info!(removed, "our ref stood under its old name too");
 }
 
 fn fetch_tips(
     house: &House,
-    place: &Place,
-    store: &Store,
+    (place, store): (&Place, &Store),
     wanted: &[(RefName, Oid)],
     limit: u64,
+    asker: Asker,
 ) -> Result<(), RemoteError> {
     let references: Vec<RefName> = wanted.iter().map(|(reference, _)| *reference).collect();
     let fetch = |remote: &Remote<'_>| remote.fetch_tips(&references, limit);
-    let Some(fetched) = with_remote(house, place, store, fetch) else {
+    let Some(fetched) = with_remote(house, place, store, asker, fetch) else {
         return Ok(());
     };
     let fetched = fetched.and_then(|fetched| fetched)?;
-    let mut desk = lock(&place.desk);
+    let mut desk = place.desk.lock();
     desk.traffic += fetched.traffic;
     for (reference, error) in fetched.refused {
         if !error.is_transient() {

@@ -70,7 +70,14 @@ pub(super) fn open(path: &Path) -> Result<Repository, StoreError> {
     sweep_locks(&path.join("refs"))?;
     sweep_fetches(path)?;
     sweep_objects(&path.join("objects"))?;
+    forget_what_was_read();
     reopen(path, Mode::Quick)
+}
+
+/// By itself libgit2 keeps every commit and tree that it ever read, up to 256 MiB of them, for as long as the
+/// repository is open: for a daemon that is weeks, and it reads each a few times at most.
+fn forget_what_was_read() {
+    git2::opts::enable_caching(false);
 }
 
 /// How a handle treats the disk.

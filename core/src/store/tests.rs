@@ -468,14 +468,15 @@ fn packing_is_wanted_by_what_lies_about_and_not_again_by_what_no_ref_reaches() {
             store.commit_session(&[], &files, &[]).unwrap();
         }
     };
-    assert!(!store.wants_packing().unwrap());
+    let is_wanted = || (0..upkeep::COUNTS_EVERY).any(|_| store.wants_packing().unwrap());
+    assert!(!is_wanted());
     litter(0);
-    assert!(store.wants_packing().unwrap());
+    assert!(is_wanted());
 
     store.maintain(&sandbox.git).unwrap();
-    assert!(!store.wants_packing().unwrap(), "no ref reaches them: packing them again is no use");
+    assert!(!is_wanted(), "no ref reaches them: packing them again is no use");
     litter(1_000);
-    assert!(store.wants_packing().unwrap());
+    assert!(is_wanted());
 }
 
 #[test]

@@ -8,6 +8,9 @@ use crate::git::Git;
 
 /// From how many loose objects on the store is packed: a save leaves about a dozen, so every fifty saves.
 pub(super) const LOOSE_MAX: usize = 600;
+/// The loose objects are counted at every tenth question: that lists 256 directories, and a few saves more or
+/// less do not matter.
+pub(super) const COUNTS_EVERY: usize = 10;
 /// From how many packs on they are put together: lookups slow down with each.
 pub(super) const PACKS_MAX: usize = 30;
 /// How long packing may take.
@@ -15,11 +18,14 @@ const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 impl Store {
     /// Whether so many objects lie about that packing them pays. Counts them on the disk, so that it holds
-    /// whatever made them and however often the daemon was started since.
+    /// whatever made them and however often the daemon was started since; but not at each question.
     ///
     /// # Errors
     /// [`StoreError`] when a directory cannot be listed.
     pub fn wants_packing(&self) -> Result<bool, StoreError> {
+        if !self.asked_to_pack.fetch_add(1, Ordering::Relaxed).is_multiple_of(COUNTS_EVERY) {
+            return Ok(false);
+        }
         let loose = durable::loose(&self.own_dir())?;
         Ok(loose.saturating_sub(self.left_loose.load(Ordering::Relaxed)) >= LOOSE_MAX)
     }

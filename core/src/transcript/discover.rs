@@ -111,11 +111,28 @@ impl Scanner {
     /// # Errors
     /// When `projects` is missing or cannot be listed.
     pub fn discover(&mut self, root: &ClaudeRoot) -> Result<Discovery, TranscriptError> {
-        let mut found = Discovery::default();
+        let mut all = Discovery::default();
+        self.visit(root, &mut |found| {
+            all.sessions.extend(found.sessions);
+            all.skipped.extend(found.skipped);
+        })?;
+        Ok(all.sorted())
+    }
+
+    /// Finds all sessions of one Claude Code directory, one project's directory at a time: ten thousand
+    /// transcripts at once would be megabytes.
+    ///
+    /// # Errors
+    /// As [`Self::discover`].
+    pub fn visit(
+        &mut self,
+        root: &ClaudeRoot,
+        take: &mut dyn FnMut(Discovery),
+    ) -> Result<(), TranscriptError> {
         self.round += 1;
         for entry in list(&root.projects())? {
-            let Some(kind) = kind_of(&entry, &mut found) else { continue };
-            if kind.is_dir() {
+            let mut found = Discovery::default();
+            if kind_of(&entry, &mut found).is_some_and(|kind| kind.is_dir()) {
                 match list(&entry.path()) {
                     Ok(entries) => self.project(&entry.path(), entries, &mut found),
                     Err(TranscriptError::Missing(_)) => {}
@@ -124,9 +141,10 @@ impl Scanner {
                     }
                 }
             }
+            take(found.sorted());
         }
         self.owners.retain(|_, owner| owner.round == self.round);
-        Ok(found.sorted())
+        Ok(())
     }
 
     /// As [`discover_dir`].

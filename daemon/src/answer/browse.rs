@@ -15,7 +15,7 @@ use super::{Clerk, home, step, vault};
 use crate::clock::now_ms;
 use crate::desk::{self, Holding};
 use crate::fail;
-use crate::house::{House, Place, lock};
+use crate::house::{Asker, House, Place};
 use crate::work;
 
 /// `list` leaves out sessions that were not saved for so long, unless all are asked for.
@@ -39,11 +39,11 @@ pub(super) fn list(clerk: &Clerk<'_>, list: &List) -> Result<ListReply, Failure>
         }
         if list.refresh {
             step(clerk.tell, "asking the remote");
-            if let Err(failure) = work::list(house, place.key) {
+            if let Err(failure) = work::list(house, place.key, Asker::Person) {
                 reply.problems.push(fail::problem_of(&failure, now_ms));
             }
         }
-        let held = lock(&place.desk);
+        let held = place.desk.lock();
         reply.listed_ms = [reply.listed_ms, held.listed_ms].into_iter().flatten().min();
         reply.problems.extend(held.doubts.values().cloned());
         let ids = only.as_ref().map(|home| home.project.ids.as_slice());
@@ -72,7 +72,7 @@ fn is_wanted(list: &List, holding: &Holding, ids: Option<&[String]>, now_ms: i64
 pub(super) fn show(clerk: &Clerk<'_>, show: &Show) -> Result<ShowReply, Failure> {
     let (place, holding) = find(clerk.house, &show.session)?;
     fetch(clerk, &place, &holding)?;
-    let held = lock(&place.desk);
+    let held = place.desk.lock();
     let reader = held.reader();
     let history = open(&held, &holding)?;
     let records =
@@ -108,7 +108,7 @@ fn shown_path(session: &SessionId, log: &LogId) -> String {
 pub(super) fn read(clerk: &Clerk<'_>, read: &Read) -> Result<ReadReply, Failure> {
     let (place, holding) = find(clerk.house, &read.session)?;
     fetch(clerk, &place, &holding)?;
-    let held = lock(&place.desk);
+    let held = place.desk.lock();
     let history = at_save(&held, open(&held, &holding)?, &read.session)?;
     let name = held.vault.keys.log_name(&history.session, &LogId::main());
     let mut reading = Reading::new(read.from, PAGE_BYTES_MAX);
@@ -134,7 +134,7 @@ pub(super) fn find(house: &House, query: &SessionQuery) -> Result<(Arc<Place>, H
     vault(house)?;
     let mut found: Vec<(Arc<Place>, Holding)> = Vec::new();
     for place in house.places() {
-        let holdings = lock(&place.desk).find(query);
+        let holdings = place.desk.lock().find(query);
         found.extend(holdings.into_iter().map(|holding| (place.clone(), holding)));
     }
     let session =
@@ -171,7 +171,7 @@ fn unknown(query: &str) -> Failure {
 pub(super) fn fetch(clerk: &Clerk<'_>, place: &Place, holding: &Holding) -> Result<u64, Failure> {
     let name = vault(clerk.house)?.keys.session_name(&holding.summary.session);
     let (store, reference, ours) = {
-        let held = lock(&place.desk);
+        let held = place.desk.lock();
         if held.store.has_commit(holding.summary.commit) {
             return Ok(0);
         }
@@ -184,12 +184,12 @@ pub(super) fn fetch(clerk: &Clerk<'_>, place: &Place, holding: &Holding) -> Resu
     };
     step(clerk.tell, "downloading the conversation");
     let commit = holding.summary.commit;
-    let fetched = work::with_remote(clerk.house, place, &store, |remote| {
+    let fetched = work::with_remote(clerk.house, place, &store, Asker::Person, |remote| {
         remote.fetch_session(name, commit, &reference, ours)
     })
     .ok_or_else(|| Failure::new(ErrorKind::NoRemote, "this project has no remote"))?;
     let traffic = fetched.and_then(|traffic| traffic).map_err(|error| fail::remote(&error))?;
-    lock(&place.desk).traffic += traffic;
+    place.desk.lock().traffic += traffic;
     Ok(traffic.received)
 }
 
@@ -262,7 +262,7 @@ pub(super) fn info_of(
     place: &Place,
     session: &SessionId,
 ) -> Result<SessionInfo, Failure> {
-    let held = lock(&place.desk);
+    let held = place.desk.lock();
     let device: DeviceId = held.vault.device();
     let name = held.vault.keys.session_name(session);
     let holdings = held.holdings().remove(&name).unwrap_or_default();

@@ -13,7 +13,7 @@ use convosync_core::vault::{Recovered, Vault};
 use super::{Clerk, step, vault};
 use crate::clock::now_ms;
 use crate::fail;
-use crate::house::{self, House};
+use crate::house::{self, Asker, House};
 
 /// How many vaults of one remote are tried: a team's shared repository may hold several.
 const VAULTS_MAX: usize = 16;
@@ -105,6 +105,7 @@ fn find(house: &House, recover: &Recover, phrase: &Phrase) -> Result<Recovered, 
     let git = house.remote_git();
     let remote =
         Remote::new(&git, &store, &settings, &url, nobody).map_err(|error| fail::remote(&error))?;
+    let _turn = house.line.turn(Asker::Person, None);
     let (refs, _) = remote.list_vaults().map_err(|error| fail::remote(&error))?;
     let mut vaults: BTreeMap<VaultId, Vec<RefName>> = BTreeMap::new();
     for (reference, _) in refs {

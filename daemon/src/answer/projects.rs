@@ -18,7 +18,7 @@ use crate::clock::now_ms;
 use crate::enabled::{self, Enabled};
 use crate::engine::Event;
 use crate::fail;
-use crate::house::{Home, House, Place, Survey, lock};
+use crate::house::{Asker, Home, House, Place, Survey};
 use crate::{scan, work};
 
 pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, Failure> {
@@ -91,7 +91,7 @@ fn enable_one(
     if let Some(result) = result.as_ref().filter(|result| result.works) {
         go_where_it_works(house, &place, result.branches_only)?;
     }
-    work::look_for_own(house, &place);
+    work::look_for_own(house, &place, Asker::Person);
     if result.as_ref().is_some_and(|result| result.works) {
         introduce(house, &home)?;
     }
@@ -138,7 +138,7 @@ fn shown(own: &[OwnSetting], agreed: &BTreeSet<Digest>) -> Vec<protocol::OwnSett
 /// Gives our ref the kind of name that a probe found to be taken, and notes it for the next start.
 fn go_where_it_works(house: &House, place: &Place, branches_only: bool) -> Result<(), Failure> {
     let kind = if branches_only { RefKind::Branch } else { RefKind::Custom };
-    let renamed = lock(&place.desk).rename(kind).map_err(|error| fail::store(&error))?;
+    let renamed = place.desk.lock().rename(kind).map_err(|error| fail::store(&error))?;
     let homes = house.homes();
     let homes: Vec<_> = homes.iter().filter(|home| home.store == place.key).collect();
     keep(house, |enabled| {
@@ -156,7 +156,7 @@ fn go_where_it_works(house: &House, place: &Place, branches_only: bool) -> Resul
 /// Looks for another name of our ref where the remote refuses this one. Returns whether one was found.
 pub(super) fn look_for_another_name(clerk: &Clerk<'_>, place: &Place) -> bool {
     let is_refused = {
-        let desk = lock(&place.desk);
+        let desk = place.desk.lock();
         let kind = desk.told.refusal().and_then(|cause| cause.kind);
         desk.is_unsent() && kind.is_some_and(PermanentKind::is_of_the_name)
     };
@@ -177,7 +177,7 @@ pub(super) fn look_for_another_name(clerk: &Clerk<'_>, place: &Place) -> bool {
 /// Lets the vault's other devices know of this one, now that the user agreed to send there.
 fn introduce(house: &House, home: &Home) -> Result<(), Failure> {
     let Some(place) = house.place(home.store) else { return Ok(()) };
-    let introduced = lock(&place.desk).introduce(now_ms(), &mut SystemRandom);
+    let introduced = place.desk.lock().introduce(now_ms(), &mut SystemRandom);
     if introduced.map_err(|error| fail::outbound(&error))? {
         house.report(Event::Enabled { project: home.key, store: home.store, unsent: true });
     }
@@ -287,8 +287,10 @@ pub(super) fn probe(clerk: &Clerk<'_>, probe: &Probe) -> Result<ProbeReply, Fail
 
 /// Pushes, reads back and deletes a ref; `None` where there is no remote at all.
 fn probe_place(house: &House, place: &Place) -> Option<ProbeResult> {
-    let store = lock(&place.desk).store.clone();
-    let tried = work::with_remote(house, place, &store, |remote| remote.probe(&mut SystemRandom))?;
+    let store = place.desk.lock().store.clone();
+    let tried = work::with_remote(house, place, &store, Asker::Person, |remote| {
+        remote.probe(&mut SystemRandom)
+    })?;
     let remote = work::shown_url(place);
     Some(match tried {
         Ok(Ok(probe)) => {

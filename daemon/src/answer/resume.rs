@@ -19,7 +19,7 @@ use super::{Clerk, browse, home, step};
 use crate::clock::now_ms;
 use crate::desk::Holding;
 use crate::fail;
-use crate::house::{Home, House, Place, lock};
+use crate::house::{Asker, Home, House, Place};
 use crate::{scan, work};
 
 /// A transcript that was written to so recently may belong to a running `claude -p`, which no registry
@@ -49,7 +49,7 @@ pub(super) fn resume(clerk: &Clerk<'_>, resume: &Resume) -> Result<ResumeReply, 
     let query =
         resume.session.clone().unwrap_or_else(|| SessionQuery(holding.summary.session.to_string()));
     let history = {
-        let held = lock(&place.desk);
+        let held = place.desk.lock();
         browse::at_save(&held, browse::open(&held, &holding)?, &query)?
     };
     let (target, directory) = target(house, &home, &holding, &mut warnings)?;
@@ -73,7 +73,7 @@ fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> 
         if here.as_ref().is_some_and(|home| home.store != place.key) {
             continue;
         }
-        if let Err(failure) = work::list(house, place.key) {
+        if let Err(failure) = work::list(house, place.key, Asker::Person) {
             warnings.push(Warning {
                 loud: true,
                 message: format!(
@@ -91,12 +91,12 @@ fn choose(house: &House, resume: &Resume) -> Result<(Arc<Place>, Holding), Failu
     if let Some(query) = &resume.session {
         let (place, holding) = browse::find(house, query)?;
         let is_exact = query.parts().1.is_some();
-        let holding = if is_exact { holding } else { lock(&place.desk).apart_from(holding) };
+        let holding = if is_exact { holding } else { place.desk.lock().apart_from(holding) };
         return Ok((place, holding));
     }
     let home = home(house, &resume.directory)?;
     let place = house.place(home.store).ok_or_else(|| none(&home))?;
-    let held = lock(&place.desk);
+    let held = place.desk.lock();
     let ours = held.vault.device();
     let newest = held
         .newest()
@@ -190,7 +190,7 @@ fn restore(
     }
     let scratch = house.paths.state_dir.join("opened").join(session.as_str());
     let is_live = || house.is_live(&session);
-    let held = lock(&job.place.desk);
+    let held = job.place.desk.lock();
     let before = held.known_messages(&session);
     let ours = held.own_history(&session).ok().flatten();
     let bringing = Bringing {
@@ -206,10 +206,10 @@ fn restore(
     drop(held);
     let (action, mut warnings) = read_outcome(history, brought, job.warnings)?;
     if !dry_run && action != ResumeAction::LocalAhead {
-        lock(&job.place.desk).rebase(history.clone());
+        job.place.desk.lock().rebase(history.clone());
     }
     warnings.sort_by_key(|warning| !warning.loud);
-    let held = lock(&job.place.desk);
+    let held = job.place.desk.lock();
     Ok(ResumeReply {
         session: browse::info(house, &job.place, &held, &job.holding),
         action,

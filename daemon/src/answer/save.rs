@@ -13,7 +13,7 @@ use crate::clock::now_ms;
 use crate::desk::Saved;
 use crate::engine::Event;
 use crate::fail;
-use crate::house::{Found, Home, House, Place, lock};
+use crate::house::{Asker, Found, Home, House, Place};
 use crate::{scan, work};
 
 /// How long `save` waits for the remote before it says "saved here, on its way".
@@ -40,7 +40,7 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
         .place(home.store)
         .ok_or_else(|| Failure::new(ErrorKind::NotEnabled, "the project was disabled"))?;
     let info = browse::info_of(house, &place, &session)?;
-    let held = lock(&place.desk);
+    let held = place.desk.lock();
     let recorded = saved.recorded.first();
     Ok(SaveReply {
         session: info,
@@ -147,7 +147,7 @@ pub(super) fn sync(clerk: &Clerk<'_>, sync: &Sync) -> Result<SyncReply, Failure>
             send_now(house, &place, only.as_deref(), true);
         }
         step(clerk.tell, "looking for other devices' saves");
-        match work::list(house, place.key) {
+        match work::list(house, place.key, Asker::Person) {
             Ok(count) => arrived += count,
             Err(failure) => {
                 tracing::debug!(reason = %failure.message, "a remote could not be asked")

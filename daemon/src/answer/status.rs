@@ -12,7 +12,7 @@ use convosync_core::store::RefKind;
 
 use super::{Clerk, fail, no_keys};
 use crate::clock::now_ms;
-use crate::desk::{self, SAVE_BYTES_MAX};
+use crate::desk::{Board, SAVE_BYTES_MAX};
 use crate::engine::Unsaved;
 use crate::house::{Home, House, Place, lock};
 use crate::scan::RootReport;
@@ -66,7 +66,7 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
             .map(|found| found.files.id.clone())
             .collect()
     };
-    let desk = lock(&place.desk);
+    let board = place.desk.board();
     let off = enabled::is_off(&home.project.root).then(|| Problem {
         message: format!("`{}` is there: nothing is saved", enabled::OFF_FILE),
         hint: Some(format!("remove `{}` to save again", enabled::OFF_FILE)),
@@ -79,30 +79,30 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         sessions: u32::try_from(known.len()).unwrap_or(u32::MAX),
         unsaved: unsaved.sessions,
         saving: saving(&unsaved),
-        sync: desk.sync_state(),
-        on_remote_ms: desk.confirmed_ms,
-        saved_ms: desk.saved_ms,
-        listed_ms: desk.listed_ms,
-        sent: desk.traffic.sent,
-        received: desk.traffic.received,
+        sync: board.sync,
+        on_remote_ms: board.confirmed_ms,
+        saved_ms: board.saved_ms,
+        listed_ms: board.listed_ms,
+        sent: board.traffic.sent,
+        received: board.traffic.received,
         sending: place.sending.now().map(|(sent_bytes, bytes)| Sending { sent_bytes, bytes }),
-        fetched_whole: desk.store.is_fetched_whole(),
-        branches_only: desk.own.reference.kind == RefKind::Branch,
-        problem: off.or_else(|| remote_problem(&desk)),
+        fetched_whole: board.fetched_whole,
+        branches_only: board.kind == RefKind::Branch,
+        problem: off.or_else(|| remote_problem(&board)),
     })
 }
 
 /// Why the remote does not get our saves, else why it does not show us other devices'.
-fn remote_problem(desk: &desk::Desk) -> Option<Problem> {
-    let stuck = desk.stuck.as_ref().map(|(problem, _)| problem.clone());
-    stuck.filter(|_| desk.is_unsent()).or_else(|| desk.unlisted.clone())
+fn remote_problem(board: &Board) -> Option<Problem> {
+    let stuck = board.stuck.clone().filter(|_| board.is_unsent);
+    stuck.or_else(|| board.unlisted.clone())
 }
 
 /// A remote that works under an address that may not for ever.
-fn moved(place: &Place, desk: &desk::Desk) -> Option<Problem> {
+fn moved(place: &Place, board: &Board) -> Option<Problem> {
     // What an earlier daemon heard is told again when this one has heard it, too.
-    let since_ms = desk.confirmed_ms?;
-    desk.told.moved_to().map(|address| Problem {
+    let since_ms = board.confirmed_ms?;
+    board.moved_to.as_ref().map(|address| Problem {
         message: format!(
             "the remote {} has moved to {address}; it still works",
             work::shown_url(place)
@@ -123,8 +123,7 @@ fn saving(unsaved: &Unsaved) -> Option<Saving> {
 fn devices(house: &House) -> Vec<DeviceStatus> {
     let mut devices: BTreeMap<_, DeviceStatus> = BTreeMap::new();
     for place in house.places() {
-        let desk = lock(&place.desk);
-        for device in all_devices(&desk) {
+        for device in &place.desk.board().devices {
             let known = devices
                 .entry(device.device)
                 .or_insert_with(|| DeviceStatus { sessions: 0, ..device.clone() });
@@ -133,27 +132,6 @@ fn devices(house: &House) -> Vec<DeviceStatus> {
         }
     }
     devices.into_values().collect()
-}
-
-fn all_devices(desk: &desk::Desk) -> Vec<DeviceStatus> {
-    let count = |sessions: usize| u32::try_from(sessions).unwrap_or(u32::MAX);
-    let own = DeviceStatus {
-        device: desk.vault.device(),
-        name: desk.vault.name.clone(),
-        kind: desk.vault.kind.to_string(),
-        this: true,
-        at_ms: desk.saved_ms.unwrap_or(0),
-        sessions: count(desk.own.sessions.len()),
-    };
-    let peers = desk.peers.values().map(|peer| DeviceStatus {
-        device: peer.reference.device,
-        name: peer.head.name.clone(),
-        kind: peer.head.kind.to_string(),
-        this: false,
-        at_ms: peer.head.at_ms,
-        sessions: count(peer.sessions.len()),
-    });
-    std::iter::once(own).chain(peers).collect()
 }
 
 fn roots(house: &House, reports: &RootReports) -> Vec<RootStatus> {
@@ -190,10 +168,9 @@ fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
         problems.push(fail::problem_of(&no_keys(house), now_ms()));
     }
     for place in house.places() {
-        let desk = lock(&place.desk);
-        problems.extend(desk.doubts.values().cloned());
-        problems.extend(desk.ailing.values().cloned());
-        problems.extend(moved(&place, &desk));
+        let board = place.desk.board();
+        problems.extend(board.problems.iter().cloned());
+        problems.extend(moved(&place, &board));
     }
     problems.extend(house.homes().iter().filter_map(|home| not_agreed(house, home)));
     for (root, report) in lock(&reports.scans).iter() {
@@ -208,4 +185,82 @@ fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
     }
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.since_ms));
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::Path;
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use convosync_core::config::{Config, Paths};
+    use convosync_core::git::Git;
+    use convosync_core::project;
+    use convosync_core::id::SystemRandom;
+    use convosync_core::protocol::{Progress, Request};
+    use convosync_core::seal::{DeviceKind, Phrase};
+    use convosync_core::vault::Vault;
+
+    use super::*;
+    use crate::answer::{Tell, answer};
+    use crate::enabled::EnabledProject;
+
+    /// Long enough for any answer that waits for nobody.
+    const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+
+    struct Silent;
+
+    impl Tell for Silent {
+        fn progress(&self, _: &Progress) {}
+    }
+
+    /// A daemon's house with one enabled folder that has no remote.
+    fn house(dir: &Path) -> Arc<House> {
+        let variable = |name: &str| match name {
+            "HOME" | "CONVOSYNC_HOME" => Some(OsString::from(dir)),
+            "PATH" => std::env::var_os(name),
+            _ => None,
+        };
+        let (paths, git) =
+            (Paths::from_env(&variable).unwrap(), Git::find(None, &variable).unwrap());
+        let config = Config::parse("", &paths.config_file).unwrap();
+        let phrase = Phrase::create(&mut SystemRandom);
+        let kind = DeviceKind::Laptop;
+        let vault =
+            Vault::create(&paths.data_dir, &phrase, "ada", kind, now_ms(), &mut SystemRandom);
+        let (events, _) = tokio::sync::mpsc::unbounded_channel();
+        let house = Arc::new(House::new(paths, git, config, Some(vault.unwrap()), events));
+        let root = dir.join("project");
+        std::fs::create_dir(&root).unwrap();
+        let project = project::discover(&root, &house.git).unwrap();
+        let survey = house.survey(project).unwrap();
+        house.open_project(&EnabledProject::new(root), &house.vault().unwrap(), survey).unwrap();
+        house
+    }
+
+    /// A save of a large transcript kept `status` waiting for seconds.
+    #[test]
+    fn status_is_answered_while_a_save_holds_the_desk_and_tells_what_it_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let house = house(dir.path());
+        let place = house.places().remove(0);
+        place.desk.lock().saved_ms = Some(7);
+
+        let answered = std::thread::scope(|scope| {
+            let mut at_work = place.desk.lock();
+            at_work.saved_ms = Some(8);
+            let (told, answers) = mpsc::channel();
+            let house = &house;
+            scope.spawn(move || {
+                let roots = RootReports::default();
+                let clerk = Clerk { house, roots: &roots, tell: &Silent };
+                told.send(answer(&clerk, Request::Status(Status::default()))).unwrap();
+            });
+            answers.recv_timeout(ANSWERED_WITHIN).expect("status waited for the save").unwrap()
+        });
+
+        assert_eq!(answered["projects"][0]["saved_ms"], 7);
+        assert_eq!(place.desk.board().saved_ms, Some(8));
+    }
 }

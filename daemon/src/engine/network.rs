@@ -9,8 +9,8 @@ use super::{Effect, Engine, StoreKey};
 const POLLED_FOR_MS: i64 = 24 * 3_600 * 1_000;
 
 /// So many stores at once have a git child on the network, whatever is due: a device that comes back after
-/// a week has one remote for each of its projects.
-const ON_LINE_MAX: usize = 4;
+/// a week has one remote for each of its projects. A fourth place is kept for whoever asks.
+pub const ON_LINE_MAX: usize = 3;
 
 impl Engine {
     pub(super) fn note_pushed(&mut self, store: StoreKey, end: PushEnd, now_ms: i64) {

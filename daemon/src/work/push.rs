@@ -12,7 +12,7 @@ use crate::clock::now_ms;
 use crate::desk::Doing;
 use crate::engine::{Event, Fault, PushEnd, StoreKey};
 use crate::fail::Trouble;
-use crate::house::{House, Place, lock};
+use crate::house::{Asker, House, Place};
 use crate::notification::Notification;
 
 /// Sends our ref and reads it back, and reports to the engine.
@@ -29,15 +29,15 @@ pub fn push(house: &House, key: StoreKey) {
 /// Pushes until the remote was seen to hold what we hold. Returns whether more was saved meanwhile.
 fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
     let (store, reference, tip, lease) = {
-        let desk = lock(&place.desk);
+        let desk = place.desk.lock();
         let Some(tip) = desk.own.tip else { return Ok(false) };
         (desk.store.clone(), desk.own.reference, tip, desk.confirmed)
     };
     // A squash cuts the chain of tips, so that ancestry alone does not tell what is ours.
     let is_ours = |there: Oid| {
-        store.descends_from(tip, there).unwrap_or(false) || lock(&place.desk).went_on_from(there)
+        store.descends_from(tip, there).unwrap_or(false) || place.desk.lock().went_on_from(there)
     };
-    let sent = with_remote(house, place, &store, |remote| {
+    let sent = with_remote(house, place, &store, Asker::Engine, |remote| {
         send(&remote.telling(&place.sending), &reference, tip, lease, &is_ours)
     });
     let outcome = match sent {
@@ -75,7 +75,7 @@ fn no_remote(place: &Place) -> Trouble {
 
 fn confirmed(house: &House, place: &Place, reference: &RefName, tip: Oid, sent: &Sent) -> bool {
     let Sent { traffic, moved_to } = sent;
-    let mut desk = lock(&place.desk);
+    let mut desk = place.desk.lock();
     // Renamed meanwhile: what was sent stands under the old name.
     if desk.own.reference == *reference {
         desk.confirm(Some(tip), now_ms());
@@ -104,7 +104,7 @@ fn confirmed(house: &House, place: &Place, reference: &RefName, tip: Oid, sent: 
 fn fail_push(house: &House, place: &Place, trouble: Trouble) -> Fault {
     let Trouble { problem, fault, cause } = trouble;
     let is_final = fault == Fault::Refused;
-    let mut desk = lock(&place.desk);
+    let mut desk = place.desk.lock();
     let since_ms = desk.stuck.as_ref().map_or(problem.since_ms, |(before, _)| before.since_ms);
     desk.stuck = Some((Problem { since_ms, ..problem.clone() }, is_final));
     let is_news = desk.told.is_news(Doing::Sending, &cause);
@@ -175,9 +175,9 @@ fn settle_foreign(
     tip: Oid,
     store: &Store,
 ) -> (Outcome, Oid) {
-    let (tip, there) = match fetch_own(house, place, store, reference) {
+    let (tip, there) = match fetch_own(house, place, store, reference, Asker::Engine) {
         Ok(Standing::Ours(there)) => {
-            match lock(&place.desk).rejoin(there, now_ms(), &mut SystemRandom) {
+            match place.desk.lock().rejoin(there, now_ms(), &mut SystemRandom) {
                 Ok(joined) => {
                     tracing::warn!(
                         "the remote held another state of this device: both were joined"
@@ -199,7 +199,7 @@ fn settle_foreign(
         Err(error) => return (error.into(), tip),
     };
     // Where it stood was looked at just now: whatever stands there next is for the next try.
-    let sent = with_remote(house, place, store, |remote| {
+    let sent = with_remote(house, place, store, Asker::Engine, |remote| {
         send(&remote.telling(&place.sending), reference, tip, Some(there), &|_| false)
     });
     (sent.and_then(Result::ok).unwrap_or(Outcome::Behind), tip)
