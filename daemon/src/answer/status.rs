@@ -196,8 +196,8 @@ mod tests {
 
     use convosync_core::config::{Config, Paths};
     use convosync_core::git::Git;
-    use convosync_core::project;
     use convosync_core::id::SystemRandom;
+    use convosync_core::project;
     use convosync_core::protocol::{Progress, Request};
     use convosync_core::seal::{DeviceKind, Phrase};
     use convosync_core::vault::Vault;
