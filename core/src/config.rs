@@ -10,6 +10,7 @@ mod exclude;
 mod nearest;
 mod paths;
 mod raw;
+mod value;
 
 use std::fmt;
 use std::io::{self, Read as _};
@@ -38,6 +39,8 @@ pub struct Config {
     pub codec: Codec,
     /// Projects that are never saved, as patterns of their folders. See [`excluded_by`].
     pub exclude: Vec<String>,
+    /// What of the code is saved with a conversation.
+    pub code: Code,
     /// Whether the operating system is asked for events; otherwise only rescans notice anything.
     pub events: bool,
     /// All transcripts are looked at so often, whatever events said.
@@ -76,6 +79,7 @@ impl Default for Config {
             save_at_least_every_ms: 5 * MINUTE,
             codec: Codec::Zstd,
             exclude: Vec::new(),
+            code: Code::default(),
             events: true,
             rescan_every_ms: MINUTE,
             code_check_every_ms: MINUTE,
@@ -89,6 +93,36 @@ impl Default for Config {
             git_program: None,
             git_deadline_ms: 2 * MINUTE,
             log_level: LogLevel::Info,
+        }
+    }
+}
+
+/// What of a project's code is saved with its conversations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// Whether any is.
+    pub capture: bool,
+    /// The largest single file in bytes.
+    pub file_max: u64,
+    /// All changed files, or all commits that are not pushed, together, in bytes.
+    pub total_max: u64,
+    /// How many changed files.
+    pub files_max: u32,
+    /// Files that are never saved beside those whose names say that they hold a secret; as [`excluded_by`].
+    pub guard: Vec<String>,
+    /// Such files that are saved all the same: patterns that begin with a project's folder.
+    pub include_secrets: Vec<String>,
+}
+
+impl Default for Code {
+    fn default() -> Self {
+        Self {
+            capture: true,
+            file_max: 10 << 20,
+            total_max: 100 << 20,
+            files_max: 10_000,
+            guard: Vec::new(),
+            include_secrets: Vec::new(),
         }
     }
 }

@@ -4,12 +4,16 @@
 //! for reading where a link or a pipe in the wrong place must not be followed. It does not know what
 //! the bytes mean.
 
+mod beneath;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+
+pub use beneath::{Access, Beneath, Found, Stamp};
 
 /// What our unfinished files are called: whoever lists a directory passes over them.
 pub const TEMP_PREFIX: &str = ".convosync-";
@@ -62,6 +66,9 @@ pub enum DiskError {
     /// A file that must be new is there already.
     #[error("`{}` exists already", .0.display())]
     Exists(PathBuf),
+    /// Something else lies there than a moment ago; it was left as it is.
+    #[error("`{}` changed in the meantime", .0.display())]
+    Changed(PathBuf),
     /// The file is not as long as it was: somebody else wrote to it.
     #[error("`{}` has {found} bytes, not {expected}", path.display())]
     OtherLength {
@@ -180,6 +187,41 @@ fn real_dir(path: &Path) -> Result<fs::Metadata, DiskError> {
 pub fn open_regular(path: &Path) -> Result<File, DiskError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     open_checked(path, OpenOptions::new().read(true), flags)
+}
+
+/// Opens a file of ours for a child that writes its answer into it.
+///
+/// # Errors
+/// [`DiskError::SymbolicLink`] and [`DiskError::NotAFile`], or what the operating system says.
+pub fn open_to_fill(path: &Path) -> Result<File, DiskError> {
+    open_checked(path, OpenOptions::new().write(true), OFlags::NOFOLLOW | OFlags::NONBLOCK)
+}
+
+/// Opens the regular file `path`, which is relative, below `root` for reading; follows no link on the way
+/// there either, and never waits for a pipe.
+///
+/// # Errors
+/// As [`open_regular`].
+pub fn open_beneath(root: &Path, path: &Path) -> Result<File, DiskError> {
+    use rustix::fs::{Mode, openat};
+    let whole = root.join(path);
+    let refused = |error: rustix::io::Errno| match error {
+        rustix::io::Errno::LOOP => DiskError::SymbolicLink(whole.clone()),
+        error => failed("open", &whole)(error.into()),
+    };
+    let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut place = File::open(root).map_err(failed("open", root))?;
+    let mut names = path.iter().peekable();
+    while let Some(name) = names.next() {
+        let flags = if names.peek().is_some() { folder } else { file };
+        place = openat(&place, name, flags, Mode::empty()).map_err(refused)?.into();
+    }
+    if place.metadata().map_err(failed("look at", &whole))?.is_file() {
+        Ok(place)
+    } else {
+        Err(DiskError::NotAFile(whole))
+    }
 }
 
 fn open_checked(path: &Path, options: &mut OpenOptions, flags: OFlags) -> Result<File, DiskError> {

@@ -10,9 +10,9 @@ use std::io;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::id::{Digest, LogName, Oid, SessionId};
+use crate::id::{Digest, LogName, Oid, Role, SessionId};
 use crate::seal::{
-    ChunkKind, ChunkPlace, KeyRing, LogState, PREFIX_MAX, SaveRecord, SealError, Sealed,
+    ChunkKind, ChunkPlace, CodeSaved, KeyRing, LogState, PREFIX_MAX, SaveRecord, SealError, Sealed,
     open_chunk, open_save,
 };
 use crate::store::{Store, StoreError};
@@ -99,6 +99,20 @@ pub struct History {
 }
 
 impl History {
+    /// The log that ends with the code state of this save, if that was saved.
+    pub fn code_log(&self) -> Option<(LogName, &LogState)> {
+        let is_saved = self.record.code.as_ref().is_some_and(|code| code.saved == CodeSaved::Log);
+        let (name, state) =
+            self.logs.iter().find(|(_, state)| state.log.role == Role::Code && is_saved)?;
+        Some((*name, state))
+    }
+
+    /// Every log of the conversation: all but the code's.
+    pub fn files(&self) -> impl Iterator<Item = (LogName, &LogState)> {
+        let files = self.logs.iter().filter(|(_, state)| state.log.role != Role::Code);
+        files.map(|(name, state)| (*name, state))
+    }
+
     /// Whether a log's torn tail lies in the session's commit.
     pub fn has_tail(&self, log: LogName) -> bool {
         self.logs.get(&log).is_some_and(|state| state.tail.is_some())

@@ -290,6 +290,8 @@ pub enum Role {
     Inside,
     /// An older subagent's `agent-*.jsonl` in `<slug>/` itself; the path is its file name.
     Beside,
+    /// The session's code states, one behind the other; no file of Claude Code's. The path is empty.
+    Code,
 }
 
 /// One file of a session: its role and its path, which is relative and uses `/`.
@@ -307,6 +309,11 @@ impl LogId {
     /// The main transcript.
     pub fn main() -> Self {
         Self { role: Role::Main, path: String::new() }
+    }
+
+    /// The session's code states.
+    pub fn code() -> Self {
+        Self { role: Role::Code, path: String::new() }
     }
 }
 

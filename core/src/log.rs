@@ -70,17 +70,18 @@ impl Kind {
         match log.role {
             Role::Main | Role::Beside => Self::Lines,
             Role::Inside if log.path.ends_with(".jsonl") => Self::Lines,
-            Role::Inside => Self::Whole,
+            Role::Inside | Role::Code => Self::Whole,
         }
     }
 }
 
 /// Whether the next chunk of a log should be a snapshot: enough messages came *and* the log has grown
 /// enough. (Every thousand messages alone would send 5 to 16 times what a session holds.) A log that came
-/// in large chunks has nothing to gain.
+/// in large chunks has nothing to gain, and a code log is begun anew by whoever writes it.
 pub fn needs_snapshot(state: &LogState, messages_now: u32, length_now: u64) -> bool {
     let chunks = u64::from(state.sequence.saturating_sub(state.snapshot)) + 1;
-    state.length / chunks < SNAPSHOT_CHUNK
+    state.log.role != Role::Code
+        && state.length / chunks < SNAPSHOT_CHUNK
         && messages_now.saturating_sub(state.snapshot_messages) >= SNAPSHOT_MESSAGES
         && length_now >= state.snapshot_length.saturating_mul(SNAPSHOT_GROWTH)
 }

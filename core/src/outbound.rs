@@ -14,11 +14,13 @@ use std::path::PathBuf;
 
 use crate::disk::DiskError;
 use crate::history::{History, HistoryError, is_full, record_path};
-use crate::id::{Digest, LogId, LogName, Oid, Random, SessionId, SessionName};
+use crate::id::{Digest, LogId, LogName, Oid, Random, Role, SessionId, SessionName};
 use crate::log::{Cursor, LogError};
-use crate::seal::{CodePoint, Codec, SaveRecord, SealError, Sealed, Summary, seal_save};
+use crate::seal::{
+    CodePoint, CodeSaved, Codec, LogState, SaveRecord, SealError, Sealed, Summary, seal_save,
+};
 use crate::store::{Store, StoreError};
-use crate::transcript::{Scan, SessionFiles};
+use crate::transcript::{LogFile, Scan, SessionFiles};
 use crate::vault::Vault;
 
 pub use own::Own;
@@ -111,6 +113,8 @@ pub struct Request<'a> {
     pub project: &'a ProjectFacts,
     /// The state of the repository now.
     pub code: Option<CodePoint>,
+    /// The code log, where it has grown by a state that is to be saved ([`CodeSaved::Log`]).
+    pub code_log: Option<LogFile>,
     /// What the user says about this save.
     pub message: Option<String>,
     /// Makes a save even if nothing is new.
@@ -155,7 +159,7 @@ pub fn record(
     let recorded = take_in(pen, ledger, &mut work, request, random).and_then(|is_news| {
         if is_news { finish(pen, &mut work, request, now_ms, random).map(Some) } else { Ok(None) }
     });
-    if recorded.is_err() {
+    if !matches!(recorded, Ok(Some(_))) {
         // On a full disk every try would leave more behind.
         pen.store.unwrite(&work.put);
     }
@@ -170,7 +174,7 @@ fn take_in(
     request: &Request<'_>,
     random: &mut dyn Random,
 ) -> Result<bool, OutboundError> {
-    for file in &request.files.files {
+    for file in request.files.files.iter().chain(&request.code_log) {
         if !work.has_room_for(file) {
             tracing::warn!(
                 session = request.files.id.short(),
@@ -247,6 +251,25 @@ fn finish(
     })
 }
 
+/// The repository's state. A code log that could not be taken in waits for the next save; where there is none
+/// to take in, the state is the one that the save before has.
+fn code_of(
+    work: &growth::Work<'_>,
+    base: Option<&History>,
+    request: &Request<'_>,
+) -> Option<CodePoint> {
+    let mut code = request.code.clone()?;
+    let log = || work.logs.values().find(|state| state.log.role == Role::Code);
+    let is_in = match &request.code_log {
+        Some(file) => log().is_some_and(|state: &LogState| state.length == file.length),
+        None => base.is_some_and(|base| base.code_log().is_some()) && log().is_some(),
+    };
+    if code.saved == CodeSaved::Log && !is_in {
+        code.saved = CodeSaved::Nothing;
+    }
+    Some(code)
+}
+
 fn next_record(
     pen: Pen<'_>,
     work: &growth::Work<'_>,
@@ -266,7 +289,7 @@ fn next_record(
         message: request.message.clone().filter(|_| !work.is_cut),
         previous: base.map_or(Digest::NONE, |base| base.digest),
         full,
-        code: request.code.clone(),
+        code: code_of(work, base, request),
         messages: work.ledger.scan.facts.messages,
         logs: changed.map(|(_, state)| state.clone()).collect(),
         gone: Vec::new(),

@@ -14,6 +14,7 @@ use std::time::Duration;
 pub use address::{normalise, same};
 pub use settings::{GitSettings, OwnSetting, Settings, settings};
 pub use status::code_point;
+pub(crate) use status::{filters, porcelain};
 
 use crate::git::{Git, GitError, Output};
 
@@ -118,6 +119,27 @@ pub fn discover(cwd: &Path, git: &Git) -> Result<Project, ProjectError> {
         push_url,
         name,
     })
+}
+
+/// Reads all settings of a project's repository, in git's order.
+///
+/// # Errors
+/// [`ProjectError`] when git does not read them.
+pub(crate) fn all_settings(
+    project: &Project,
+    git: &Git,
+) -> Result<Vec<(String, String)>, ProjectError> {
+    settings::all(&project.root, git)
+}
+
+/// Which remote the user pushes `branch` to, by the project's settings.
+pub(crate) fn push_remote(
+    project: &Project,
+    settings: &[(String, String)],
+    branch: Option<&str>,
+) -> Option<String> {
+    let remotes = address::remotes(settings, branch, &project.root);
+    remotes.into_iter().next().map(|remote| remote.name)
 }
 
 /// A directory without a repository.

@@ -41,7 +41,7 @@ impl Target {
         match log.role {
             Role::Main => self.slug_dir.join(format!("{}.jsonl", self.session)),
             Role::Inside => self.slug_dir.join(self.session.as_str()).join(&log.path),
-            Role::Beside => self.slug_dir.join(&log.path),
+            Role::Beside | Role::Code => self.slug_dir.join(&log.path),
         }
     }
 }

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     },
     /// Bring a session back on this device
     Resume(Resume),
+    /// Bring back what stood in this work tree before the last resume
+    Undo,
     /// Send what is unsent and look for news, now
     Sync {
         /// Also try again what a remote refused
@@ -197,9 +199,16 @@ pub(crate) struct Resume {
     /// Start `claude --resume` afterwards
     #[arg(long)]
     pub(crate) launch: bool,
-    /// Go on although the code here is not the code of the conversation
+    /// Replace changes that stand here (they are recorded), and go on although the code here is not the
+    /// code of the conversation
     #[arg(long)]
     pub(crate) force: bool,
+    /// Bring back the conversation only
+    #[arg(long, conflicts_with = "worktree")]
+    pub(crate) no_code: bool,
+    /// Put the code into a new work tree at DIR, and go on there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "read_only"])]
+    pub(crate) worktree: Option<PathBuf>,
 }
 
 /// Subcommands of `config`.

@@ -12,6 +12,7 @@ mod service;
 mod show;
 mod status;
 mod sync;
+mod undo;
 mod watch;
 
 use crate::args::Command;
@@ -30,6 +31,7 @@ pub(crate) fn run(call: &mut Call<'_>, command: Command) -> Result<ExitCode, Ctl
         Command::List(args) => list::run(call, args),
         Command::Show { session } => show::run(call, session),
         Command::Resume(args) => resume::run(call, &args),
+        Command::Undo => undo::run(call),
         Command::Sync { retry } => sync::run(call, retry),
         Command::Watch => watch::run(call),
         Command::Config { command } => config::run(call, command),

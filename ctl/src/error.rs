@@ -3,8 +3,11 @@
 use std::io;
 
 use convosync_core::cause::with_causes;
+use convosync_core::checkout::CheckoutError;
 use convosync_core::config::ConfigError;
 use convosync_core::disk::DiskError;
+use convosync_core::git::GitError;
+use convosync_core::project::ProjectError;
 use convosync_core::protocol::Failure;
 use convosync_core::seal::PhraseError;
 
@@ -21,6 +24,12 @@ pub(crate) enum CtlError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Disk(#[from] DiskError),
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
     #[error(transparent)]
     Socket(#[from] SocketError),
     #[error(transparent)]
@@ -53,7 +62,11 @@ impl CtlError {
             Self::Start(source) => source.exit_code(),
             Self::Ask(_) => ExitCode::NeedsDecision,
             Self::Refused { code, .. } => *code,
+            Self::Checkout(CheckoutError::Refused(_)) => ExitCode::NeedsDecision,
             Self::Config(_)
+            | Self::Checkout(_)
+            | Self::Git(_)
+            | Self::Project(_)
             | Self::Disk(_)
             | Self::Phrase(_)
             | Self::Service(_)
@@ -69,6 +82,9 @@ impl CtlError {
                 Some("move it to a safe place, or name another file".to_owned())
             }
             Self::Disk(source) => source.hint(),
+            Self::Git(source) => source.hint(),
+            Self::Project(source) => source.hint(),
+            Self::Checkout(source) => source.hint(),
             Self::Socket(source) => source.hint(),
             Self::Start(source) => source.hint(),
             Self::Service(source) => source.hint(),

@@ -15,6 +15,7 @@ mod service;
 mod error;
 mod print;
 mod call;
+mod clone;
 mod commands;
 
 use std::ffi::OsString;

@@ -182,7 +182,7 @@ fn launch_becomes_claude_in_the_right_folder() {
     answer["directory"] = folder.to_str().unwrap().into();
     let fake = Fake::start(vec![("resume", vec![Say::Result(answer)])]);
     stand_in(fake.home(), "claude", "#!/bin/sh\necho \"$PWD: $*\"\nexit 7\n");
-    let ran = run(fake.home(), &["resume", "4d56", "--launch"]);
+    let ran = run(fake.home(), &["resume", "4d56", "--no-code", "--launch"]);
     assert_eq!(ran.status.code(), Some(7), "{ran:?}");
     let expected = format!("{}: --resume 4d5611e5-241a-462a-8d15-5122611a9569\n", folder.display());
     assert!(out(&ran).ends_with(&expected), "{}", out(&ran));
@@ -296,7 +296,7 @@ fn resume_lets_the_session_be_picked() {
         ("resume", vec![Say::Result(samples::resumed("created", &samples::warnings()))]),
     ];
     let fake = Fake::start(script);
-    let mut terminal = Terminal::open(fake.home(), &["resume"]);
+    let mut terminal = Terminal::open(fake.home(), &["resume", "--no-code"]);
     terminal.sees("Which session");
     terminal.sees("4d5611e5 .*desk.*Sign-in with OAuth");
     terminal.sees("aaaabbbb");

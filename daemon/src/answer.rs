@@ -2,6 +2,7 @@
 //! they are.
 
 mod browse;
+mod code;
 mod keys;
 mod projects;
 mod resume;
@@ -60,6 +61,7 @@ pub fn answer(clerk: &Clerk<'_>, request: Request) -> Result<Value, Failure> {
         Request::List(list) => value(&browse::list(clerk, &list)?),
         Request::Show(show) => value(&browse::show(clerk, &show)?),
         Request::Read(read) => value(&browse::read(clerk, &read)?),
+        Request::Code(code) => value(&code::code(clerk, &code)?),
         Request::Resume(resume) => value(&resume::resume(clerk, &resume)?),
         Request::Hello(_) | Request::Watch(_) | Request::Reload(_) | Request::Stop(_) => {
             Err(Failure::new(ErrorKind::BadRequest, "this request cannot be answered here"))

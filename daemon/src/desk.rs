@@ -155,6 +155,12 @@ impl Desk {
         record.code.map(|code| code.fingerprint).filter(|_| is_own)
     }
 
+    /// The save that the next one of a session goes on from, as far as it is known without its files.
+    pub fn base_of(&self, session: &SessionId) -> Option<History> {
+        let known = self.ledgers.get(session).and_then(|ledger| ledger.base.clone());
+        known.or_else(|| self.own_history(session).ok().flatten())
+    }
+
     /// How many messages of a session are known to be here.
     pub fn known_messages(&self, session: &SessionId) -> u32 {
         let base = self.ledgers.get(session).and_then(|ledger| ledger.base.as_ref());

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use convosync_core::cause::with_causes;
+use convosync_core::disk::DiskError;
 use convosync_core::history::HistoryError;
 use convosync_core::inbound::{BringError, InboundError};
 use convosync_core::outbound::OutboundError;
@@ -53,6 +54,11 @@ fn machine_hint(message: &str) -> Option<&'static str> {
 /// A [`Failure`] as a standing problem.
 pub fn problem_of(failure: &Failure, since_ms: i64) -> Problem {
     Problem { message: failure.message.clone(), hint: failure.data.hint.clone(), since_ms }
+}
+
+/// Tells what a [`DiskError`] means for the user.
+pub fn disk(error: &DiskError) -> Failure {
+    failure(ErrorKind::Failed, error, error.hint())
 }
 
 /// Tells what a [`StoreError`] means for the user.

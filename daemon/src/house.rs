@@ -23,6 +23,7 @@ use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
 
+use crate::captures::{Captures, Reports};
 use crate::desk::{self, Desk, SharedDesk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
@@ -126,6 +127,10 @@ pub struct Place {
     pub sending: Sending,
     /// The store's working memory.
     pub desk: SharedDesk,
+    /// What is known of the code of its projects; taken before the desk, and held while a session is saved.
+    pub code: Mutex<Captures>,
+    /// What was left out of the code of its projects.
+    pub left_out: Mutex<Reports>,
 }
 
 /// A session's files, as last scanned, and the project they belong to.
@@ -411,6 +416,8 @@ impl House {
             pulse: Pulse::default(),
             sending: Sending::default(),
             desk: SharedDesk::new(desk),
+            code: Mutex::default(),
+            left_out: Mutex::default(),
         });
         registry.stores.insert(key, place.clone());
         Ok(place)

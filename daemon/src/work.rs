@@ -18,11 +18,12 @@ use convosync_core::seal::CodePoint;
 use convosync_core::store::{RefName, Store};
 
 use crate::clock::now_ms;
+use crate::code;
 use crate::desk::{Doing, Saved};
 use crate::enabled;
 use crate::engine::{Event, Fault, ProjectKey, SaveEnd, StoreKey};
 use crate::fail::{self, Trouble};
-use crate::house::{Asker, Found, House, Place};
+use crate::house::{Asker, Found, House, Place, lock};
 use crate::notification::Notification;
 use crate::scan;
 
@@ -65,19 +66,24 @@ pub fn save(
     let codes = code_points(house, &found);
     let projects: Vec<ProjectFacts> =
         found.iter().map(|found| project_facts(house, found)).collect();
+    let codec = house.config().codec;
+    look_for_own(house, &place, Asker::Save);
+    let mut captures = lock(&place.code);
     let requests: Vec<Request<'_>> = found
         .iter()
         .zip(&projects)
-        .map(|(found, project)| Request {
-            files: &found.files,
-            project,
-            code: codes.get(&found.project).cloned(),
-            message: wish.message.clone(),
-            insist: wish.insist,
+        .map(|(found, project)| {
+            let taken = codes.get(&found.project).and_then(|point| {
+                let home = house.home(found.project)?;
+                let session = &found.files.id;
+                Some(code::take(house, (&place, &home), &mut captures, session, point.clone()))
+            });
+            let (code, code_log) =
+                taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
+            let (message, insist) = (wish.message.clone(), wish.insist);
+            Request { files: &found.files, project, code, code_log, message, insist }
         })
         .collect();
-    let codec = house.config().codec;
-    look_for_own(house, &place, Asker::Save);
     let mut desk = place.desk.lock();
     let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
     match &result {
@@ -91,6 +97,7 @@ pub fn save(
     }
     let (repositories, is_unsent) = (desk.store.clone(), desk.is_unsent());
     drop(desk);
+    drop(captures);
     let result = finish_save(house, store, (sessions, &found), result, is_unsent);
     maintain(house, &repositories);
     result

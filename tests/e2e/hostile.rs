@@ -164,7 +164,8 @@ fn fetch_from(other: &mut Device, here: &Device, phrase: &str) {
     writer.turn();
     other.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
     here.ctl(&["list", "--refresh", "--json"]).ok();
-    here.ctl_json(&["resume", writer.session()]);
+    // With the code the user's own filters would run, as in any checkout of theirs.
+    here.ctl_json(&["resume", "--no-code", writer.session()]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod answers;
 #[cfg(test)]
 mod budget;
 #[cfg(test)]
+mod code;
+#[cfg(test)]
 mod counting;
 #[cfg(test)]
 mod hostile;

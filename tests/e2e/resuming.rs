@@ -193,7 +193,7 @@ fn a_session_of_a_subdirectory_that_is_not_here_continues_at_the_top() {
     let Shared { mut world, .. } = Shared::new();
     let (ada, bob) = world.pair();
     let writer = talk_below(ada, "only-on-ada");
-    let reply = bob.ctl_json(&["resume", writer.session()]);
+    let reply = bob.ctl_json(&["resume", "--no-code", writer.session()]);
     assert_at(&reply, bob.home.project(), &saved_bytes(&writer.path()));
     assert!(reply["warnings"].to_string().contains("only-on-ada"), "{reply}");
 }
@@ -209,7 +209,7 @@ fn code_that_is_not_the_conversations_is_warned_of_loudly() {
     here.turn();
     save(ada, &here);
 
-    let run = bob.ctl(&["resume", here.session()]).ok();
+    let run = bob.ctl(&["resume", "--no-code", here.session()]).ok();
     let said = format!("{}{}", run.text(), run.errors());
     assert!(said.contains("idea") && said.contains("git fetch"), "{run}");
 }

@@ -90,8 +90,14 @@ impl Device {
         let Some(files) = self.files() else { return Ok(Saved::default()) };
         self.now_ms += 1000;
         let project = ProjectFacts::default();
-        let request =
-            Request { files: &files, project: &project, code: None, message: None, insist: false };
+        let request = Request {
+            files: &files,
+            project: &project,
+            code: None,
+            code_log: None,
+            message: None,
+            insist: false,
+        };
         self.desk.save(&[request], self.codec, self.now_ms, random)
     }
 

@@ -78,8 +78,14 @@ impl Saved {
     fn save(&mut self, seed: u64) {
         let found = discover_dir(&self.device.slug_dir()).unwrap();
         let project = ProjectFacts::default();
-        let request =
-            |files| Request { files, project: &project, code: None, message: None, insist: false };
+        let request = |files| Request {
+            files,
+            project: &project,
+            code: None,
+            code_log: None,
+            message: None,
+            insist: false,
+        };
         let requests: Vec<Request<'_>> = found.sessions.iter().map(request).collect();
         let now_ms = 1_750_000_000_000 + i64::try_from(seed).unwrap();
         let random = &mut SeededRandom::new(seed);

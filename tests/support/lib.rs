@@ -33,6 +33,7 @@ pub mod wait;
 pub mod way;
 pub mod weather;
 pub mod web;
+pub mod work;
 pub mod world;
 pub mod writer;
 

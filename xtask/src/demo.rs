@@ -4,6 +4,8 @@
 //! of the first one's folders, joins by the recovery phrase, resumes every session, adds to each; the first one takes
 //! that back. Between them there is only the bare repository, reached over a stand-in that counts every byte.
 
+mod code;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -91,7 +93,9 @@ fn play(world: &mut World, corpus: &Corpus, table: &mut Table) -> Result<(), Fai
 
     repository.assert_same(&Tree::of(ada.home.project(), Times::Counted));
     print::line("    ada's repository: every byte and time as before");
-    Ok(())
+
+    print::heading("ada leaves unfinished work: code and conversation travel together");
+    code::play(ada, bob, table)
 }
 
 /// Writes one round on `ada` and waits until the remote holds it.

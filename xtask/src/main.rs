@@ -1,6 +1,7 @@
 //! The project's automation: `cargo xtask demo | install | uninstall | test | simulate | kill | bench`.
 
 mod bench;
+mod code;
 mod corpus;
 mod demo;
 mod failure;
@@ -107,6 +108,12 @@ enum Measure {
     },
     /// From the last byte to "saved locally", among a hundred sessions
     Latency,
+    /// Capturing a work tree beside `git status`
+    Code {
+        /// How many files it has
+        #[arg(long, default_value_t = 50_000)]
+        files: usize,
+    },
     /// CPU and memory of a daemon that has nothing to do, among ten thousand transcripts
     Idle {
         /// For how long it is watched
@@ -125,6 +132,7 @@ fn measure(what: &Measure) -> Result<(), failure::Failure> {
         Measure::Reconnect { rounds } => reconnect::reconnect(*rounds),
         Measure::Large { mib } => machine::large(*mib),
         Measure::Latency => machine::latency(),
+        Measure::Code { files } => code::code(*files),
         Measure::Idle { minutes, saved } => machine::idle(*minutes, *saved),
     }
 }

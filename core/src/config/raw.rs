@@ -5,13 +5,12 @@
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 
-use jiff::SignedDuration;
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::nearest::nearest;
-use super::{Codec, Config, LogLevel};
+use super::value::{Duration, Size};
+use super::{Code, Codec, Config, LogLevel};
 
 /// So many folders of Claude Code at most: each costs file watches.
 const ROOTS_MAX: usize = 16;
@@ -40,6 +39,11 @@ const POLL_EVERY: RangeInclusive<i64> = SECOND..=DAY;
 /// Less than a second starts no ssh connection; an hour holds up everything else.
 const GIT_DEADLINE: RangeInclusive<i64> = SECOND..=HOUR;
 
+/// The whole of a code state is one log, and read into a scratch file.
+const CODE_BYTES: RangeInclusive<u64> = 0..=4 << 30;
+/// So many entries are read back at most.
+const CODE_FILES: RangeInclusive<u32> = 0..=100_000;
+
 /// What is wrong, and at which byte.
 #[derive(Debug)]
 pub(super) struct Wrong {
@@ -65,6 +69,7 @@ fn bad_value(key: &str, span: &Range<usize>, message: String) -> Wrong {
 pub(super) struct RawConfig {
     claude: RawClaude,
     save: RawSave,
+    code: RawCode,
     watch: RawWatch,
     store: RawStore,
     fetch: RawFetch,
@@ -86,6 +91,17 @@ struct RawSave {
     save_at_least_every: Spanned<Duration>,
     codec: Codec,
     exclude: Spanned<Vec<Spanned<String>>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawCode {
+    capture: bool,
+    file_max: Spanned<Size>,
+    total_max: Spanned<Size>,
+    files_max: Spanned<u32>,
+    guard: Spanned<Vec<Spanned<String>>>,
+    include_secrets: Spanned<Vec<Spanned<String>>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -146,6 +162,14 @@ impl From<&Config> for RawConfig {
                 codec: config.codec,
                 exclude: unplaced_list(&config.exclude),
             },
+            code: RawCode {
+                capture: config.code.capture,
+                file_max: unplaced(Size(config.code.file_max)),
+                total_max: unplaced(Size(config.code.total_max)),
+                files_max: unplaced(config.code.files_max),
+                guard: unplaced_list(&config.code.guard),
+                include_secrets: unplaced_list(&config.code.include_secrets),
+            },
             watch: RawWatch {
                 events: config.events,
                 rescan_every: unplaced(Duration(config.rescan_every_ms)),
@@ -198,7 +222,7 @@ impl Default for RawConfig {
 }
 
 default_from_config!(
-    RawClaude => claude, RawSave => save, RawWatch => watch, RawStore => store,
+    RawClaude => claude, RawSave => save, RawCode => code, RawWatch => watch, RawStore => store,
     RawFetch => fetch, RawNotify => notify, RawGit => git, RawLog => log
 );
 
@@ -266,6 +290,7 @@ impl RawConfig {
             )?,
             codec: self.save.codec,
             exclude: patterns("save.exclude", self.save.exclude)?,
+            code: self.code.check()?,
             events: self.watch.events,
             rescan_every_ms: within("watch.rescan_every", &self.watch.rescan_every, RESCAN_EVERY)?,
             code_check_every_ms: within(
@@ -289,6 +314,52 @@ impl RawConfig {
             log_level: self.log.level,
         })
     }
+}
+
+impl RawCode {
+    fn check(self) -> Result<Code, Wrong> {
+        let files_max = *self.files_max.get_ref();
+        if !CODE_FILES.contains(&files_max) {
+            let message = format!("{files_max} is more than {}", CODE_FILES.end());
+            return Err(bad_value("code.files_max", &self.files_max.span(), message));
+        }
+        Ok(Code {
+            capture: self.capture,
+            file_max: size("code.file_max", &self.file_max)?,
+            total_max: size("code.total_max", &self.total_max)?,
+            files_max,
+            guard: patterns("code.guard", self.guard)?,
+            include_secrets: secrets("code.include_secrets", self.include_secrets)?,
+        })
+    }
+}
+
+fn size(key: &str, value: &Spanned<Size>) -> Result<u64, Wrong> {
+    let Size(bytes) = *value.get_ref();
+    if CODE_BYTES.contains(&bytes) {
+        return Ok(bytes);
+    }
+    let message =
+        format!("`{}` is more than `{}`", Size(bytes).text(), Size(*CODE_BYTES.end()).text());
+    Err(bad_value(key, &value.span(), message))
+}
+
+/// Secrets are allowed project by project: a pattern that could mean every project is none.
+fn secrets(key: &str, list: Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Wrong> {
+    let check = |pattern: Spanned<String>| {
+        let text = pattern.get_ref();
+        let names: Vec<&str> = text.split('/').filter(|name| !name.is_empty()).collect();
+        let is_vague = names.is_empty()
+            || names.iter().take(2).any(|name| name.contains('*'))
+            || names == ["~"];
+        if is_rooted(text) && !is_vague {
+            return Ok(pattern.into_inner());
+        }
+        let message =
+            format!("`{text}` does not name one project's files, like `~/work/shop/.env`");
+        Err(bad_value(key, &pattern.span(), message))
+    };
+    limited(key, list, EXCLUDE_MAX)?.into_iter().map(check).collect()
 }
 
 fn within(key: &str, value: &Spanned<Duration>, bounds: RangeInclusive<i64>) -> Result<i64, Wrong> {
@@ -359,46 +430,4 @@ fn program(key: &str, value: Spanned<String>) -> Result<Option<PathBuf>, Wrong> 
         return Err(bad_value(key, &value.span(), message));
     }
     Ok(Some(value.into_inner()).filter(|text| !text.is_empty()).map(PathBuf::from))
-}
-
-/// A length of time in milliseconds, typed like "30s", "5m" or "1h 30m".
-#[derive(Debug, Clone, Copy)]
-struct Duration(i64);
-
-impl Duration {
-    fn text(self) -> String {
-        format!("{:#}", SignedDuration::from_millis(self.0))
-    }
-}
-
-impl Serialize for Duration {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text())
-    }
-}
-
-impl<'de> Deserialize<'de> for Duration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(DurationVisitor)
-    }
-}
-
-struct DurationVisitor;
-
-impl Visitor<'_> for DurationVisitor {
-    type Value = Duration;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a duration like \"30s\" or \"5m\"")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-        let refuse = || E::custom(format!("`{text}` is not a duration like \"30s\" or \"5m\""));
-        let duration: SignedDuration = text.parse().map_err(|_| refuse())?;
-        i64::try_from(duration.as_millis()).map(Duration).map_err(|_| refuse())
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Duration, E> {
-        Err(E::custom(format!("{number} has no unit: write \"{number}s\" for seconds")))
-    }
 }

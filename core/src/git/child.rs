@@ -77,13 +77,19 @@ fn feed(pipe: Option<ChildStdin>, bytes: Option<Vec<u8>>) -> std::io::Result<()>
 /// Starts the three threads that turn pipes and the child's end into one stream of events.
 fn listen(group: &mut Group) -> std::io::Result<Receiver<Event>> {
     let (sender, events) = mpsc::sync_channel(QUEUE);
-    let stdout = group.child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
+    let stdout = group.child.stdout.take();
     let stderr = group.child.stderr.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
     let pid = group.pid();
     let (out, err, exit) = (sender.clone(), sender.clone(), sender);
-    thread::Builder::new()
-        .name("git-stdout".to_owned())
-        .spawn(move || pass_on(stdout, &out, Event::Out))?;
+    // Without a pipe the child prints into a file: there is nothing to hear.
+    match stdout {
+        Some(stdout) => drop(
+            thread::Builder::new()
+                .name("git-stdout".to_owned())
+                .spawn(move || pass_on(stdout, &out, Event::Out))?,
+        ),
+        None => drop(out.send(Event::End)),
+    }
     thread::Builder::new()
         .name("git-stderr".to_owned())
         .spawn(move || pass_on(stderr, &err, Event::Err))?;

@@ -1,6 +1,7 @@
 //! One git child as it is asked for: arguments, configuration, limits.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -50,6 +51,10 @@ const SSH_OPTIONS: &str =
 
 /// Cuts every file the child writes at `$1` blocks.
 const LIMITED: &str = "ulimit -f \"$1\" || exit 126; shift; exec \"$@\"";
+/// The unit of `ulimit -v` in a POSIX shell.
+const MEMORY_BLOCK_BYTES: u64 = 1024;
+/// Lets the child have `$1` blocks of memory, where the system can count them.
+const LEAN: &str = "ulimit -v \"$1\" 2>/dev/null; shift; exec \"$@\"";
 /// Waits for the end of standard input, which is when we are gone, and kills its whole process group:
 /// git's helpers (`git-remote-https`, `ssh`) would outlive us otherwise.
 pub(super) const WATCH: &str = "read -r _; kill -KILL 0";
@@ -92,6 +97,12 @@ pub struct GitCommand {
     protocols: Option<String>,
     own_config_only: bool,
     more_objects: Vec<PathBuf>,
+    new_objects: Option<PathBuf>,
+    index: Option<PathBuf>,
+    work_tree: Option<PathBuf>,
+    stdin_file: Option<Arc<File>>,
+    stdout_file: Option<Arc<File>>,
+    memory_max: Option<u64>,
     traced: bool,
     watched: bool,
 }
@@ -113,6 +124,12 @@ impl GitCommand {
             protocols: None,
             own_config_only: false,
             more_objects: Vec::new(),
+            new_objects: None,
+            index: None,
+            work_tree: None,
+            stdin_file: None,
+            stdout_file: None,
+            memory_max: None,
             traced: false,
             watched: false,
         }
@@ -205,6 +222,43 @@ impl GitCommand {
         self
     }
 
+    /// Takes this directory for the repository's own objects: what is not trusted yet is looked at there
+    /// first, with [`GitCommand::more_objects`] beside those of the repository.
+    pub fn objects(mut self, directory: &Path) -> Self {
+        self.new_objects = Some(directory.to_owned());
+        self
+    }
+
+    /// Works on this index instead of the repository's own.
+    pub fn index(mut self, path: &Path) -> Self {
+        self.index = Some(path.to_owned());
+        self
+    }
+
+    /// Takes this directory for the work tree, with [`GitCommand::git_dir`] beside it.
+    pub fn work_tree(mut self, path: &Path) -> Self {
+        self.work_tree = Some(path.to_owned());
+        self
+    }
+
+    /// Gives the child a file, from its present position on, as standard input.
+    pub fn stdin_file(mut self, file: File) -> Self {
+        self.stdin_file = Some(Arc::new(file));
+        self
+    }
+
+    /// Lets the child print into a file: what is too large to be held in memory.
+    pub fn stdout_file(mut self, file: File) -> Self {
+        self.stdout_file = Some(Arc::new(file));
+        self
+    }
+
+    /// Lets the child have no more memory than this many bytes; not every system keeps to it.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_max = Some(bytes);
+        self
+    }
+
     /// Ends the child should we die, though it has no network: it may work for a long time.
     pub fn watched(mut self) -> Self {
         self.watched = true;
@@ -231,7 +285,9 @@ impl GitCommand {
             listener: self.listener.clone(),
         };
         tracing::debug!(what, "git");
-        child::run(self.process(), self.stdin.clone(), self.watcher(), &what, &limits)
+        let process =
+            self.process().map_err(|source| GitError::Start { what: what.clone(), source })?;
+        child::run(process, self.stdin.clone(), self.watcher(), &what, &limits)
     }
 
     /// The subcommand, for messages: never an argument, which may be a path or an address.
@@ -256,25 +312,35 @@ impl GitCommand {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the builder every git child is made by")]
-    fn process(&self) -> Command {
-        let program = self.git.program();
-        let mut command = match self.file_size_max {
-            None => Command::new(program),
-            Some(bytes) => {
-                let blocks = bytes.div_ceil(FILE_BLOCK_BYTES).to_string();
-                let mut shell = Command::new("sh");
-                shell.args(["-c", LIMITED, "sh", &blocks]).arg(program);
-                shell
-            }
-        };
+    fn process(&self) -> std::io::Result<Command> {
+        let limits = [
+            self.memory_max.map(|bytes| (LEAN, bytes.div_ceil(MEMORY_BLOCK_BYTES))),
+            self.file_size_max.map(|bytes| (LIMITED, bytes.div_ceil(FILE_BLOCK_BYTES))),
+        ];
+        let mut line: Vec<OsString> = Vec::new();
+        for (script, blocks) in limits.into_iter().flatten() {
+            line.extend(["sh", "-c", script, "sh"].map(OsString::from));
+            line.push(blocks.to_string().into());
+        }
+        line.push(self.git.program().into());
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]);
         command.args(&self.args).env_clear().envs(self.inherited());
         command.envs(self.environment());
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }
-        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        command.stdin(match &self.stdin_file {
+            Some(file) => Stdio::from(file.try_clone()?),
+            None if self.stdin.is_some() => Stdio::piped(),
+            None => Stdio::null(),
+        });
+        command.stdout(match &self.stdout_file {
+            Some(file) => Stdio::from(file.try_clone()?),
+            None => Stdio::piped(),
+        });
+        command.stderr(Stdio::piped());
+        Ok(command)
     }
 
     /// The environment beyond what is inherited.
@@ -311,6 +377,15 @@ impl GitCommand {
         }
         if let Some(dir) = &self.git_dir {
             variables.push(("GIT_DIR".into(), dir.into()));
+        }
+        if let Some(dir) = &self.new_objects {
+            variables.push(("GIT_OBJECT_DIRECTORY".into(), dir.into()));
+        }
+        if let Some(path) = &self.work_tree {
+            variables.push(("GIT_WORK_TREE".into(), path.into()));
+        }
+        if let Some(path) = &self.index {
+            variables.push(("GIT_INDEX_FILE".into(), path.into()));
         }
         // A path that cannot stand in a list is left out: the child then does without its objects.
         let listed = self.more_objects.iter().filter(|dir| std::env::join_paths([dir]).is_ok());

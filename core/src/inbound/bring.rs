@@ -122,9 +122,8 @@ pub fn bring_back(job: &Bringing<'_>, now_ms: i64) -> Result<Brought, BringError
     disk::private_dir(job.scratch)?;
     let scratch = Scratch(job.scratch.to_owned());
     let opened: Vec<(LogName, PathBuf)> = history
-        .logs
-        .keys()
-        .map(|name| Ok((*name, open_into(reader, history, *name, &scratch.0)?)))
+        .files()
+        .map(|(name, _)| Ok((name, open_into(reader, history, name, &scratch.0)?)))
         .collect::<Result<_, BringError>>()?;
     let incoming: Vec<Incoming<'_>> = opened
         .iter()

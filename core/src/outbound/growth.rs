@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{Ledger, OutboundError, Pen};
 use crate::disk;
 use crate::history::{Reader, chunk_path, is_full, log_path, sequence_of, tail_path};
-use crate::id::{Digest, Generation, LogId, LogName, Oid, Random, SessionId, draw};
+use crate::id::{Digest, Generation, LogId, LogName, Oid, Random, Role, SessionId, draw};
 use crate::log::{
     Break, Cursor, Growth, Kind, LogError, PREFIX_MAX, cut, lines_within, needs_snapshot, stream,
 };
@@ -286,8 +286,9 @@ impl<'a> Work<'a> {
         }
         (state.length, state.content, state.window) =
             (cursor.length(), cursor.content(), cursor.window());
+        // That the code here is another than on the device that saved last says nothing about the session.
+        self.is_news |= state.log.role != Role::Code;
         self.note_changed(name, state);
-        self.is_news = true;
         Ok(())
     }
 

@@ -360,6 +360,7 @@ mod tests {
             length: 0,
             total: 0,
             logs: 0,
+            code: 0,
             client: None,
             model: None,
         }

@@ -41,6 +41,7 @@ pub(super) fn of(
 ) -> Summary {
     let record = &history.record;
     let main = history.logs.values().find(|state| state.log == LogId::main());
+    let files = || history.files().map(|(_, state)| state);
     let code = record.code.as_ref();
     Summary {
         session: history.session.clone(),
@@ -63,8 +64,9 @@ pub(super) fn of(
         lines: facts.lines,
         malformed: facts.malformed,
         length: main.map_or(0, |state| state.length),
-        total: history.logs.values().map(|state| state.length).sum(),
-        logs: u16::try_from(history.logs.len()).unwrap_or(u16::MAX),
+        total: files().map(|state| state.length).sum(),
+        logs: u16::try_from(files().count()).unwrap_or(u16::MAX),
+        code: history.code_log().map_or(0, |(_, state)| state.sealed),
         client: facts.version.clone(),
         model: facts.model.clone(),
     }

@@ -155,6 +155,8 @@ fn decode(text: &str) -> String {
 /// One remote of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedRemote {
+    /// What the user calls it.
+    pub(super) name: String,
     /// Where git would push to.
     pub(super) push_url: String,
     /// Every comparable form of its addresses.
@@ -223,7 +225,7 @@ fn named(name: &str, settings: &[(String, String)], root: &Path) -> Option<Named
     let forms = [push_url.clone(), absolute(&fetch_url, root), absolute(&url, root)];
     let mut ids: Vec<String> = forms.iter().filter_map(|form| normalise(form)).collect();
     ids.dedup();
-    Some(NamedRemote { push_url, ids })
+    Some(NamedRemote { name: name.to_owned(), push_url, ids })
 }
 
 /// Returns where git would push to, given an address that no remote has.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Project, ProjectError, refused, settings};
 use crate::git::{Git, GitError};
 use crate::id::Digest;
-use crate::seal::CodePoint;
+use crate::seal::{CodePoint, CodeSaved};
 
 /// How long a status may take: a repository of 100 000 files needs 0.2 s, a cold disk far more.
 const STATUS_DEADLINE: Duration = Duration::from_secs(30);
@@ -30,18 +30,36 @@ pub fn code_point(project: &Project, git: &Git) -> Result<Option<CodePoint>, Pro
     if project.git_dir.is_none() || !project.root.is_dir() {
         return Ok(None);
     }
-    let filters = filters(&settings::all(&project.root, git)?);
-    let bytes = match status(project, git, &filters, "all") {
-        Err(ProjectError::Git { source: GitError::TooMuchOutput { .. }, .. }) => {
-            status(project, git, &filters, "normal")?
-        }
-        other => other?,
-    };
+    let bytes = porcelain(project, git, &settings::all(&project.root, git)?, true)?;
     Ok(bytes.map(|bytes| read(&bytes, &project.root)))
 }
 
-/// The drivers whose programs a status would start.
-fn filters(settings: &[(String, String)]) -> Vec<String> {
+/// Asks for the status as porcelain v2 with `-z`, without running any program that `settings`, which are
+/// all of the project, or the repository name. `None` when there is no work tree. Where untracked files
+/// are wanted and too many, their folders stand for them.
+///
+/// # Errors
+/// [`ProjectError`] when git does not read the repository.
+pub(crate) fn porcelain(
+    project: &Project,
+    git: &Git,
+    settings: &[(String, String)],
+    with_untracked: bool,
+) -> Result<Option<Vec<u8>>, ProjectError> {
+    let filters = filters(settings);
+    if !with_untracked {
+        return status(project, git, &filters, "no");
+    }
+    match status(project, git, &filters, "all") {
+        Err(ProjectError::Git { source: GitError::TooMuchOutput { .. }, .. }) => {
+            status(project, git, &filters, "normal")
+        }
+        other => other,
+    }
+}
+
+/// The drivers whose programs a status would start, by all settings of a project.
+pub(crate) fn filters(settings: &[(String, String)]) -> Vec<String> {
     let driver = |key: &str| {
         key.strip_prefix("filter.")?.rsplit_once('.').map(|(driver, _)| driver.to_owned())
     };
@@ -93,6 +111,7 @@ fn read(bytes: &[u8], root: &Path) -> CodePoint {
         upstream: None,
         dirty: false,
         fingerprint: Digest::NONE,
+        saved: CodeSaved::Nothing,
     };
     let mut hash = Sha256::new();
     let mut files_left = FILES_MAX;

@@ -1,8 +1,12 @@
 //! What the daemon answers.
 
+mod code;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use code::{CodeLeftOut, CodeReply, LeftOut, SavedCode};
 
 use crate::id::{DeviceId, SessionId, VaultId};
 
@@ -187,6 +191,9 @@ pub struct ProjectStatus {
     /// Whether the host gives no single session, so that other devices' refs are fetched with all their past.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fetched_whole: bool,
+    /// What of its code was left out of the last save.
+    #[serde(default, skip_serializing_if = "CodeLeftOut::is_nothing")]
+    pub code: CodeLeftOut,
     /// Why it does not get through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,

@@ -32,6 +32,9 @@ pub enum Request {
     Show(Show),
     /// Reads a session's messages as text, a page at a time. Answer: [`super::ReadReply`].
     Read(Read),
+    /// Opens the code of a saved session into a file, for the client to put in place. Answer:
+    /// [`super::CodeReply`].
+    Code(Code),
     /// Brings a session back on this device. Answer: [`super::ResumeReply`].
     Resume(Resume),
     /// Sends what is unsent and looks for news, now. Answer: [`super::SyncReply`].
@@ -244,6 +247,25 @@ pub struct Resume {
     /// Goes on although the code here is not the code of the conversation.
     #[serde(default)]
     pub force: bool,
+    /// The work tree to go on in, instead of the project's clone here.
+    #[serde(default)]
+    pub worktree: Option<PathBuf>,
+    /// The client looks after the code itself: it is not compared.
+    #[serde(default)]
+    pub code_is_here: bool,
+    /// Asks no remote: that was done a moment ago.
+    #[serde(default)]
+    pub is_refreshed: bool,
+}
+
+/// Parameters of `code`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Code {
+    /// Where the user stands.
+    pub directory: PathBuf,
+    /// Which session; the newest from another device when absent.
+    #[serde(default)]
+    pub session: Option<SessionQuery>,
 }
 
 /// Parameters of `sync`.

@@ -81,6 +81,7 @@ pub(super) fn code_point() -> CodePoint {
         upstream: Some("origin/feature/login".to_owned()),
         dirty: true,
         fingerprint: digest(5),
+        saved: CodeSaved::Nothing,
     }
 }
 
@@ -149,6 +150,7 @@ pub(super) fn summary() -> Summary {
         length: 1_234_567,
         total: 2_345_678,
         logs: 4,
+        code: 0,
         client: Some("2.1.220".to_owned()),
         model: Some("claude-opus-4-5-20251101".to_owned()),
     }

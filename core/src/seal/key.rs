@@ -202,12 +202,15 @@ pub(super) fn role_byte(role: Role) -> u8 {
         Role::Main => 0,
         Role::Inside => 1,
         Role::Beside => 2,
+        Role::Code => 3,
     }
 }
 
 /// Returns the role a byte stands for.
 pub(super) fn role_of(byte: u8) -> Option<Role> {
-    [Role::Main, Role::Inside, Role::Beside].into_iter().find(|&role| role_byte(role) == byte)
+    [Role::Main, Role::Inside, Role::Beside, Role::Code]
+        .into_iter()
+        .find(|&role| role_byte(role) == byte)
 }
 
 mod file {

@@ -15,6 +15,12 @@ use crate::wire::{Fields, WireError, Writer};
 pub const MESSAGE_MAX: usize = 2 << 10;
 /// The longest name of a branch or upstream in bytes: git's own limit for a ref is a path's.
 const REF_MAX: usize = 4 << 10;
+/// The longest reason why no code was saved, in bytes; what is longer is cut.
+const WHY_MAX: usize = 512;
+/// Stands for [`CodeSaved::Plain`].
+const PLAIN: u64 = 1;
+/// Stands for [`CodeSaved::Log`].
+const IN_LOG: u64 = 2;
 /// The longest path of a log in bytes: Linux's limit for a path.
 const PATH_MAX: usize = 4 << 10;
 
@@ -42,6 +48,8 @@ mod tag {
         pub(in super::super) const DIRTY: u8 = 4;
         pub(in super::super) const FINGERPRINT: u8 = 5;
         pub(in super::super) const REMOTE: u8 = 6;
+        pub(in super::super) const SAVED: u8 = 7;
+        pub(in super::super) const WITHHELD: u8 = 8;
     }
 
     /// The first four are a log's and a parent's alike.
@@ -108,6 +116,22 @@ pub struct CodePoint {
     pub dirty: bool,
     /// A digest of everything that counts as a change of the repository.
     pub fingerprint: Digest,
+    /// What of it was saved.
+    pub saved: CodeSaved,
+}
+
+/// What of the code was saved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum CodeSaved {
+    /// Nothing: the conversation alone.
+    #[default]
+    Nothing,
+    /// Branch and commit say everything: the remote had the commit, and nothing differed from it.
+    Plain,
+    /// The state that the code log ends with.
+    Log,
+    /// Nothing, and this is why.
+    Withheld(String),
 }
 
 /// A state that a resolution of two histories took in.
@@ -259,7 +283,35 @@ fn write_code(code: &CodePoint) -> Vec<u8> {
         .flag(tag::code::DIRTY, code.dirty)
         .bytes(tag::code::FINGERPRINT, &code.fingerprint.0)
         .optional(tag::code::REMOTE, remote.map(str::as_bytes));
+    write_saved(&mut record, &code.saved);
     record.finish()
+}
+
+/// Which of [`CodeSaved`] a number is; a text says why nothing was saved.
+fn write_saved(record: &mut Writer, saved: &CodeSaved) {
+    match saved {
+        CodeSaved::Nothing => {}
+        CodeSaved::Plain => {
+            record.number(tag::code::SAVED, PLAIN);
+        }
+        CodeSaved::Log => {
+            record.number(tag::code::SAVED, IN_LOG);
+        }
+        CodeSaved::Withheld(why) => {
+            record.text(tag::code::WITHHELD, cut(why, WHY_MAX));
+        }
+    }
+}
+
+fn read_saved(fields: &Fields<'_>) -> Result<CodeSaved, WireError> {
+    let withheld = fields.text(tag::code::WITHHELD, WHY_MAX)?;
+    match (fields.number(tag::code::SAVED)?, withheld) {
+        (0, None) => Ok(CodeSaved::Nothing),
+        (0, Some(why)) => Ok(CodeSaved::Withheld(why)),
+        (PLAIN, None) => Ok(CodeSaved::Plain),
+        (IN_LOG, None) => Ok(CodeSaved::Log),
+        _ => Err(WireError::Meaningless(tag::code::SAVED)),
+    }
 }
 
 fn read_code(bytes: &[u8]) -> Result<CodePoint, WireError> {
@@ -276,6 +328,7 @@ fn read_code(bytes: &[u8]) -> Result<CodePoint, WireError> {
         upstream,
         dirty: fields.flag(tag::code::DIRTY)?,
         fingerprint: Digest(fields.required(tag::code::FINGERPRINT)?),
+        saved: read_saved(&fields)?,
     })
 }
 
@@ -372,7 +425,7 @@ fn read_log_id(fields: &Fields<'_>) -> Result<LogId, WireError> {
 fn check_path(log: &LogId) -> Result<(), WireError> {
     let harmless = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
     let allowed = match log.role {
-        Role::Main => log.path.is_empty(),
+        Role::Main | Role::Code => log.path.is_empty(),
         Role::Inside => log.path.split('/').all(harmless),
         Role::Beside => harmless(&log.path) && !log.path.contains('/'),
     };

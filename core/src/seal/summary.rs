@@ -47,6 +47,7 @@ mod tag {
     pub(super) const LENGTH: u8 = 15;
     pub(super) const TOTAL: u8 = 16;
     pub(super) const LOGS: u8 = 17;
+    pub(super) const CODE: u8 = 18;
     pub(super) const PROJECT: u8 = 32;
     pub(super) const BRANCH: u8 = 33;
     pub(super) const TITLE: u8 = 34;
@@ -100,10 +101,12 @@ pub struct Summary {
     pub malformed: u32,
     /// How many raw bytes the main log has.
     pub length: u64,
-    /// How many raw bytes all logs have.
+    /// How many raw bytes all logs of the conversation have.
     pub total: u64,
-    /// How many logs there are.
+    /// How many logs the conversation has.
     pub logs: u16,
+    /// How many sealed bytes the code state takes; 0 where there is none in a log.
+    pub code: u64,
     /// The version of Claude Code.
     pub client: Option<String>,
     /// The model.
@@ -187,7 +190,8 @@ pub(super) fn write(holder: DeviceId, summary: &Summary) -> Vec<u8> {
         .number(tag::MALFORMED, u64::from(summary.malformed))
         .number(tag::LENGTH, summary.length)
         .number(tag::TOTAL, summary.total)
-        .number(tag::LOGS, u64::from(summary.logs));
+        .number(tag::LOGS, u64::from(summary.logs))
+        .number(tag::CODE, summary.code);
     write_projects(&mut record, &summary.project);
     write_texts(&mut record, summary);
     record.finish()
@@ -250,6 +254,7 @@ fn read(holder: DeviceId, bytes: &[u8]) -> Result<Summary, WireError> {
         length: fields.number(tag::LENGTH)?,
         total: fields.number(tag::TOTAL)?,
         logs: fields.number(tag::LOGS)?,
+        code: fields.number(tag::CODE)?,
         client: text(tag::CLIENT)?,
         model: text(tag::MODEL)?,
     })

@@ -75,7 +75,7 @@ fn is_gits(component: &str) -> bool {
 pub fn check_log(log: &LogId) -> Result<(), BadPath> {
     match log.role {
         Role::Main if log.path.is_empty() => Ok(()),
-        Role::Main => Err(BadPath::Misplaced),
+        Role::Main | Role::Code => Err(BadPath::Misplaced),
         Role::Inside => check_path(&log.path),
         Role::Beside => check_path(&log.path).and_then(|()| {
             if is_old_agent(&log.path) && !log.path.contains('/') {

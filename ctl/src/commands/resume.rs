@@ -1,5 +1,7 @@
 //! `resume`: a session comes back on this device, and Claude Code goes on with it.
 
+mod code;
+
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -7,6 +9,10 @@ use convosync_core::protocol::{
     List, ListReply, Read, ReadReply, Request, Resume, ResumeAction, ResumeReply, SessionInfo,
     SessionQuery, Warning,
 };
+
+pub(crate) use code::tell_report;
+use code::{Offer, Put};
+use convosync_core::checkout::Report;
 
 use super::list;
 use crate::args;
@@ -105,11 +111,20 @@ fn restore(
     args: &args::Resume,
     session: Option<SessionQuery>,
 ) -> Result<ExitCode, CtlError> {
-    let request =
-        Resume { directory: call.directory(), session, dry_run: args.dry_run, force: args.force };
-    let reply: ResumeReply = call.ask(Request::Resume(request))?;
+    let request = Resume {
+        directory: call.directory(),
+        session,
+        dry_run: args.dry_run,
+        force: args.force,
+        ..Resume::default()
+    };
+    let (reply, put) = if args.no_code {
+        (call.ask(Request::Resume(request))?, Put::default())
+    } else {
+        with_code(call, args, request)?
+    };
     if call.print.json {
-        call.print.answer(&reply)?;
+        call.print.answer(&Answer { reply: &reply, code: put.report.as_ref() })?;
     } else {
         report(call, args, &reply)?;
     }
@@ -118,6 +133,41 @@ fn restore(
         return Err(launch(call, &reply));
     }
     Ok(ExitCode::Ok)
+}
+
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    reply: &'a ResumeReply,
+    /// What was done to the work tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a Report>,
+}
+
+/// Puts the code in place, then the conversation. What speaks against the conversation is found out first:
+/// then nothing is touched.
+fn with_code(
+    call: &mut Call<'_>,
+    args: &args::Resume,
+    mut request: Resume,
+) -> Result<(ResumeReply, Put), CtlError> {
+    let offer = Offer::ask(call, request.session.clone())?;
+    request.session.get_or_insert_with(|| offer.session());
+    (request.is_refreshed, request.code_is_here) = (true, true);
+    let rehearsal = Resume { dry_run: true, ..request.clone() };
+    let rehearsed: ResumeReply = call.ask(Request::Resume(rehearsal))?;
+    let put = offer.put(call, args)?;
+    request.code_is_here = put.report.is_some();
+    request.worktree.clone_from(&put.worktree);
+    let mut reply = match args.dry_run {
+        true => rehearsed,
+        false => call.ask(Request::Resume(request))?,
+    };
+    reply.warnings.extend(offer.warnings(&reply));
+    reply.warnings.extend(put.missing.clone());
+    reply.warnings.sort_by_key(|warning| !warning.loud);
+    Ok((reply, put))
 }
 
 fn report(call: &mut Call<'_>, args: &args::Resume, reply: &ResumeReply) -> Result<(), CtlError> {

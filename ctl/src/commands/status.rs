@@ -1,8 +1,8 @@
 //! `status`: how things stand, from what the daemon knows and with its age.
 
 use convosync_core::protocol::{
-    DeviceStatus, Problem, ProjectStatus, Request, RootStatus, Saving, Sending, Status,
-    StatusReply, SyncState,
+    CodeLeftOut, DeviceStatus, LeftOut, Problem, ProjectStatus, Request, RootStatus, Saving,
+    Sending, Status, StatusReply, SyncState,
 };
 
 use crate::call::Call;
@@ -12,6 +12,9 @@ use crate::print::{Look, Printer, Text, ago, bytes, count};
 
 /// How many skipped files are named; JSON has all of them.
 const SKIPPED_MAX: usize = 5;
+
+/// How many paths that were left out are named.
+const LEFT_OUT_MAX: usize = 5;
 
 /// Shows how things stand.
 pub(crate) fn run(call: &mut Call<'_>) -> Result<ExitCode, CtlError> {
@@ -88,6 +91,23 @@ fn print_project(
     if let Some(problem) = &project.problem {
         let message = format!("{} ({})", problem.message, ago(problem.since_ms, now_ms));
         print.finding(&message, problem.hint.as_deref())?;
+    }
+    print_left_out(print, &project.code)
+}
+
+/// Names what of the code was not saved: the other devices will not have it.
+fn print_left_out(print: &mut Printer<'_>, code: &CodeLeftOut) -> Result<(), CtlError> {
+    if let Some(withheld) = &code.withheld {
+        let message = format!("the code is not saved: {}", withheld.message);
+        print.finding(&message, withheld.hint.as_deref())?;
+    }
+    for LeftOut { path, why, .. } in code.paths.iter().take(LEFT_OUT_MAX) {
+        print.note(&format!("not saved: `{path}`, {why}"), None)?;
+    }
+    let named = u32::try_from(code.paths.len().min(LEFT_OUT_MAX)).unwrap_or(u32::MAX);
+    if code.count > named {
+        let more = count(code.count - named, "more path");
+        print.note(&format!("{more} not saved (`--json` lists them)"), None)?;
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ fn sessions_projects_and_problems_are_harmless() {
     }
     resumed["session"] = info;
     resumed["warnings"] = json!([{ "loud": true, "message": evil(), "hint": evil() }]);
-    check_harmless("resume", Say::Result(resumed), "resume x");
+    check_harmless("resume", Say::Result(resumed), "resume --no-code x");
     let mut status = samples::status();
     for field in ["version", "device"] {
         status[field] = evil();

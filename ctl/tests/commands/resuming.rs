@@ -22,10 +22,11 @@ fn resume_tells_what_was_done_and_how_to_go_on() {
         ("local-ahead", "resume-ahead"),
     ] {
         let fake = fake(samples::resumed(action, &json!([])));
-        let ran = fake.run("resume");
+        let ran = fake.run("resume --no-code");
         check_text(name, &ran, fake.home());
         let nothing = json!({ "directory": "/work-tree", "session": null, "dry_run": false,
-                              "force": false });
+                              "force": false, "worktree": null, "code_is_here": false,
+                              "is_refreshed": false });
         assert_eq!(fake.asked("resume")[0], nothing);
     }
 }
@@ -34,26 +35,46 @@ fn resume_tells_what_was_done_and_how_to_go_on() {
 fn other_code_is_warned_of_loudly() {
     let answer = samples::resumed("created", &samples::warnings());
     let fake = fake(answer.clone());
-    check_text("resume-warned", &fake.run("resume 4d56@7 --force"), fake.home());
+    check_text("resume-warned", &fake.run("resume 4d56@7 --no-code --force"), fake.home());
     assert_eq!(fake.asked("resume")[0]["session"], "4d56@7");
     assert_eq!(fake.asked("resume")[0]["force"], true);
-    let json = fake.run("resume --json");
+    let json = fake.run("resume --no-code --json");
     assert_eq!(serde_json::from_str::<Value>(&json.out).unwrap(), answer);
     assert_eq!(json.err, "");
+}
+
+/// The conversation comes back all the same, and the reason is told loudly.
+#[test]
+fn code_that_was_not_saved_is_told_with_the_reason() {
+    let code = json!({ "session": samples::session(), "save": 7, "root": "/work tree/shop",
+                       "code": { "saved": "nothing", "why": "a `git bisect` is running" },
+                       "known": { "saved": "nothing", "why": null },
+                       "received": 0, "warnings": [] });
+    let resumed = samples::resumed("created", &json!([]));
+    let fake = Fake::start(vec![
+        ("code", vec![Say::Result(code)]),
+        ("resume", vec![Say::Result(resumed)]),
+    ]);
+    let ran = fake.run("resume");
+    assert_eq!(ran.code, ExitCode::Ok, "{ran:?}");
+    assert!(format!("{}{}", ran.out, ran.err).contains("a `git bisect` is running"), "{ran:?}");
+    // A rehearsal first: what speaks against the conversation is found out before anything is touched.
+    assert_eq!(fake.asked("resume")[0]["dry_run"], true);
+    assert_eq!(fake.asked("resume")[1]["code_is_here"], false);
 }
 
 #[test]
 fn a_dry_run_promises_nothing_done() {
     let fake = fake(samples::resumed("extended", &json!([])));
-    check_text("resume-dry", &fake.run("resume 4d56 --dry-run"), fake.home());
+    check_text("resume-dry", &fake.run("resume 4d56 --no-code --dry-run"), fake.home());
     assert_eq!(fake.asked("resume")[0]["dry_run"], true);
 }
 
 #[test]
 fn nothing_is_launched_over_a_loud_warning_or_without_the_program() {
     let fake = fake(samples::resumed("created", &samples::warnings()));
-    check_text("resume-not-launched", &fake.run("resume 4d56 --launch"), fake.home());
-    let ran = fake.run("resume 4d56 --launch --force");
+    check_text("resume-not-launched", &fake.run("resume 4d56 --no-code --launch"), fake.home());
+    let ran = fake.run("resume 4d56 --no-code --launch --force");
     assert_eq!(ran.code, ExitCode::Failed);
     assert!(ran.err.ends_with(
         "convosyncctl: `claude` is not in PATH\n\
@@ -66,7 +87,7 @@ fn a_decision_is_the_users() {
     let failure = Failure::new(ErrorKind::NeedsDecision, "both moved: desk +12, here +3")
         .with_hint("convosyncctl resume --force keeps what is here");
     let fake = Fake::start(vec![("resume", vec![Say::Failure(failure)])]);
-    check_text("resume-decision", &fake.run("resume"), fake.home());
+    check_text("resume-decision", &fake.run("resume --no-code"), fake.home());
 }
 
 #[test]

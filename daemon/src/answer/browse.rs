@@ -21,6 +21,9 @@ use crate::work;
 /// `list` leaves out sessions that were not saved for so long, unless all are asked for.
 const RECENT_MS: i64 = 30 * 24 * 3_600 * 1_000;
 
+/// More bytes than these are announced before they are downloaded.
+const LARGE_DOWNLOAD: u64 = 5_000_000;
+
 /// How many saves `show` lists.
 const SAVES_SHOWN_MAX: usize = 50;
 
@@ -87,7 +90,7 @@ pub(super) fn show(clerk: &Clerk<'_>, show: &Show) -> Result<ShowReply, Failure>
         commit: record.code.as_ref().and_then(|code| code.commit).map(|commit| commit.to_string()),
         dirty: record.code.as_ref().is_some_and(|code| code.dirty),
     });
-    let files = history.logs.values().map(|state| FileInfo {
+    let files = history.files().map(|(_, state)| FileInfo {
         path: shown_path(&history.session, &state.log),
         length: state.length,
         sha256: state.content.to_string(),
@@ -101,7 +104,7 @@ fn shown_path(session: &SessionId, log: &LogId) -> String {
     match log.role {
         Role::Main => format!("{session}.jsonl"),
         Role::Inside => format!("{session}/{}", log.path),
-        Role::Beside => log.path.clone(),
+        Role::Beside | Role::Code => log.path.clone(),
     }
 }
 
@@ -182,7 +185,7 @@ pub(super) fn fetch(clerk: &Clerk<'_>, place: &Place, holding: &Holding) -> Resu
         let ours = held.own.sessions.get(&name).map(|(summary, _)| summary.commit);
         (held.store.clone(), reference, ours)
     };
-    step(clerk.tell, "downloading the conversation");
+    step(clerk.tell, &download(&holding.summary));
     let commit = holding.summary.commit;
     let fetched = work::with_remote(clerk.house, place, &store, Asker::Person, |remote| {
         remote.fetch_session(name, commit, &reference, ours)
@@ -191,6 +194,21 @@ pub(super) fn fetch(clerk: &Clerk<'_>, place: &Place, holding: &Holding) -> Resu
     let traffic = fetched.and_then(|traffic| traffic).map_err(|error| fail::remote(&error))?;
     place.desk.lock().traffic += traffic;
     Ok(traffic.received)
+}
+
+/// What is downloaded; how much at most, where that is worth knowing before.
+fn download(summary: &Summary) -> String {
+    let most = summary.total.saturating_add(summary.code);
+    if most <= LARGE_DOWNLOAD {
+        return "downloading the conversation".to_owned();
+    }
+    let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
+    match summary.code {
+        code if code > LARGE_DOWNLOAD => {
+            format!("downloading the conversation and {} MB of code", megabytes(code))
+        }
+        _ => format!("downloading the conversation, at most {} MB", megabytes(most)),
+    }
 }
 
 /// Opens a session at the save its summary pins.

@@ -41,7 +41,7 @@ struct Job {
 
 pub(super) fn resume(clerk: &Clerk<'_>, resume: &Resume) -> Result<ResumeReply, Failure> {
     let house = clerk.house;
-    let mut warnings = refresh(clerk, resume)?;
+    let mut warnings = if resume.is_refreshed { Vec::new() } else { refresh(clerk, resume)? };
     scan::scan_all(house, now_ms());
     let (place, holding) = choose(house, resume)?;
     let home = project_here(house, resume, &holding)?;
@@ -52,15 +52,18 @@ pub(super) fn resume(clerk: &Clerk<'_>, resume: &Resume) -> Result<ResumeReply, 
         let held = place.desk.lock();
         browse::at_save(&held, browse::open(&held, &holding)?, &query)?
     };
-    let (target, directory) = target(house, &home, &holding, &mut warnings)?;
-    warnings.extend(code_warnings(house, &home.project, history.record.code.as_ref()));
+    let root = resume.worktree.as_ref().unwrap_or(&home.project.root);
+    let (target, directory) = target(house, (&home, root), &holding, &mut warnings)?;
+    if !resume.code_is_here {
+        warnings.extend(code_warnings(house, &home.project, history.record.code.as_ref()));
+    }
     let job = Job { place, home, holding, target, directory, warnings };
     step(clerk.tell, "restoring the conversation");
     restore(house, job, &history, resume.dry_run, received)
 }
 
 /// Asks the remotes for the newest state; if one does not answer, what is known has to do.
-fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> {
+pub(super) fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> {
     let house = clerk.house;
     let here = match (&resume.session, home(house, &resume.directory)) {
         (_, Ok(home)) => Some(home),
@@ -87,7 +90,7 @@ fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> 
     Ok(warnings)
 }
 
-fn choose(house: &House, resume: &Resume) -> Result<(Arc<Place>, Holding), Failure> {
+pub(super) fn choose(house: &House, resume: &Resume) -> Result<(Arc<Place>, Holding), Failure> {
     if let Some(query) = &resume.session {
         let (place, holding) = browse::find(house, query)?;
         let is_exact = query.parts().1.is_some();
@@ -118,7 +121,11 @@ fn none(home: &Home) -> Failure {
 }
 
 /// The clone of the session's repository on this device: where the user stands, else another enabled one.
-fn project_here(house: &House, resume: &Resume, holding: &Holding) -> Result<Arc<Home>, Failure> {
+pub(super) fn project_here(
+    house: &House,
+    resume: &Resume,
+    holding: &Holding,
+) -> Result<Arc<Home>, Failure> {
     let ids = &holding.summary.project;
     let here = house.owner(&resume.directory).filter(|home| project::same(&home.project.ids, ids));
     let elsewhere = || house.homes().into_iter().find(|home| project::same(&home.project.ids, ids));
@@ -138,24 +145,22 @@ fn project_here(house: &House, resume: &Resume, holding: &Holding) -> Result<Arc
 /// Where the transcript belongs here, and where Claude Code has to be started.
 fn target(
     house: &House,
-    home: &Home,
+    (home, root): (&Home, &PathBuf),
     holding: &Holding,
     warnings: &mut Vec<Warning>,
 ) -> Result<(Target, PathBuf), Failure> {
     let session = holding.summary.session.clone();
     let found = house.registry().found.get(&(home.store, session.clone())).cloned();
-    if let Some(found) = found
-        && let Some(cwd) =
-            found.cwd.filter(|cwd| cwd.is_dir()).or_else(|| Some(home.project.root.clone()))
+    if let Some(found) = found.filter(|_| *root == home.project.root)
+        && let Some(cwd) = found.cwd.filter(|cwd| cwd.is_dir()).or_else(|| Some(root.clone()))
         && claude::slug(&cwd)
             == found.files.slug_dir.file_name().unwrap_or_default().to_string_lossy()
     {
         return Ok((Target { slug_dir: found.files.slug_dir, session }, cwd));
     }
     let subdirectory = &holding.summary.subdirectory;
-    let root = &home.project.root;
     let below = if subdirectory.is_empty() { root.clone() } else { root.join(subdirectory) };
-    let directory = if below.is_dir() && below.starts_with(&home.project.root) {
+    let directory = if below.is_dir() && below.starts_with(root) {
         below
     } else {
         warnings.push(Warning {
@@ -166,13 +171,13 @@ fn target(
             ),
             hint: Some("it continues at the top of the repository".to_owned()),
         });
-        home.project.root.clone()
+        root.clone()
     };
-    let root = house.claude_roots().into_iter().next().ok_or_else(|| {
+    let claude = house.claude_roots().into_iter().next().ok_or_else(|| {
         Failure::new(ErrorKind::BadConfig, "no folder of Claude Code is configured")
             .with_hint("set `claude.roots`")
     })?;
-    let slug_dir = claude::slug_dir_for(&ClaudeRoot::new(root), &directory);
+    let slug_dir = claude::slug_dir_for(&ClaudeRoot::new(claude), &directory);
     Ok((Target { slug_dir, session }, directory))
 }
 
@@ -221,7 +226,7 @@ fn restore(
             _ => 0,
         },
         received,
-        files: u32::try_from(history.logs.len()).unwrap_or(u32::MAX),
+        files: u32::try_from(history.files().count()).unwrap_or(u32::MAX),
         warnings,
     })
     .inspect(|_| {
@@ -299,8 +304,8 @@ fn age_ms(path: &Path) -> Option<i64> {
     Some((now_ms() - convosync_core::disk::modified_ms(&modified)).max(0))
 }
 
-/// Compares the code here with the code of the conversation, and says loudly where they differ: until code
-/// travels too, the conversation may speak of what is not here.
+/// Compares the code here with the code of the conversation, and says loudly where they differ: the
+/// conversation may then speak of what is not here.
 fn code_warnings(house: &House, project: &Project, then: Option<&CodePoint>) -> Vec<Warning> {
     let now = project::code_point(project, &house.git).ok().flatten();
     match (then, now) {
@@ -341,9 +346,7 @@ fn compare(then: &CodePoint, now: &CodePoint) -> Vec<Warning> {
             loud: true,
             message: "there were uncommitted changes on the other device, and they are not here"
                 .to_owned(),
-            hint: Some(
-                "commit and push them there; only the conversation travels so far".to_owned(),
-            ),
+            hint: Some("commit and push them there, or resume without `--no-code`".to_owned()),
         });
     }
     warnings
@@ -353,6 +356,7 @@ fn compare(then: &CodePoint, now: &CodePoint) -> Vec<Warning> {
 mod tests {
     use super::*;
     use convosync_core::id::{Digest, Oid};
+    use convosync_core::seal::CodeSaved;
 
     fn code(branch: &str, commit: u8, dirty: bool) -> CodePoint {
         CodePoint {
@@ -361,6 +365,7 @@ mod tests {
             upstream: None,
             dirty,
             fingerprint: Digest::NONE,
+            saved: CodeSaved::Nothing,
         }
     }
 

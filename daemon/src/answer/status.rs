@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use convosync_core::protocol::{
-    DeviceStatus, Problem, ProjectStatus, RootStatus, Saving, Sending, SkippedFile, Status,
-    StatusReply,
+    CodeLeftOut, DeviceStatus, Problem, ProjectStatus, RootStatus, Saving, Sending, SkippedFile,
+    Status, StatusReply,
 };
 use convosync_core::store::RefKind;
 
@@ -17,7 +17,7 @@ use crate::engine::Unsaved;
 use crate::house::{Home, House, Place, lock};
 use crate::scan::RootReport;
 use crate::watch::Mode;
-use crate::{enabled, work};
+use crate::{code, enabled, work};
 
 /// How many left-out files `status` lists for a root: the first tell the story.
 const SKIPPED_SHOWN_MAX: usize = 20;
@@ -88,8 +88,15 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         sending: place.sending.now().map(|(sent_bytes, bytes)| Sending { sent_bytes, bytes }),
         fetched_whole: board.fetched_whole,
         branches_only: board.kind == RefKind::Branch,
+        code: left_out(&place, home),
         problem: off.or_else(|| remote_problem(&board)),
     })
+}
+
+/// What of a project's code is not in its last save.
+fn left_out(place: &Place, home: &Home) -> CodeLeftOut {
+    let reports = lock(&place.left_out);
+    reports.get(&home.key).map_or_else(CodeLeftOut::default, code::told)
 }
 
 /// Why the remote does not get our saves, else why it does not show us other devices'.

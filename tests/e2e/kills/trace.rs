@@ -84,6 +84,8 @@ impl Drop for Traced {
 /// `signal=KILL`, `error=ENOSPC`.
 pub(super) fn traced(device: &Device, blow: Option<(&Target, &str)>, trace: &Path) -> Traced {
     let mut strace = device.home.command("strace");
+    // It would begin anew with these limits, and be taken for one of its own children.
+    strace.env("MALLOC_ARENA_MAX", "1");
     strace.args(["-f", "-b", "execve", "-y", "-qq", "-e"]).arg(format!("trace={CALLS}"));
     if let Some((Target { call, number, path }, blow)) = blow {
         strace.args(path.iter().flat_map(|path| ["-P", path]));

@@ -40,12 +40,18 @@ fn a_record_comes_back() {
         upstream: None,
         dirty: false,
         fingerprint: digest(1),
+        saved: CodeSaved::Nothing,
     };
     check_round_trip(&SaveRecord { code: Some(bare), ..save() });
     for upstream in ["origin/main", "main", "/main", "origin/other", "origin/x/main", ""] {
         let branch = Some("main".to_owned());
         let code = CodePoint { branch, upstream: Some(upstream.to_owned()), ..code_point() };
         check_round_trip(&SaveRecord { code: Some(code), ..save() });
+    }
+    for saved in [CodeSaved::Plain, CodeSaved::Log, CodeSaved::Withheld("a bisection".to_owned())] {
+        let logs = vec![log_state(LogId::main()), log_state(LogId::code())];
+        let code = CodePoint { saved, ..code_point() };
+        check_round_trip(&SaveRecord { code: Some(code), logs, ..save() });
     }
     let detached = CodePoint { branch: None, ..code_point() };
     check_round_trip(&SaveRecord { code: Some(detached), ..save() });
@@ -143,6 +149,6 @@ fn a_record_that_lacks_something_is_refused() {
     gone.time(tag::AT, Some(1)).bytes(tag::DEVICE, &[0; 8]).bytes(tag::GONE, b"short");
     assert_eq!(read(1, &gone.finish()), Err(WireError::Length { tag: tag::GONE, len: 5 }));
     let mut role = Writer::new();
-    role.number(tag::log::ROLE, 3).bytes(tag::log::CONTENT, &[0; 32]);
+    role.number(tag::log::ROLE, 4).bytes(tag::log::CONTENT, &[0; 32]);
     assert_eq!(read_log(&role.finish()), Err(WireError::Meaningless(tag::log::ROLE)));
 }

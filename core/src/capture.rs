@@ -1,0 +1,316 @@
+//! Reads a code state from a user's repository, strictly by looking.
+//!
+//! Not a byte under `.git` changes, and no program that the repository names runs. What was read before
+//! and did not change is not read again ([`Memory`]); what was appended to the code log before is not
+//! appended again ([`Spool`]). The room does not know when to look, nor what becomes of the log.
+
+mod blobs;
+mod contents;
+mod untracked;
+mod index;
+mod objects;
+mod repository;
+mod spool;
+mod status;
+mod submodules;
+
+pub use contents::Memory;
+pub use spool::Spool;
+
+use contents::Taking;
+use index::Listing;
+use repository::{Repository, Stamp};
+use status::Seen;
+use untracked::Untracked;
+
+use crate::code::{Guard, Head, Limits, Node, State, Upstream, Withheld};
+use crate::disk::DiskError;
+use crate::git::{Git, GitCommand, GitError, Output};
+use crate::id::Oid;
+use crate::project::{Project, ProjectError};
+
+/// How often a repository that does not hold still is looked at again.
+const ATTEMPTS: usize = 3;
+
+/// Why a code state could not be captured, though nothing is wrong with the repository.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The code log cannot be read or written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// There is no git.
+    #[error(transparent)]
+    Git(GitError),
+}
+
+/// What is captured, and how much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// Whose repository.
+    pub project: &'a Project,
+    /// The git program.
+    pub git: &'a Git,
+    /// What is left out by its name.
+    pub guard: &'a Guard,
+    /// How much may be taken.
+    pub limits: Limits,
+    /// Which objects are taken along.
+    pub objects: Objects,
+    /// The present time: a file that changed just now may change again without a new stamp.
+    pub now_ms: i64,
+}
+
+/// Which objects of the repository a state takes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objects {
+    /// All that the user's remote is not known to hold: for another clone.
+    Unpushed,
+    /// Those of the index only: for this clone, which has its commits.
+    Staged,
+}
+
+/// A state that was captured.
+#[derive(Debug, Clone)]
+pub struct Captured {
+    /// The state, as it now stands at the end of the code log.
+    pub state: State,
+    /// Whether it differs from the one before; if not, the log is as it was. How far the branch is ahead or
+    /// behind changes by a mere fetch, and is no difference.
+    pub is_changed: bool,
+    /// How many bytes were new: contents and packs, without the manifest.
+    pub fresh: u64,
+    /// How many files were read.
+    pub read: usize,
+}
+
+/// Captures the state of a work tree and appends it to the code log, if it changed. What is special about
+/// a repository is in `docs/code-state.md`.
+///
+/// # Errors
+/// [`CaptureError`]; a repository that cannot be captured is [`Withheld`], and the log stays as it is.
+pub fn capture(
+    scope: &Scope<'_>,
+    spool: &mut Spool,
+    memory: &mut Memory,
+) -> Result<Result<Captured, Withheld>, CaptureError> {
+    let mut last = Withheld::Changing;
+    for _ in 0..ATTEMPTS {
+        match look(scope, spool, memory) {
+            Ok(captured) => return Ok(Ok(captured)),
+            Err(Stop::Error(error)) => return Err(error),
+            // Something may have been cleaned up while we read it.
+            Err(Stop::Withheld(
+                withheld @ (Withheld::Unreadable(_) | Withheld::Missing(_) | Withheld::Changing),
+            )) => last = withheld,
+            Err(Stop::Withheld(withheld)) => return Ok(Err(withheld)),
+        }
+    }
+    Ok(Err(last))
+}
+
+/// Why a look ended early.
+#[derive(Debug)]
+enum Stop {
+    Withheld(Withheld),
+    Error(CaptureError),
+}
+
+impl From<Withheld> for Stop {
+    fn from(withheld: Withheld) -> Self {
+        Self::Withheld(withheld)
+    }
+}
+
+impl From<CaptureError> for Stop {
+    fn from(error: CaptureError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<DiskError> for Stop {
+    fn from(error: DiskError) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+impl From<GitError> for Stop {
+    fn from(error: GitError) -> Self {
+        match error {
+            GitError::Deadline { .. } | GitError::TooMuchOutput { .. } => {
+                Self::Withheld(Withheld::Unreadable(error.to_string()))
+            }
+            other => Self::Error(CaptureError::Git(other)),
+        }
+    }
+}
+
+impl From<ProjectError> for Stop {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::Git { source, .. } => source.into(),
+            other => Self::Withheld(Withheld::Unreadable(other.to_string())),
+        }
+    }
+}
+
+impl Scope<'_> {
+    /// Begins a question about the repository.
+    fn ask(&self) -> GitCommand {
+        self.git.command().dir(&self.project.root).config("core.useReplaceRefs", "false")
+    }
+}
+
+/// Runs a question that must have an answer.
+fn answer(command: GitCommand) -> Result<Vec<u8>, Stop> {
+    said(command.run()?)
+}
+
+/// What a child printed, if it did what it was asked.
+fn said(output: Output) -> Result<Vec<u8>, Stop> {
+    if output.success() {
+        return Ok(output.stdout);
+    }
+    let said = output.stderr.lines().find(|line| !line.trim().is_empty());
+    let said = said.unwrap_or("git failed without a word").trim_start_matches("fatal: ");
+    let said = said.chars().filter(|c| !c.is_control()).take(200).collect();
+    Err(Withheld::Unreadable(said).into())
+}
+
+/// Reads an object id in hexadecimal.
+fn oid(text: &[u8]) -> Option<Oid> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// What new bytes the log gets, and where they will stand.
+#[derive(Debug)]
+struct Draft {
+    at: u64,
+    fresh: Vec<u8>,
+}
+
+/// What git answers beside a status.
+struct Beside {
+    head: Head,
+    known: objects::Known,
+    apart: (u32, u32),
+    untracked: Untracked,
+}
+
+/// Asks git all that can be asked at the same time: one child looks at what is tracked, another at what is
+/// not, so that both together take about as long as a whole status.
+fn ask_all(
+    scope: &Scope<'_>,
+    repository: &Repository,
+    stamp: Option<Stamp>,
+    memory: &Memory,
+) -> Result<(Seen, Listing, Beside), Stop> {
+    let ask_beside = || {
+        let head = repository.head(scope)?;
+        let known = objects::known(scope, repository, head.branch.as_deref())?;
+        let apart = repository.apart(scope, &head);
+        Ok(Beside { head, known, apart, untracked: untracked::untracked(scope)? })
+    };
+    let (beside, rest) = std::thread::scope(|threads| {
+        let beside = threads.spawn(ask_beside);
+        let seen = status::look(scope, repository).and_then(|mut seen| {
+            index::find_intents(scope, &mut seen)?;
+            Ok((seen, index::list(scope, repository, stamp, memory)?))
+        });
+        (beside.join(), seen)
+    });
+    let beside: Result<Beside, Stop> =
+        beside.map_err(|_| Withheld::Unreadable("a look at it failed".to_owned()))?;
+    let ((seen, listing), beside) = (rest?, beside?);
+    if seen.head != beside.head {
+        return Err(Withheld::Changing.into());
+    }
+    Ok((seen, listing, beside))
+}
+
+/// Looks once, and appends what was seen if nothing moved meanwhile.
+fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Captured, Stop> {
+    let repository = Repository::open(scope)?;
+    let before = repository.index_stamp();
+    let (mut seen, listing, mut beside) = ask_all(scope, &repository, before, memory)?;
+    let mut omitted = std::mem::take(&mut seen.omitted);
+    omitted.append(&mut beside.untracked.omitted);
+    let mut draft = Draft { at: spool.length(), fresh: Vec::new() };
+    let mut state = State {
+        head: seen.head.clone(),
+        upstream: seen.upstream.clone().map(|name| {
+            let (ahead, behind) = beside.apart;
+            Upstream { name, ahead, behind }
+        }),
+        operation: repository.operation()?,
+        notes: repository.notes(),
+        index: index::entries(scope, &seen, &listing, &mut omitted)?,
+        submodules: submodules::moved(scope, &seen)?,
+        ..State::default()
+    };
+    let sizes = index::fit(scope, &seen, memory, &mut state.index, &mut omitted)?;
+    submodules::dirty(scope, &listing, &mut omitted)?;
+    let own = state.index.iter().filter_map(|entry| seen.own_blob(entry)).collect();
+    let needed = objects::Needed { blobs: own, known: beside.known };
+    let reach = objects::take(scope, &repository, needed, spool, memory, &mut state, &mut draft)?;
+    let swapped = seen.changed.iter().filter(|changed| {
+        let place = scope.project.root.join(changed.path.as_path());
+        changed.tree == b'D' && std::fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
+    });
+    let swapped = swapped.map(|changed| changed.path.clone()).collect();
+    beside.untracked.look_below(scope, swapped)?;
+    omitted.append(&mut beside.untracked.omitted);
+    let mut wanted = contents::wanted(&seen, &listing, &beside.untracked.files);
+    contents::forget(&mut wanted, &omitted);
+    let taken = {
+        let mut taking = Taking {
+            scope,
+            repository: &repository,
+            spool,
+            draft: &mut draft,
+            omitted: &mut omitted,
+        };
+        contents::take(&mut taking, &wanted, memory)?
+    };
+    state.tree = taken.tree;
+    for folder in untracked::empty(scope, &beside.untracked)? {
+        if !scope.guard.covers(&folder) {
+            state.tree.entry(folder).or_insert(Node::EmptyDirectory);
+        }
+    }
+    state.omitted = contents::shortened(omitted);
+    if repository.index_stamp() != before || repository.head(scope)? != seen.head {
+        return Err(Withheld::Changing.into());
+    }
+    let captured = finish(spool, state, &draft, taken.read)?;
+    *memory = Memory {
+        stamps: taken.stamps,
+        hidden: taken.hidden,
+        listing: before.map(|stamp| (stamp, listing)),
+        reach: Some(reach),
+        sizes,
+    };
+    Ok(captured)
+}
+
+/// Appends a state to the log, if it says something new.
+fn finish(
+    spool: &mut Spool,
+    mut state: State,
+    draft: &Draft,
+    read: usize,
+) -> Result<Captured, Stop> {
+    let fresh = draft.fresh.len() as u64;
+    if let Some(last) = spool.state() {
+        if let (Some(now), Some(then)) = (&mut state.upstream, &last.upstream)
+            && now.name == then.name
+            && state.head == last.head
+        {
+            now.clone_from(then);
+        }
+        if state == *last {
+            return Ok(Captured { state, is_changed: false, fresh: 0, read });
+        }
+    }
+    let state = spool.append(&draft.fresh, state)?;
+    Ok(Captured { state, is_changed: true, fresh, read })
+}

@@ -1,0 +1,450 @@
+//! Reads what differs in a work tree: only what changed since the last time, and only what may be read.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
+
+use super::blobs::{blobs, sizes};
+use super::index::Listing;
+use super::repository::{Repository, Stamp, stamp};
+use super::status::{Entry, Seen};
+use super::{Draft, Scope, Spool, Stop};
+use crate::code::{Content, ENTRIES_MAX, Mode, Node, Omission, RepoPath, Rope, State, Why};
+use crate::disk::{self, DiskError};
+use crate::id::{Digest, Oid};
+
+/// How often a file that changes while it is read is read.
+const READS: usize = 4;
+/// How many omissions are listed one by one.
+const OMITTED_MAX: usize = 2000;
+/// Blobs of more bytes are not compared with what the work tree holds.
+const BLOB_MAX: u64 = 64 << 20;
+/// Blobs of this few files are read without asking for their sizes first, unless the files are large.
+const FEW: usize = 64;
+/// How large the files may be together.
+const FEW_BYTES: u64 = 4 << 20;
+/// How many bytes of blobs are held at once.
+const BATCH_MAX: u64 = 64 << 20;
+
+/// What the last capture learned. May be forgotten at any time: the next capture then reads everything.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The stamps of files as they were read, and whether they will tell of a later change.
+    pub(super) stamps: BTreeMap<RepoPath, Stamp>,
+    /// Files that git does not look at, and that were as the index says.
+    pub(super) hidden: BTreeMap<RepoPath, (Stamp, Entry)>,
+    /// The index as it was listed.
+    pub(super) listing: Option<(Stamp, Listing)>,
+    /// What the objects were gathered for.
+    pub(super) reach: Option<Digest>,
+    /// How large the blobs of the index are.
+    pub(super) sizes: BTreeMap<Oid, Option<u64>>,
+}
+
+/// A path to be captured, and what the index has there.
+pub(super) type Wanted = BTreeMap<RepoPath, Known>;
+
+/// What is known of a path before it is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) index: Option<Entry>,
+    pub(super) is_tracked: bool,
+    /// Whether git does not look at it.
+    pub(super) is_hidden: bool,
+}
+
+/// Which paths are to be captured.
+pub(super) fn wanted(seen: &Seen, listing: &Listing, untracked: &[RepoPath]) -> Wanted {
+    let mut wanted = Wanted::new();
+    let known = |index, is_tracked| Known { index, is_tracked, is_hidden: false };
+    for path in untracked {
+        wanted.insert(path.clone(), known(None, false));
+    }
+    for (path, stages) in &seen.unmerged {
+        let is_module = |entry: &Option<Entry>| matches!(entry, Some((Mode::Module, _)));
+        if !stages.iter().any(is_module) {
+            wanted.insert(path.clone(), known(stages[1], true));
+        }
+    }
+    let changed = seen.changed.iter().filter(|changed| changed.tree != b'.');
+    for changed in changed.filter(|changed| !changed.is_module || changed.tree != b'M') {
+        let index = if changed.is_intent { None } else { changed.index };
+        wanted.insert(changed.path.clone(), known(index, true));
+    }
+    // Git does not look at these, whatever stands there.
+    for (path, (entry, _)) in &listing.flagged {
+        let hidden = Known { index: Some(*entry), is_tracked: true, is_hidden: true };
+        wanted.entry(path.clone()).or_insert(hidden);
+    }
+    wanted
+}
+
+/// Forgets what the index has of paths whose entries are left out: their blobs do not travel.
+pub(super) fn forget(wanted: &mut Wanted, omitted: &BTreeMap<RepoPath, Omission>) {
+    for path in omitted.keys() {
+        if let Some(known) = wanted.get_mut(path) {
+            known.index = None;
+        }
+    }
+}
+
+/// Lets folders stand for what lies in them, where more is left out than anyone would read.
+pub(super) fn shortened(omitted: BTreeMap<RepoPath, Omission>) -> BTreeMap<RepoPath, Omission> {
+    if omitted.len() <= OMITTED_MAX {
+        return omitted;
+    }
+    let mut shortened: BTreeMap<RepoPath, Omission> = BTreeMap::new();
+    for (path, omission) in omitted {
+        let top = path.names().next().and_then(|name| RepoPath::new(name).ok());
+        let is_crowd = matches!(omission.why, Why::TooMany | Why::NoRoom);
+        match top.filter(|top| is_crowd && path.is_below(top)) {
+            Some(top) => {
+                let of_folder = Omission { why: omission.why, size: None };
+                shortened.entry(top).or_insert(of_folder);
+            }
+            None if shortened.len() < ENTRIES_MAX => drop(shortened.insert(path, omission)),
+            None => {}
+        }
+    }
+    shortened
+}
+
+/// A file that has to be read.
+struct Unread {
+    path: RepoPath,
+    executable: bool,
+    size: u64,
+    blob: Option<Oid>,
+}
+
+/// What one look takes in.
+pub(super) struct Taking<'a> {
+    pub(super) scope: &'a Scope<'a>,
+    pub(super) repository: &'a Repository,
+    pub(super) spool: &'a Spool,
+    pub(super) draft: &'a mut Draft,
+    pub(super) omitted: &'a mut BTreeMap<RepoPath, Omission>,
+}
+
+/// What stands in the work tree.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) tree: BTreeMap<RepoPath, Node>,
+    /// The stamps of files, where they will tell of a later change.
+    pub(super) stamps: BTreeMap<RepoPath, Stamp>,
+    /// Files that git does not look at, where they are as the index says.
+    pub(super) hidden: BTreeMap<RepoPath, (Stamp, Entry)>,
+    /// How many files were read.
+    pub(super) read: usize,
+}
+
+/// Captures the wanted paths.
+pub(super) fn take(
+    taking: &mut Taking<'_>,
+    wanted: &Wanted,
+    memory: &Memory,
+) -> Result<Taken, Stop> {
+    let Taken { mut tree, mut stamps, mut hidden, .. } = Taken::default();
+    let mut unread = Vec::new();
+    let mut room = Room::default();
+    for (path, known) in wanted {
+        match classify(taking, path, *known, &mut room) {
+            Found::Nothing => {}
+            Found::Node(node) => drop(tree.insert(path.clone(), node)),
+            Found::Omitted(omission) => drop(taking.omitted.insert(path.clone(), omission)),
+            Found::File(file, stamp) => {
+                let as_indexed = memory.hidden.get(path).filter(|_| known.is_hidden);
+                if let Some(found) = as_indexed
+                    && known.index.is_some_and(|index| *found == (stamp, index))
+                {
+                    hidden.insert(path.clone(), *found);
+                    continue;
+                }
+                match kept(taking.spool.state(), memory, path, stamp, &file) {
+                    Some(content) => {
+                        let node = Node::File { executable: file.executable, content };
+                        tree.insert(path.clone(), node);
+                        stamps.insert(path.clone(), stamp);
+                    }
+                    None => unread.push(file),
+                }
+            }
+        }
+    }
+    let read = unread.len();
+    for batch in batches(taking.scope, unread)? {
+        let ids: Vec<Oid> = batch.iter().filter_map(|file| file.blob).collect();
+        let blobs = blobs(taking.scope, &ids, BATCH_MAX + BLOB_MAX)?;
+        for file in batch {
+            let blob = file.blob.and_then(|id| blobs.get(&id).map(|bytes| (id, &bytes[..])));
+            read_into(taking, &file, blob, &mut tree, &mut stamps)?;
+        }
+    }
+    // A file that git does not look at is worth a word only where it is another than the index says.
+    tree.retain(|path, node| {
+        let known = wanted.get(path).filter(|known| known.is_hidden);
+        let index = known.and_then(|known| known.index).filter(|index| is_as_indexed(node, *index));
+        if let (Some(index), Some(stamp)) = (index, stamps.get(path)) {
+            hidden.insert(path.clone(), (*stamp, index));
+        }
+        index.is_none()
+    });
+    Ok(Taken { tree, stamps, hidden, read })
+}
+
+/// Whether a file is nothing but its whole index blob, in its mode.
+fn is_as_indexed(node: &Node, (mode, id): Entry) -> bool {
+    let Node::File { executable, content } = node else { return false };
+    let is_mode = mode == if *executable { Mode::Executable } else { Mode::File };
+    is_mode && content.rope == Rope::of_blob(id, content.length)
+}
+
+/// How much was taken in already.
+#[derive(Default)]
+struct Room {
+    files: usize,
+    bytes: u64,
+}
+
+enum Found {
+    Nothing,
+    Node(Node),
+    Omitted(Omission),
+    File(Unread, Stamp),
+}
+
+fn classify(taking: &Taking<'_>, path: &RepoPath, known: Known, room: &mut Room) -> Found {
+    let Scope { project, guard, limits, .. } = taking.scope;
+    let place = project.root.join(path.as_path());
+    let found = std::fs::symlink_metadata(&place);
+    let size = found.as_ref().ok().filter(|found| found.is_file()).map(|found| found.len());
+    if guard.covers(path) {
+        return Found::Omitted(Omission { why: Why::Guarded, size });
+    }
+    let omit = |why| Found::Omitted(Omission { why, size });
+    let gone = if known.is_tracked { Found::Node(Node::Gone) } else { Found::Nothing };
+    let found = match found {
+        Ok(found) => found,
+        Err(error) if is_gone(&error) => return gone,
+        Err(_) => return omit(Why::Unreadable),
+    };
+    let kind = found.file_type();
+    if kind.is_dir() {
+        return gone;
+    }
+    if !kind.is_file() && !kind.is_symlink() {
+        return omit(Why::Special);
+    }
+    if room.files >= limits.files {
+        return omit(Why::TooMany);
+    }
+    if kind.is_symlink() {
+        return match std::fs::read_link(&place) {
+            Ok(target) => {
+                room.files += 1;
+                Found::Node(Node::Link(target.into_os_string().into_vec()))
+            }
+            Err(_) => omit(Why::Changing),
+        };
+    }
+    if found.len() > limits.file {
+        return omit(Why::TooLarge);
+    }
+    if room.bytes.saturating_add(found.len()) > limits.total {
+        return omit(Why::NoRoom);
+    }
+    room.files += 1;
+    room.bytes += found.len();
+    let blob = known.index.filter(|(mode, _)| matches!(mode, Mode::File | Mode::Executable));
+    let executable = executable(taking.repository, &found, known.index);
+    let file =
+        Unread { path: path.clone(), executable, size: found.len(), blob: blob.map(|(_, id)| id) };
+    Found::File(file, Stamp::of(&found))
+}
+
+fn is_gone(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+/// Whether a file is executable: the index says so where the file system cannot.
+fn executable(repository: &Repository, found: &std::fs::Metadata, index: Option<Entry>) -> bool {
+    match index {
+        Some((mode, _)) if !repository.is_on("core.filemode", true) => mode == Mode::Executable,
+        _ => found.mode() & 0o100 != 0,
+    }
+}
+
+/// The content of a file that did not change since it was read, if its pieces still are to be had.
+fn kept(
+    state: Option<&State>,
+    memory: &Memory,
+    path: &RepoPath,
+    stamp: Stamp,
+    file: &Unread,
+) -> Option<Content> {
+    let Some(Node::File { content, .. }) = state?.tree.get(path) else { return None };
+    let is_same = memory.stamps.get(path) == Some(&stamp);
+    let is_there = content.rope.blob.is_none() || content.rope.blob == file.blob;
+    (is_same && is_there).then(|| content.clone())
+}
+
+/// Sorts files into groups whose blobs may be held at once; too large blobs are forgotten.
+fn batches(scope: &Scope<'_>, mut files: Vec<Unread>) -> Result<Vec<Vec<Unread>>, Stop> {
+    let ids: Vec<Oid> = files.iter().filter_map(|file| file.blob).collect();
+    if files.iter().map(|file| file.size).sum::<u64>() <= FEW_BYTES && files.len() <= FEW {
+        // What is small now was hardly large before; if it was, the blobs are not compared.
+        return Ok(if files.is_empty() { Vec::new() } else { vec![files] });
+    }
+    let sizes = sizes(scope, &ids, "%(objectsize)")?;
+    let mut batches: Vec<Vec<Unread>> = Vec::new();
+    let mut held = u64::MAX;
+    for mut file in files.drain(..) {
+        let size = file.blob.and_then(|id| sizes.get(&id).copied().flatten());
+        let size = size.filter(|size| *size <= BLOB_MAX);
+        if size.is_none() {
+            file.blob = None;
+        }
+        held = held.saturating_add(size.unwrap_or(0));
+        match batches.last_mut() {
+            Some(batch) if held <= BATCH_MAX => batch.push(file),
+            _ => {
+                held = size.unwrap_or(0);
+                batches.push(vec![file]);
+            }
+        }
+    }
+    Ok(batches)
+}
+
+/// Reads one file and puts it into the tree, or says why not.
+fn read_into(
+    taking: &mut Taking<'_>,
+    file: &Unread,
+    blob: Option<(Oid, &[u8])>,
+    tree: &mut BTreeMap<RepoPath, Node>,
+    stamps: &mut BTreeMap<RepoPath, Stamp>,
+) -> Result<(), Stop> {
+    match read_steady(taking.scope, file) {
+        Ok((bytes, stamp)) => {
+            let content = content(taking, file, blob, &bytes)?;
+            if stamp.is_settled(taking.scope.now_ms) {
+                stamps.insert(file.path.clone(), stamp);
+            }
+            tree.insert(file.path.clone(), Node::File { executable: file.executable, content });
+        }
+        Err(why) => {
+            let omission = Omission { why, size: Some(file.size) };
+            taking.omitted.insert(file.path.clone(), omission);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file that holds still meanwhile. One that was changed just now is read until two readings agree:
+/// whoever writes to it in place may not be done.
+fn read_steady(scope: &Scope<'_>, file: &Unread) -> Result<(Vec<u8>, Stamp), Why> {
+    let mut last = None;
+    for _ in 0..READS {
+        let Some((bytes, stamp)) = read_once(scope, file)? else {
+            last = None;
+            continue;
+        };
+        if stamp.is_settled(scope.now_ms) || last.as_ref() == Some(&bytes) {
+            return Ok((bytes, stamp));
+        }
+        last = Some(bytes);
+    }
+    Err(Why::Changing)
+}
+
+/// Reads a file; `None` when it was another one, or had another stamp, before than after.
+fn read_once(scope: &Scope<'_>, file: &Unread) -> Result<Option<(Vec<u8>, Stamp)>, Why> {
+    let opened = disk::open_beneath(&scope.project.root, file.path.as_path());
+    let opened = opened.map_err(|error| match error {
+        DiskError::NotAFile(_) => Why::Special,
+        DiskError::SymbolicLink(_) => Why::Changing,
+        DiskError::Io { source, .. } if is_gone(&source) => Why::Changing,
+        _ => Why::Unreadable,
+    })?;
+    let before = opened.metadata().map_err(|_| Why::Unreadable)?;
+    if before.len() > scope.limits.file {
+        return Err(Why::TooLarge);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
+    let read = (&opened).take(before.len().saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|_| Why::Unreadable)?;
+    let after = Stamp::of(&opened.metadata().map_err(|_| Why::Unreadable)?);
+    // An editor that saves by rename leaves what we read whole, under another name.
+    let place = stamp(&scope.project.root.join(file.path.as_path()));
+    let is_whole = bytes.len() as u64 == before.len();
+    let is_same = Stamp::of(&before) == after && place == Some(after);
+    Ok((is_whole && is_same).then_some((bytes, after)))
+}
+
+/// Describes bytes by what there is already: the last content of the file, or the blob of the index.
+fn content(
+    taking: &mut Taking<'_>,
+    file: &Unread,
+    blob: Option<(Oid, &[u8])>,
+    bytes: &[u8],
+) -> Result<Content, Stop> {
+    let digest = Digest::of(bytes);
+    let length = bytes.len() as u64;
+    let described = |rope| Content { length, digest, rope };
+    if let Some((id, blob)) = blob
+        && blob == bytes
+    {
+        return Ok(described(Rope::of_blob(id, length)));
+    }
+    let last = last(taking, file, blob)?;
+    if let Some((content, _)) = &last
+        && content.digest == digest
+        && content.length == length
+    {
+        return Ok(content.clone());
+    }
+    let at = taking.draft.at;
+    let mut tries: Vec<(Rope, Vec<u8>)> = Vec::new();
+    let offset = at + taking.draft.fresh.len() as u64;
+    let mut attempt = |rope: &Rope, old: &[u8]| {
+        let mut fresh = Vec::new();
+        if let Some(rope) = rope.patched(old, bytes, offset, &mut fresh) {
+            tries.push((rope, fresh));
+        }
+    };
+    if let Some((content, old)) = &last {
+        attempt(&content.rope, old);
+    }
+    if let Some((id, blob)) = blob {
+        attempt(&Rope::of_blob(id, blob.len() as u64), blob);
+    }
+    let best = tries.into_iter().min_by_key(|(_, fresh)| fresh.len());
+    let rope = match best {
+        Some((rope, fresh)) => {
+            taking.draft.fresh.extend(fresh);
+            rope
+        }
+        None => Rope::whole(bytes, at, &mut taking.draft.fresh),
+    };
+    Ok(described(rope))
+}
+
+/// What the log has of a file, if all its pieces still are to be had.
+fn last(
+    taking: &Taking<'_>,
+    file: &Unread,
+    blob: Option<(Oid, &[u8])>,
+) -> Result<Option<(Content, Vec<u8>)>, Stop> {
+    let Some(state) = taking.spool.state() else { return Ok(None) };
+    let Some(Node::File { content, .. }) = state.tree.get(&file.path) else { return Ok(None) };
+    let is_there = content.rope.blob.is_none() || content.rope.blob == blob.map(|(id, _)| id);
+    if !is_there || content.length > BLOB_MAX {
+        return Ok(None);
+    }
+    let blob = blob.map(|(_, bytes)| bytes).unwrap_or_default();
+    let bytes = taking.spool.content(content, blob)?;
+    // A log that was damaged would spread the damage.
+    let bytes = bytes.filter(|bytes| Digest::of(bytes) == content.digest);
+    Ok(bytes.map(|bytes| (content.clone(), bytes)))
+}

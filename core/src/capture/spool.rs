@@ -1,0 +1,206 @@
+//! The code log of a session on this device: what captures append to.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{CaptureError, Stop};
+use crate::code::{
+    self, CodeError, Content, Node, Part, Rope, State, TRAILER, Withheld, manifest_length,
+};
+use crate::disk::{self, DiskError};
+
+/// How many bytes nothing refers to may lie in a log, if what it holds is smaller still.
+const GARBAGE_MAX: u64 = 1 << 20;
+
+/// A code log: contents and packs, each followed at last by the manifest of the newest state.
+#[derive(Debug)]
+pub struct Spool {
+    path: PathBuf,
+    length: u64,
+    state: Option<State>,
+}
+
+impl Spool {
+    /// Opens the log at `path`. One that is missing, torn or strange counts as empty: the next capture
+    /// begins it anew.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let mut spool = Self { path: path.to_owned(), length: 0, state: None };
+        if let Some((length, state)) = spool.read()? {
+            (spool.length, spool.state) = (length, Some(state));
+        }
+        Ok(spool)
+    }
+
+    /// The newest state in it.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
+    /// How many bytes it has; 0 while it is to be begun anew.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read(&self) -> Result<Option<(u64, State)>, CaptureError> {
+        let file = match disk::open_regular(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let length = file.metadata().map_err(|error| self.failed(error))?.len();
+        let Some(end) = length.checked_sub(TRAILER) else { return Ok(None) };
+        let trailer = self.bytes(&file, end..length)?;
+        let Ok(size) = manifest_length(&trailer, length) else { return Ok(None) };
+        let manifest = self.bytes(&file, end - size..end)?;
+        Ok(code::read(&manifest, length).ok().map(|state| (length, state)))
+    }
+
+    fn failed(&self, source: std::io::Error) -> CaptureError {
+        DiskError::Io { deed: "read", path: self.path.clone(), source }.into()
+    }
+
+    fn bytes(&self, file: &File, range: Range<u64>) -> Result<Vec<u8>, CaptureError> {
+        let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut bytes, range.start).map_err(|error| self.failed(error))?;
+        Ok(bytes)
+    }
+
+    /// Reads a content whose blob, if it needs one, is `blob`. `None` when a piece lies outside of it.
+    pub(super) fn content(
+        &self,
+        content: &Content,
+        blob: &[u8],
+    ) -> Result<Option<Vec<u8>>, CaptureError> {
+        let file = disk::open_regular(&self.path)?;
+        let mut bytes = Vec::new();
+        for part in &content.rope.parts {
+            match part {
+                Part::Log(range) => bytes.extend(self.bytes(&file, range.clone())?),
+                Part::Blob(range) => {
+                    let range = range.start as usize..range.end as usize;
+                    let Some(piece) = blob.get(range) else { return Ok(None) };
+                    bytes.extend_from_slice(piece);
+                }
+            }
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Appends `fresh` and the manifest of `state`, whose pieces lie in the log with `fresh` at its end; or,
+    /// where too much in it means nothing any more, writes the log anew. Returns the state as it stands.
+    pub(super) fn append(&mut self, fresh: &[u8], mut state: State) -> Result<State, Stop> {
+        let length = self.length + fresh.len() as u64;
+        let live = live(&state);
+        let used: u64 = live.iter().map(|range| range.end - range.start).sum();
+        let is_new = self.state.is_none();
+        if !is_new && length - used <= used.max(GARBAGE_MAX) {
+            let bytes = [fresh, &manifest(&state, length)?].concat();
+            disk::append_verified(&self.path, self.length, &bytes)?;
+            self.length += bytes.len() as u64;
+        } else {
+            let mut bytes = self.gather(&live, fresh)?;
+            relocate(&mut state, &live);
+            let end = manifest(&state, bytes.len() as u64)?;
+            bytes.extend(end);
+            disk::write_atomic(&self.path, &bytes)?;
+            self.length = bytes.len() as u64;
+        }
+        self.state = Some(state.clone());
+        Ok(state)
+    }
+
+    /// The bytes of `ranges` of the log with `fresh` at its end.
+    fn gather(&self, ranges: &[Range<u64>], fresh: &[u8]) -> Result<Vec<u8>, CaptureError> {
+        let mut bytes = Vec::new();
+        for range in ranges {
+            let old = range.start..range.end.min(self.length);
+            if old.start < old.end {
+                let file = disk::open_regular(&self.path)?;
+                bytes.extend(self.bytes(&file, old)?);
+            }
+            let new = range.start.max(self.length)..range.end;
+            if new.start < new.end {
+                let place = |at: u64| (at - self.length) as usize;
+                bytes.extend_from_slice(&fresh[place(new.start)..place(new.end)]);
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// Writes a manifest, and makes sure that it will be read: another device has no other way to ask.
+fn manifest(state: &State, length: u64) -> Result<Vec<u8>, Stop> {
+    let bytes = code::write(state);
+    let end = bytes.len().saturating_sub(TRAILER as usize);
+    let total = length + bytes.len() as u64;
+    let checked =
+        manifest_length(&bytes[end..], total)
+            .and_then(|_| code::read(&bytes[..end], total))
+            .and_then(|read| {
+                if read == *state { Ok(()) } else { Err(CodeError::Meaningless("difference")) }
+            });
+    checked.map_err(|error| Withheld::Unreadable(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Which pieces of the log a state needs, without overlaps, ascending.
+fn live(state: &State) -> Vec<Range<u64>> {
+    let parts = state.tree.values().flat_map(|node| match node {
+        Node::File { content, .. } => content.rope.parts.as_slice(),
+        _ => &[],
+    });
+    let in_log = parts.filter_map(|part| match part {
+        Part::Log(range) => Some(range.clone()),
+        Part::Blob(_) => None,
+    });
+    let packs = state.packs.iter().map(|pack| pack.start..pack.start + pack.length);
+    let mut all: Vec<Range<u64>> = in_log.chain(packs).filter(|range| !range.is_empty()).collect();
+    all.sort_by_key(|range| (range.start, range.end));
+    all.into_iter().fold(Vec::new(), |mut joined: Vec<Range<u64>>, range| {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+        joined
+    })
+}
+
+/// Lets a state point into a log that holds nothing but `live`.
+fn relocate(state: &mut State, live: &[Range<u64>]) {
+    let starts: Vec<u64> = live
+        .iter()
+        .scan(0, |at, range| {
+            let start = *at;
+            *at += range.end - range.start;
+            Some(start)
+        })
+        .collect();
+    let moved = |at: u64| {
+        let index = live.partition_point(|range| range.start <= at).saturating_sub(1);
+        at - live[index].start + starts[index]
+    };
+    for pack in state.packs.iter_mut().filter(|pack| pack.length > 0) {
+        pack.start = moved(pack.start);
+    }
+    for node in state.tree.values_mut() {
+        let Node::File { content: Content { rope: Rope { parts, .. }, .. }, .. } = node else {
+            continue;
+        };
+        for part in parts {
+            if let Part::Log(range) = part {
+                let start = moved(range.start);
+                *range = start..start + (range.end - range.start);
+            }
+        }
+    }
+}

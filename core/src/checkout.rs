@@ -1,0 +1,275 @@
+//! Puts a code state into a work tree: the only room that changes the user's repository, run by the client
+//! as the user.
+//!
+//! [`Restoring::plan`] looks at everything and decides, [`Prepared::apply`] carries it out, [`undo`] takes
+//! it back. What stood in the work tree is recorded first; nothing is written outside of the
+//! work tree, through a link, or in the git directory but objects, the index, the refs that must move, and
+//! git's files about an unfinished merge. What is captured is `capture`'s matter; `docs/code-state.md` says
+//! what is restored of each state.
+
+mod apply;
+mod branch;
+mod error;
+mod facts;
+mod index;
+mod objects;
+mod opened;
+mod plan;
+mod programs;
+mod record;
+mod verify;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use apply::Step;
+pub use error::{CheckoutError, Refusal};
+pub use opened::Opened;
+pub use programs::runs_programs;
+
+use crate::code::{Guard, Limits, RepoPath, State};
+use crate::git::Git;
+use crate::id::SessionId;
+use crate::project::Project;
+
+/// How many records of one work tree are kept.
+pub const RECORDS_KEPT: usize = 10;
+
+/// What is to be done, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Restoring<'a> {
+    /// The saved state.
+    pub opened: &'a Opened,
+    /// Where it goes: the work tree that matches, or a new one ([`new_work_tree`]).
+    pub place: Place<'a>,
+    /// Whose state it is: names the branch that is made where the state's own cannot be moved.
+    pub session: &'a SessionId,
+    /// How much may come in.
+    pub limits: Limits,
+    /// Whether changes that stand here may be replaced. They are recorded either way.
+    pub replace: bool,
+    /// What the work tree was at when it was last saved: what still stands as it was then may be replaced
+    /// unasked.
+    pub known: Option<&'a State>,
+    /// Where missing commits may be fetched from: an address and the protocols that git may use.
+    pub fetch: Option<(&'a str, &'a str)>,
+}
+
+/// A work tree with what is needed to work on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The work tree's repository.
+    pub project: &'a Project,
+    /// The git program.
+    pub git: &'a Git,
+    /// What is left exactly as it stands here.
+    pub guard: &'a Guard,
+    /// Where records are kept: `<state_dir>/undo`.
+    pub records: &'a Path,
+    /// The time.
+    pub now_ms: i64,
+}
+
+/// What applying will do, for people and programs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Whether everything stands as it was saved already, so that nothing will be done.
+    pub is_here: bool,
+    /// The branch HEAD will be on; `None` when it will be detached.
+    pub branch: Option<String>,
+    /// The commit HEAD will be at.
+    pub commit: Option<String>,
+    /// Set when the saved branch could not be moved there, and a new one is made: the saved one's name.
+    pub instead_of: Option<String>,
+    /// Files that will be written.
+    pub written: usize,
+    /// Files that will be removed.
+    pub removed: usize,
+    /// Files that git ignores here and that will be set aside.
+    pub set_aside: Vec<String>,
+    /// Paths that stay as they are here, though the saved state has something to say about them, and why.
+    pub left: Vec<(String, String)>,
+    /// Files to be written that make programs run.
+    pub programs: Vec<String>,
+    /// Submodules that stood at another commit than the index says.
+    pub submodules: Vec<String>,
+    /// What else is not brought along.
+    pub notes: Vec<String>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What was done.
+    #[serde(flatten)]
+    pub outlook: Outlook,
+    /// Paths (or `HEAD`) that differ from what was saved, found by looking again afterwards.
+    pub differences: Vec<String>,
+    /// Filters that could not run: their files hold what git stores.
+    pub unfiltered: bool,
+    /// Where the record lies that `undo` takes.
+    pub record: PathBuf,
+}
+
+/// A plan with everything that was looked at for it.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    place: Place<'a>,
+    opened: &'a Opened,
+    objects: objects::Objects<'a>,
+    facts: facts::Facts,
+    plan: plan::Plan,
+    record: record::Record,
+    outlook: Outlook,
+    past: Option<Box<record::Record>>,
+    is_ending: bool,
+    _lock: crate::disk::FileLock,
+}
+
+impl<'a> Restoring<'a> {
+    /// Looks at everything and decides. Nothing of the user's changes but that missing commits may be fetched.
+    ///
+    /// # Errors
+    /// [`CheckoutError::Refused`] with the reason, or what could not be read.
+    pub fn plan(&self) -> Result<Prepared<'a>, CheckoutError> {
+        prepare(self.place, self.opened, Purpose::Resume(*self))
+    }
+}
+
+/// Takes the newest record of this work tree back; what stands there now is recorded in turn, so that a
+/// second undo takes back the first. Also ends a restore that was interrupted.
+///
+/// # Errors
+/// [`CheckoutError::Refused`] when there is nothing to undo, or a branch has moved on since.
+pub fn undo(
+    place: Place<'_>,
+    progress: &dyn Fn(Step) -> Result<(), CheckoutError>,
+) -> Result<Report, CheckoutError> {
+    let past = record::newest(place)?.ok_or(Refusal::NothingToUndo)?;
+    let opened = past.opened()?;
+    prepare(place, &opened, Purpose::Undo(Box::new(past)))?.apply(progress)
+}
+
+/// Makes a new work tree of the project's repository at `dir`, with nothing in it yet.
+///
+/// # Errors
+/// When git refuses.
+pub fn new_work_tree(project: &Project, git: &Git, dir: &Path) -> Result<(), CheckoutError> {
+    let command = git.command().dir(&project.root);
+    let command = command.args(["worktree", "add", "--detach", "--no-checkout"]).arg("--").arg(dir);
+    objects::told(command.run(), "make the work tree").map(drop)
+}
+
+/// Why a state is put in place.
+#[derive(Debug)]
+enum Purpose<'a> {
+    Resume(Restoring<'a>),
+    Undo(Box<record::Record>),
+}
+
+impl Purpose<'_> {
+    /// Whether this ends what was interrupted.
+    fn is_ending(&self) -> bool {
+        matches!(self, Self::Undo(past) if !past.deeds.is_done)
+    }
+
+    /// What the restore that is undone had written: git may ignore it here, and not know it.
+    fn written(&self) -> BTreeSet<RepoPath> {
+        match self {
+            Self::Resume(_) => BTreeSet::new(),
+            Self::Undo(past) => past.deeds.written.iter().map(|path| path.0.clone()).collect(),
+        }
+    }
+
+    fn fetch(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Resume(restoring) => restoring.fetch,
+            Self::Undo(_) => None,
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        match self {
+            Self::Resume(restoring) => restoring.limits,
+            Self::Undo(_) => Limits::NONE,
+        }
+    }
+}
+
+fn prepare<'a>(
+    place: Place<'a>,
+    opened: &'a Opened,
+    purpose: Purpose<'_>,
+) -> Result<Prepared<'a>, CheckoutError> {
+    opened.check_size(purpose.limits())?;
+    let lock = record::lock(place)?;
+    if !purpose.is_ending() && record::newest(place)?.is_some_and(|past| !past.deeds.is_done) {
+        return Err(Refusal::Interrupted.into());
+    }
+    let objects = objects::Objects::take(place, opened, purpose.limits(), purpose.fetch())?;
+    opened.check_contents(&objects)?;
+    let mut record = record::Record::begin(place)?;
+    let is_ending = purpose.is_ending();
+    let facts = facts::gather(place, &opened.state, &objects, &mut record, &purpose)?;
+    let plan = plan::plan(&opened.state, &facts, place.guard, &purpose)?;
+    let mut outlook = plan.outlook(&opened.state);
+    let is_resume = matches!(purpose, Purpose::Resume(_));
+    outlook.is_here = is_resume && !is_ending && plan.is_nothing(&opened.state, &facts.here);
+    let past = match purpose {
+        Purpose::Resume(_) => None,
+        Purpose::Undo(past) => Some(past),
+    };
+    Ok(Prepared {
+        place,
+        opened,
+        objects,
+        facts,
+        plan,
+        record,
+        outlook,
+        past,
+        is_ending,
+        _lock: lock,
+    })
+}
+
+impl Prepared<'_> {
+    /// What applying will do.
+    pub fn outlook(&self) -> &Outlook {
+        &self.outlook
+    }
+
+    /// Carries the plan out and looks whether everything stands as it should. `progress` hears of every step
+    /// before it is done, and may stop there.
+    ///
+    /// # Errors
+    /// [`CheckoutError::Halfway`] when something failed after the first change: [`undo`] takes it back.
+    pub fn apply(
+        mut self,
+        progress: &dyn Fn(Step) -> Result<(), CheckoutError>,
+    ) -> Result<Report, CheckoutError> {
+        if self.outlook.is_here {
+            // No record either: the one before it is the one to be undone.
+            return Ok(Report { outlook: self.outlook.clone(), ..Report::default() });
+        }
+        let done = apply::apply(&mut self, progress)?;
+        let differences = verify::verify(&self)?;
+        Ok(Report {
+            outlook: self.outlook,
+            differences,
+            unfiltered: done.unfiltered,
+            record: self.record.dir().to_owned(),
+        })
+    }
+
+    /// Whether a path stays as it is here.
+    fn is_left(&self, path: &RepoPath) -> bool {
+        let states = [&self.opened.state, &self.facts.here];
+        let mut above = std::iter::successors(Some(path.clone()), RepoPath::parent);
+        self.plan.left.contains_key(path)
+            || self.place.guard.covers(path)
+            || above.any(|path| states.iter().any(|state| state.omitted.contains_key(&path)))
+    }
+}

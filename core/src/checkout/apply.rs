@@ -1,0 +1,390 @@
+//! Carries a plan out: the record first, then files, then refs and the index.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use super::branch::{Move, RefMove};
+use super::facts::{Entry, Index};
+use super::index::Draft;
+use super::objects::{Objects, release, told};
+use super::opened::Contents;
+use super::record::PathBytes;
+use super::{CheckoutError, Prepared, Refusal};
+use crate::code::{Limits, Node, OperationKind, RepoPath};
+use crate::disk::{Access, Beneath, Found};
+use crate::id::Oid;
+
+/// What is written into the reflog.
+const MESSAGE: &str = "convosync: restore";
+
+/// A step of applying, announced before it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Saved commits go into the clone.
+    Objects,
+    /// Files are removed.
+    Remove {
+        /// How many.
+        files: usize,
+    },
+    /// Git checks files out.
+    CheckOut {
+        /// How many.
+        files: usize,
+    },
+    /// Files are written.
+    Write {
+        /// How many.
+        files: usize,
+    },
+    /// Empty directories go and come.
+    Directories,
+    /// The index as it will be is made.
+    Index,
+    /// A branch and HEAD move.
+    Refs,
+    /// Git's files about an unfinished merge are written.
+    Operation,
+    /// The index is put in its place.
+    Finish,
+}
+
+/// What applying found.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) unfiltered: bool,
+}
+
+struct Applier<'p, 'a> {
+    prepared: &'p mut Prepared<'a>,
+    beneath: Beneath,
+}
+
+pub(super) fn apply(
+    prepared: &mut Prepared<'_>,
+    progress: &dyn Fn(Step) -> Result<(), CheckoutError>,
+) -> Result<Done, CheckoutError> {
+    let place = prepared.place;
+    let beneath = Beneath::open(&place.project.root)?;
+    let draft_path = prepared.record.dir().join("index");
+    let mut draft = Draft::begin(place, draft_path)?;
+    prepared.check_standing(&beneath)?;
+    prepared.record_all(&beneath)?;
+    prepared.check_record()?;
+    prepared.record.keep()?;
+    let record = prepared.record.dir().to_owned();
+    let mut applier = Applier { prepared, beneath };
+    let done = applier.steps(&mut draft, progress);
+    done.map_err(|source| CheckoutError::Halfway { record, source: Box::new(source) })
+}
+
+impl Prepared<'_> {
+    /// Makes sure that nothing changed since it was looked at.
+    fn check_standing(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
+        for (path, found) in &self.facts.standing {
+            if beneath.look(path.as_path())? != *found {
+                return Err(Refusal::Changing.into());
+            }
+        }
+        if self.record.is_current(self.place)? { Ok(()) } else { Err(Refusal::Changing.into()) }
+    }
+
+    /// Writes down all that is needed to take back what follows.
+    fn record_all(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
+        for path in &self.plan.aside {
+            self.record.set_aside(beneath, path)?;
+        }
+        // What git would not check out with the same bytes (other line ends, a filter) is copied as it stands.
+        let sizes = self.objects.sizes(&self.plan.tracked.values().copied().collect())?;
+        for (path, id) in &self.plan.tracked {
+            let Some(Found::File(stamp)) = self.facts.standing.get(path) else { continue };
+            let is_converted = self.facts.converts || sizes.get(id) != Some(&stamp.size);
+            if is_converted && !self.plan.aside.contains(path) {
+                self.record.set_aside(beneath, path)?;
+            }
+        }
+        let permissions =
+            self.plan.remove.iter().filter_map(|path| match self.facts.standing.get(path)? {
+                Found::File(stamp) => Some((PathBytes(path.clone()), stamp.permissions)),
+                _ => None,
+            });
+        let permissions = permissions.collect();
+        let deeds = &mut self.record.deeds;
+        deeds.permissions = permissions;
+        deeds.written = self.plan.write.iter().cloned().map(PathBytes).collect();
+        deeds.moved = self.plan.head.as_ref().and_then(|head| head.branch.clone());
+        deeds.is_rest = self.is_ending;
+        let operation = self.opened.state.operation.as_ref();
+        deeds.operation = operation.map(|operation| format!("{:?}", operation.kind));
+        Ok(())
+    }
+
+    /// Reads the record as an undo would, before anything depends on it.
+    fn check_record(&self) -> Result<(), CheckoutError> {
+        let recorded = self.record.opened()?;
+        if recorded.state != self.facts.here {
+            return Err(Refusal::Changing.into());
+        }
+        recorded.check_contents(&Objects::take(self.place, &recorded, Limits::NONE, None)?)
+    }
+}
+
+impl Applier<'_, '_> {
+    fn steps(
+        &mut self,
+        draft: &mut Draft<'_>,
+        progress: &dyn Fn(Step) -> Result<(), CheckoutError>,
+    ) -> Result<Done, CheckoutError> {
+        let plan = &self.prepared.plan;
+        let (removed, checked_out, written) =
+            (plan.remove.len(), plan.check_out.len(), plan.write.len());
+        progress(Step::Objects)?;
+        let kept = self.prepared.objects.settle()?;
+        self.check_objects()?;
+        let mut index = self.prepared.plan.index.clone();
+        let raw = self.raw();
+        index.extend(raw.clone());
+        draft.change(&index)?;
+        progress(Step::Remove { files: removed })?;
+        self.remove()?;
+        progress(Step::CheckOut { files: checked_out })?;
+        let unfiltered = draft.check_out(
+            self.prepared.plan.check_out.keys().filter(|path| !raw.contains_key(*path)),
+        )?;
+        progress(Step::Write { files: written })?;
+        self.write()?;
+        progress(Step::Directories)?;
+        self.prune()?;
+        self.bring_back_aside()?;
+        self.make_directories()?;
+        progress(Step::Index)?;
+        draft.flag(&index)?;
+        draft.refresh()?;
+        self.beneath.settle();
+        progress(Step::Refs)?;
+        self.refs()?;
+        release(&kept)?;
+        progress(Step::Operation)?;
+        self.operation()?;
+        progress(Step::Finish)?;
+        draft.put()?;
+        draft.release()?;
+        self.finish()?;
+        Ok(Done { unfiltered })
+    }
+
+    /// Files that git is not asked to check out, because the restore that is undone set them aside as they
+    /// stood. Their entries are made anew, so that git reads them again and does not go by their size.
+    fn raw(&self) -> BTreeMap<RepoPath, Vec<Entry>> {
+        let Some(past) = &self.prepared.past else { return BTreeMap::new() };
+        let index = Index::new(&self.prepared.opened.state, &self.prepared.facts.there_listing);
+        let aside = past.deeds.aside.iter().map(|aside| &aside.path.0);
+        let aside = aside.filter(|path| self.prepared.plan.check_out.contains_key(*path));
+        let entries = |path: &RepoPath| {
+            let changed = self.prepared.plan.index.get(path).cloned();
+            changed.unwrap_or_else(|| index.entries(path))
+        };
+        aside.map(|path| (path.clone(), entries(path))).collect()
+    }
+
+    /// What git will check out must be there, and so must the commit, in the clone itself.
+    fn check_objects(&self) -> Result<(), CheckoutError> {
+        let tip = self.prepared.opened.state.head.commit;
+        let tips: Vec<Oid> = tip.into_iter().collect();
+        let blobs = self.prepared.plan.check_out.values().copied().collect();
+        let objects = &self.prepared.objects;
+        if objects.is_connected(&tips)? && objects.missing(&blobs)?.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::MissingCommits { commit: tip }.into())
+        }
+    }
+
+    fn remove(&self) -> Result<(), CheckoutError> {
+        let facts = &self.prepared.facts;
+        // The deepest first: a link goes before nothing that lies behind it, for nothing does.
+        for path in self.prepared.plan.remove.iter().rev() {
+            let found = facts.standing.get(path).copied().unwrap_or(Found::Nothing);
+            self.beneath.remove(path.as_path(), found)?;
+        }
+        for path in &self.prepared.plan.prune {
+            self.remove_empty(path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a directory with those below it, if no file is in any of them.
+    fn remove_empty(&self, folder: &RepoPath) -> Result<(), CheckoutError> {
+        let mut folders = vec![folder.clone()];
+        let mut seen = Vec::new();
+        while let Some(folder) = folders.pop() {
+            if self.beneath.look(folder.as_path())? != Found::Directory {
+                continue;
+            }
+            let names = self.beneath.list(folder.as_path())?;
+            let below =
+                names.iter().map(|name| RepoPath::new([folder.as_bytes(), b"/", name].concat()));
+            folders.extend(below.filter_map(Result::ok));
+            seen.push(folder);
+        }
+        for folder in seen.iter().rev() {
+            self.beneath.remove_empty_dir(folder.as_path())?;
+        }
+        Ok(())
+    }
+
+    /// Writes files, then links: no file is ever written while a link of the state is there.
+    fn write(&self) -> Result<(), CheckoutError> {
+        let opened = self.prepared.opened;
+        let contents = Contents::open(opened, &self.prepared.objects)?;
+        let nodes = || {
+            let paths = self.prepared.plan.write.iter();
+            paths.filter_map(|path| Some((path, opened.state.tree.get(path)?)))
+        };
+        for (path, node) in nodes() {
+            if let Node::File { executable, content } = node {
+                let access =
+                    Access { executable: *executable, permissions: self.permissions(path) };
+                let fill = &mut |to: &mut dyn io::Write| contents.copy(content, to);
+                self.beneath.write(path.as_path(), access, Found::Nothing, fill)?;
+            }
+        }
+        for (path, node) in nodes() {
+            if let Node::Link(target) = node {
+                self.beneath.link(path.as_path(), target, Found::Nothing)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The permissions a file has or had here.
+    fn permissions(&self, path: &RepoPath) -> Option<u32> {
+        let past = self.prepared.past.as_ref();
+        let recorded = past.and_then(|past| past.permissions(path));
+        recorded.or_else(|| match self.prepared.facts.standing.get(path)? {
+            Found::File(stamp) => Some(stamp.permissions),
+            _ => None,
+        })
+    }
+
+    /// Brings back what the restore that is undone had set aside, where that was replaced.
+    fn bring_back_aside(&self) -> Result<(), CheckoutError> {
+        let Some(past) = &self.prepared.past else { return Ok(()) };
+        for aside in &past.deeds.aside {
+            let path = aside.path.0.as_path();
+            let found = self.beneath.look(path)?;
+            if found != Found::Nothing {
+                continue;
+            }
+            let mut file = past.open_aside(aside)?;
+            if aside.permissions.is_some() {
+                let copy = &mut |to: &mut dyn io::Write| io::copy(&mut file, to).map(drop);
+                let access = Access {
+                    executable: aside.permissions.is_some_and(|bits| bits & 0o100 != 0),
+                    permissions: aside.permissions,
+                };
+                self.beneath.write(path, access, found, copy)?;
+            } else {
+                let mut target = Vec::new();
+                io::copy(&mut file, &mut target)
+                    .map_err(|source| super::record::io_failed("read", path, source))?;
+                self.beneath.link(path, &target, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes directories away that were left empty.
+    fn prune(&self) -> Result<(), CheckoutError> {
+        for path in self.prepared.plan.remove.iter().chain(&self.prepared.plan.prune) {
+            let above = std::iter::successors(path.parent(), RepoPath::parent);
+            for folder in above {
+                if !self.beneath.remove_empty_dir(folder.as_path())? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the directories that the state has.
+    fn make_directories(&self) -> Result<(), CheckoutError> {
+        for path in &self.prepared.plan.make {
+            self.beneath.make_dir(path.as_path())?;
+        }
+        Ok(())
+    }
+
+    /// Moves the branch, then HEAD; a branch that goes goes after HEAD has left it.
+    fn refs(&self) -> Result<(), CheckoutError> {
+        let Some(to) = &self.prepared.plan.head else { return Ok(()) };
+        let goes = to.branch.as_ref().filter(|moved| moved.to.is_none());
+        if let (Some(moved), None) = (&to.branch, goes) {
+            self.move_ref(moved)?;
+        }
+        self.move_head(to)?;
+        goes.map_or(Ok(()), |moved| self.move_ref(moved))
+    }
+
+    fn move_ref(&self, moved: &RefMove) -> Result<(), CheckoutError> {
+        let nothing = Oid([0; 20]);
+        let from = moved.from.unwrap_or(nothing).to_string();
+        let command = self.prepared.objects.in_the_clone().args(["update-ref", "-m", MESSAGE]);
+        let command = match moved.to {
+            Some(to) => command.arg(&moved.name).arg(to.to_string()).arg(from),
+            None => command.arg("-d").arg(&moved.name).arg(from),
+        };
+        told(command.run(), "move the branch").map(drop)
+    }
+
+    fn move_head(&self, to: &Move) -> Result<(), CheckoutError> {
+        let here = &self.prepared.facts.here.head;
+        let command = self.prepared.objects.in_the_clone();
+        let command = match (&to.head.branch, to.head.commit) {
+            (branch, _) if branch.is_some() && *branch == here.branch => return Ok(()),
+            (None, commit) if here.branch.is_none() && commit == here.commit => return Ok(()),
+            (Some(branch), _) => command
+                .args(["symbolic-ref", "-m", MESSAGE, "HEAD"])
+                .arg(format!("refs/heads/{branch}")),
+            (None, Some(commit)) => command
+                .args(["update-ref", "--no-deref", "-m", MESSAGE, "HEAD"])
+                .arg(commit.to_string()),
+            (None, None) => return Ok(()),
+        };
+        told(command.run(), "move HEAD").map(drop)
+    }
+
+    /// Writes git's own files about an unfinished merge, and takes away those of one that was restored.
+    fn operation(&self) -> Result<(), CheckoutError> {
+        let git_dir = self.prepared.place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
+        let beneath = Beneath::open(git_dir)?;
+        let files = |kind: OperationKind| kind.files().iter().copied();
+        let saved = self.prepared.opened.state.operation.as_ref();
+        let here = self.prepared.facts.here.operation.as_ref();
+        for name in here.into_iter().flat_map(|operation| files(operation.kind)) {
+            let found = beneath.look(Path::new(name))?;
+            let stays = saved.is_some_and(|saved| saved.files.contains_key(name));
+            if matches!(found, Found::File(_)) && !stays {
+                beneath.remove(Path::new(name), found)?;
+            }
+        }
+        for (name, bytes) in saved.into_iter().flat_map(|operation| &operation.files) {
+            let name = Path::new(name);
+            let found = beneath.look(name)?;
+            let access = Access { executable: false, permissions: None };
+            beneath.write(name, access, found, &mut |to| to.write_all(bytes))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), CheckoutError> {
+        let record = &mut self.prepared.record;
+        record.deeds.is_done = true;
+        record.write_deeds()?;
+        if let (Some(past), true) = (&self.prepared.past, self.prepared.is_ending) {
+            past.remove()?;
+        }
+        self.prepared.record.thin_out()
+    }
+}

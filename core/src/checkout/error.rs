@@ -1,0 +1,163 @@
+//! Why a state is not put in place, and what the user can do about it.
+
+use std::path::PathBuf;
+
+use crate::capture::CaptureError;
+use crate::code::{CodeError, Withheld};
+use crate::disk::DiskError;
+use crate::git::GitError;
+use crate::id::Oid;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckoutError {
+    /// It was decided not to; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The saved state cannot be read; nothing was changed.
+    #[error("read the saved code")]
+    Code(#[from] CodeError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Git gave no answer.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Git refused.
+    #[error("{deed}: {why}")]
+    GitSaid {
+        /// What was being done.
+        deed: &'static str,
+        /// What git said, made printable.
+        why: String,
+    },
+    /// What stands here could not be read.
+    #[error("read what stands here")]
+    Capture(#[from] CaptureError),
+    /// Something failed after the first change; the record holds what stood before.
+    #[error("the code is half restored; what stood before is recorded at `{}`", record.display())]
+    Halfway {
+        /// The record.
+        record: PathBuf,
+        /// What failed.
+        source: Box<CheckoutError>,
+    },
+}
+
+impl CheckoutError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Refused(refusal) => refusal.hint(),
+            Self::Disk(error) => error.hint(),
+            Self::Git(error) => error.hint(),
+            Self::Halfway { .. } => {
+                Some("run `convosyncctl undo` to bring back what stood before".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why a state is not put in place. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no work tree under git.
+    #[error("there is no work tree here")]
+    NoWorkTree,
+    /// What stands here cannot be recorded first.
+    #[error("what stands here cannot be recorded: {0}")]
+    Unrecordable(Withheld),
+    /// Changes stand here that were not committed.
+    #[error("{count} changed files stand here, the first is `{first}`")]
+    Dirty {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// A merge or the like is not finished here.
+    #[error("a merge, rebase or the like is not finished here")]
+    Operation,
+    /// Somebody has the index, or a crash left its lock.
+    #[error("`{}` exists: another git program works here, or crashed", .0.display())]
+    Locked(PathBuf),
+    /// A restore was interrupted here, and is neither ended nor undone.
+    #[error("an earlier restore was interrupted here")]
+    Interrupted,
+    /// Another restore works on this work tree.
+    #[error("another restore works on this work tree")]
+    Busy,
+    /// Commits that the state builds on are not here.
+    #[error("commit {} is not in this clone", commit.map(|id| id.to_string()).unwrap_or_default())]
+    MissingCommits {
+        /// The commit that HEAD would stand at.
+        commit: Option<Oid>,
+    },
+    /// Its objects are broken.
+    #[error("the saved commits cannot be read: {0}")]
+    BadPack(String),
+    /// A saved content is not what its digest says.
+    #[error("the saved content of `{0}` is damaged")]
+    BadContent(String),
+    /// More than may come in.
+    #[error(
+        "the saved code has {size} bytes in {files} files, and at most {limit} bytes are taken"
+    )]
+    TooLarge {
+        /// How many bytes.
+        size: u64,
+        /// How many files.
+        files: usize,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// Something that is not recorded stands where a file must be written.
+    #[error("`{}` is in the way{}", paths.first().map(String::as_str).unwrap_or_default(),
+        if paths.len() > 1 { format!(", and {} more", paths.len() - 1) } else { String::new() })]
+    InTheWay {
+        /// Which.
+        paths: Vec<String>,
+    },
+    /// Two saved paths that are the same on this disk.
+    #[error("`{0}` and `{1}` are the same name on this disk")]
+    SameName(String, String),
+    /// Two saved paths that cannot stand beside each other.
+    #[error("`{0}` is a file and a folder in the saved code")]
+    Clash(String),
+    /// The work tree changed while it was looked at.
+    #[error("the work tree changed in the meantime")]
+    Changing,
+    /// There is no record of this work tree.
+    #[error("there is nothing to undo in this work tree")]
+    NothingToUndo,
+    /// A ref was moved since.
+    #[error("`{0}` was moved since the restore")]
+    Moved(String),
+}
+
+impl Refusal {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Dirty { .. } => {
+                "commit or stash them, or run with `--force` (they are recorded, and `convosyncctl undo` brings them back), or `--worktree DIR`"
+            }
+            Self::Operation => "finish or abort it, or run with `--worktree DIR`",
+            Self::Locked(_) => "wait for the other program; if there is none, remove the file",
+            Self::Interrupted => "run `convosyncctl undo` to bring back what stood before it",
+            Self::MissingCommits { .. } => {
+                "run `git fetch` here, or push the branch on the other device"
+            }
+            Self::TooLarge { .. } => "raise `code.total_max` or `code.files_max` here",
+            Self::InTheWay { .. } => "move it elsewhere, or run with `--worktree DIR`",
+            Self::SameName(..) => "rename one of them on the other device",
+            Self::Changing => "try again when nothing writes here",
+            Self::Moved(_) => "move it back yourself: `git reflog` lists where it stood",
+            Self::Unrecordable(withheld) => return withheld.hint(),
+            Self::NoWorkTree => "run it in a clone of the project",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}

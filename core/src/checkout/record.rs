@@ -1,0 +1,301 @@
+//! What stood in a work tree before it was changed, and what was done to it: `undo` takes it from here.
+//!
+//! A record is a folder: `log`, a code log of the state before; `aside/`, files that git does not know;
+//! `facts`, written before the first change and again after the last one.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::branch::RefMove;
+use super::{CheckoutError, Opened, Place, RECORDS_KEPT, Refusal};
+use crate::capture::{Memory, Objects, Scope, Spool, capture};
+use crate::code::{Limits, OperationKind, RepoPath, State};
+use crate::disk::{self, Beneath, DiskError, FileLock, Found};
+use crate::id::{Digest, hex};
+
+/// The largest file of facts: a list of all files that were set aside.
+const FACTS_MAX: u64 = 64 << 20;
+/// How many bytes of a work tree's digest name its folder.
+const NAME_BYTES: usize = 12;
+
+/// What was done, and how far it came.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Deeds {
+    /// The work tree, for people who look into the folder.
+    pub(super) root: String,
+    /// When.
+    pub(super) at_ms: i64,
+    /// Whether the last step was done.
+    pub(super) is_done: bool,
+    /// Whether this is what an interrupted restore left behind: kept, but no undo leads there.
+    pub(super) is_rest: bool,
+    /// The ref that was moved.
+    pub(super) moved: Option<RefMove>,
+    /// The operation whose files were written.
+    pub(super) operation: Option<String>,
+    /// What was set aside.
+    pub(super) aside: Vec<Aside>,
+    /// Files and links that were written.
+    pub(super) written: Vec<PathBytes>,
+    /// Permissions of files that were replaced or removed.
+    pub(super) permissions: Vec<(PathBytes, u32)>,
+}
+
+/// A path's bytes, as hex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PathBytes(pub(super) RepoPath);
+
+impl Serialize for PathBytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex(self.0.as_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for PathBytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let pairs = text.as_bytes().chunks(2).map(|pair| {
+            std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        });
+        let bytes = pairs.collect::<Option<Vec<u8>>>();
+        let path = bytes.and_then(|bytes| RepoPath::new(bytes).ok());
+        path.map(Self).ok_or_else(|| serde::de::Error::custom("no path"))
+    }
+}
+
+/// A file or link that git does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Aside {
+    /// Where it stood.
+    pub(super) path: PathBytes,
+    /// Its number in `aside/`.
+    pub(super) number: usize,
+    /// Its permissions; `None` for a link, whose target is the file's content.
+    pub(super) permissions: Option<u32>,
+}
+
+/// A record.
+#[derive(Debug)]
+pub(super) struct Record {
+    dir: PathBuf,
+    memory: Memory,
+    pub(super) deeds: Deeds,
+    is_kept: bool,
+}
+
+/// The folder of a work tree's records.
+fn folder(place: Place<'_>) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    let digest = Digest::of(place.project.root.as_os_str().as_bytes());
+    place.records.join(hex(&digest.0[..NAME_BYTES]))
+}
+
+/// Lets nobody else restore into this work tree.
+pub(super) fn lock(place: Place<'_>) -> Result<FileLock, CheckoutError> {
+    let folder = folder(place);
+    disk::private_dir(place.records)?;
+    disk::private_dir(&folder)?;
+    Ok(disk::lock(&folder.join("lock"))?.ok_or(Refusal::Busy)?)
+}
+
+/// The numbers of all records of a work tree, ascending.
+fn numbers(folder: &Path) -> Result<Vec<u64>, CheckoutError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|source| io_failed("list", folder, source))?,
+    };
+    let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    let mut numbers: Vec<u64> = entries.filter_map(number).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The newest record that an undo can take.
+pub(super) fn newest(place: Place<'_>) -> Result<Option<Record>, CheckoutError> {
+    let folder = folder(place);
+    for number in numbers(&folder)?.into_iter().rev() {
+        let dir = folder.join(number.to_string());
+        let Some(deeds) = read_deeds(&dir)? else { continue };
+        if !deeds.is_rest {
+            return Ok(Some(Record { dir, memory: Memory::default(), deeds, is_kept: true }));
+        }
+    }
+    Ok(None)
+}
+
+fn read_deeds(dir: &Path) -> Result<Option<Deeds>, CheckoutError> {
+    use io::Read as _;
+    let path = dir.join("facts");
+    let file = match disk::open_regular(&path) {
+        Err(error) if error.is_missing() => return Ok(None),
+        other => other?,
+    };
+    let mut bytes = Vec::new();
+    let read = file.take(FACTS_MAX).read_to_end(&mut bytes);
+    read.map_err(|source| io_failed("read", &path, source))?;
+    let deeds = serde_json::from_slice(&bytes);
+    deeds.map(Some).map_err(|error| io_failed("read", &path, error.into()))
+}
+
+impl Record {
+    /// Begins a record; until [`Record::keep`] it is taken away again when dropped.
+    pub(super) fn begin(place: Place<'_>) -> Result<Self, CheckoutError> {
+        let folder = folder(place);
+        let numbers = numbers(&folder)?;
+        // We hold the lock: a record without facts is of somebody who is gone, and changed nothing.
+        for number in &numbers {
+            let dir = folder.join(number.to_string());
+            if fs::symlink_metadata(dir.join("facts")).is_err() {
+                disk::remove_tree(&dir)?;
+            }
+        }
+        let dir = folder.join((numbers.last().unwrap_or(&0) + 1).to_string());
+        disk::private_dir(&dir)?;
+        let deeds = Deeds {
+            root: place.project.root.to_string_lossy().into_owned(),
+            at_ms: place.now_ms,
+            ..Deeds::default()
+        };
+        Ok(Self { dir, memory: Memory::default(), deeds, is_kept: false })
+    }
+
+    /// Where it lies.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The state before, opened.
+    pub(super) fn opened(&self) -> Result<Opened, CheckoutError> {
+        Opened::read(&self.dir.join("log"))
+    }
+
+    /// Records what stands here now.
+    pub(super) fn capture(&mut self, place: Place<'_>) -> Result<State, CheckoutError> {
+        Ok(captured(place, &self.dir.join("log"), &mut self.memory)?.0)
+    }
+
+    /// Whether what stands here is still what was recorded.
+    pub(super) fn is_current(&mut self, place: Place<'_>) -> Result<bool, CheckoutError> {
+        Ok(!captured(place, &self.dir.join("log"), &mut self.memory)?.1)
+    }
+
+    /// Copies what git does not know.
+    pub(super) fn set_aside(
+        &mut self,
+        beneath: &Beneath,
+        path: &RepoPath,
+    ) -> Result<(), CheckoutError> {
+        let number = self.deeds.aside.len();
+        let folder = self.dir.join("aside");
+        disk::private_dir(&folder)?;
+        let target = folder.join(number.to_string());
+        let permissions = match beneath.look(path.as_path())? {
+            Found::File(stamp) => {
+                let mut copy = disk::NewFile::create(&target)?;
+                let copied = io::copy(&mut beneath.read(path.as_path())?, &mut copy);
+                copied.map_err(|source| io_failed("copy to", &target, source))?;
+                copy.finish()?;
+                Some(stamp.permissions)
+            }
+            Found::Link(_) => {
+                disk::create_new(&target, &beneath.read_link(path.as_path())?)?;
+                None
+            }
+            _ => return Err(Refusal::Changing.into()),
+        };
+        self.deeds.aside.push(Aside { path: PathBytes(path.clone()), number, permissions });
+        Ok(())
+    }
+
+    /// Opens what was set aside.
+    pub(super) fn open_aside(&self, aside: &Aside) -> Result<File, CheckoutError> {
+        Ok(disk::open_regular(&self.dir.join("aside").join(aside.number.to_string()))?)
+    }
+
+    /// Makes the record durable: from now on there is something to undo.
+    pub(super) fn keep(&mut self) -> Result<(), CheckoutError> {
+        // The log and what was set aside, before what says that they are there.
+        Beneath::open(&self.dir)?.settle();
+        self.write_deeds()?;
+        disk::fsync_dir(self.dir.parent().unwrap_or(&self.dir))?;
+        self.is_kept = true;
+        Ok(())
+    }
+
+    pub(super) fn write_deeds(&self) -> Result<(), CheckoutError> {
+        let failed = |error: serde_json::Error| io_failed("write", &self.dir, error.into());
+        let bytes = serde_json::to_vec_pretty(&self.deeds).map_err(failed)?;
+        Ok(disk::write_atomic(&self.dir.join("facts"), &bytes)?)
+    }
+
+    /// The ref that was moved.
+    pub(super) fn moved(&self) -> Option<&RefMove> {
+        self.deeds.moved.as_ref()
+    }
+
+    /// The permissions a file had.
+    pub(super) fn permissions(&self, path: &RepoPath) -> Option<u32> {
+        let own = self.deeds.permissions.iter().find(|(own, _)| own.0 == *path);
+        own.map(|(_, permissions)| *permissions)
+    }
+
+    /// The operation whose files were written.
+    pub(super) fn operation(&self) -> Option<OperationKind> {
+        let kinds = [OperationKind::Merge, OperationKind::CherryPick, OperationKind::Revert];
+        let name = self.deeds.operation.as_deref()?;
+        kinds.into_iter().find(|kind| format!("{kind:?}") == name)
+    }
+
+    /// Takes it away: what it led to stands again, or what it records was never changed.
+    pub(super) fn remove(&self) -> Result<(), CheckoutError> {
+        Ok(disk::remove_tree(&self.dir)?)
+    }
+
+    /// Takes away what is older than the last few.
+    pub(super) fn thin_out(&self) -> Result<(), CheckoutError> {
+        let folder = self.dir.parent().unwrap_or(&self.dir);
+        let numbers = numbers(folder)?;
+        let old = numbers.len().saturating_sub(RECORDS_KEPT);
+        for number in &numbers[..old] {
+            disk::remove_tree(&folder.join(number.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // What stays is taken away by the next one.
+            disk::remove_tree(&self.dir).ok();
+        }
+    }
+}
+
+/// Captures what stands here into a code log; says whether it differs from what the log held.
+pub(super) fn captured(
+    place: Place<'_>,
+    log: &Path,
+    memory: &mut Memory,
+) -> Result<(State, bool), CheckoutError> {
+    let mut spool = Spool::open(log)?;
+    let scope = Scope {
+        project: place.project,
+        git: place.git,
+        guard: place.guard,
+        limits: Limits::NONE,
+        objects: Objects::Staged,
+        now_ms: place.now_ms,
+    };
+    match capture(&scope, &mut spool, memory)? {
+        Ok(captured) => Ok((captured.state, captured.is_changed)),
+        Err(withheld) => Err(Refusal::Unrecordable(withheld).into()),
+    }
+}
+
+pub(super) fn io_failed(deed: &'static str, path: &Path, source: io::Error) -> CheckoutError {
+    DiskError::Io { deed, path: path.to_owned(), source }.into()
+}

@@ -1,0 +1,87 @@
+//! Looks again after a restore: does everything stand as it was saved?
+
+use std::collections::BTreeSet;
+use std::io;
+
+use sha2::{Digest as _, Sha256};
+
+use super::facts::Index;
+use super::plan::same_node;
+use super::{CheckoutError, Prepared, record};
+use crate::capture::Memory;
+use crate::code::{Node, RepoPath, State};
+use crate::disk::{Beneath, Found};
+use crate::id::Digest;
+
+/// What differs from what was saved: `HEAD`, or paths.
+pub(super) fn verify(prepared: &Prepared<'_>) -> Result<Vec<String>, CheckoutError> {
+    let place = prepared.place;
+    let log = prepared.record.dir().join("after");
+    let (after, _) = record::captured(place, &log, &mut Memory::default())?;
+    crate::disk::remove_file(&log)?;
+    let saved = &prepared.opened.state;
+    let mut differences = Vec::new();
+    let wanted = prepared.plan.head.as_ref().map(|to| &to.head);
+    if wanted.is_some_and(|head| *head != after.head) {
+        differences.push("HEAD".to_owned());
+    }
+    differences.extend(paths(prepared, saved, &after)?.iter().map(RepoPath::shown));
+    Ok(differences)
+}
+
+fn paths(
+    prepared: &Prepared<'_>,
+    saved: &State,
+    after: &State,
+) -> Result<BTreeSet<RepoPath>, CheckoutError> {
+    let beneath = Beneath::open(&prepared.place.project.root)?;
+    let listing = &prepared.facts.there_listing;
+    let (wanted, found) = (Index::new(saved, listing), Index::new(after, listing));
+    let mut differing = BTreeSet::new();
+    for path in wanted.differing().chain(found.differing()) {
+        let strip = |index: &Index<'_>| {
+            let mut entries = index.entries(path);
+            // Which tracked files are checked out is each clone's own matter.
+            if saved.notes.sparse || prepared.facts.is_sparse {
+                entries.iter_mut().for_each(|entry| entry.flags.skip_worktree = false);
+            }
+            entries
+        };
+        if strip(&wanted) != strip(&found) {
+            differing.insert(path.clone());
+        }
+    }
+    for path in saved.tree.keys().chain(after.tree.keys()) {
+        let is_same = match (saved.tree.get(path), after.tree.get(path)) {
+            (Some(a), Some(b)) => same_node(a, b),
+            // Where the index has nothing, gone is how it should be.
+            (Some(Node::Gone), None) => found.entries(path).is_empty(),
+            // Git may ignore here what it did not ignore there.
+            (Some(node), None) => stands(&beneath, path, node),
+            _ => false,
+        };
+        if !is_same {
+            differing.insert(path.clone());
+        }
+    }
+    differing.retain(|path| !prepared.is_left(path));
+    Ok(differing)
+}
+
+/// Whether a file or link is there with the right bytes.
+fn stands(beneath: &Beneath, path: &RepoPath, node: &Node) -> bool {
+    let digest = || {
+        let mut file = beneath.read(path.as_path()).ok()?;
+        let mut sum = Sha256::new();
+        io::copy(&mut file, &mut sum).ok()?;
+        Some(Digest(sum.finalize().into()))
+    };
+    match node {
+        Node::File { content, .. } => digest() == Some(content.digest),
+        Node::Link(target) => beneath.read_link(path.as_path()).is_ok_and(|found| found == *target),
+        Node::EmptyDirectory => {
+            beneath.look(path.as_path()).is_ok_and(|found| found == Found::Directory)
+        }
+        Node::Gone => false,
+    }
+}

@@ -1,0 +1,151 @@
+//! What never enters a code state, and how much may.
+
+use std::path::Path;
+
+use super::RepoPath;
+use crate::config::excluded_by;
+
+/// Names of files that usually hold secrets; `*` and `?` as in the shell. The last five are ssh's.
+const SECRETS: [&str; 9] = [
+    ".env*",
+    "*.pem",
+    "*.key",
+    "credentials.json",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    "id_xmss*",
+];
+/// What an ssh key of another name begins with; it has no extension, unlike a source file that begins so.
+const KEY_PREFIX: &str = "id_";
+/// Names that look like them and are made to be shared.
+const SAMPLES: [&str; 3] = ["*.example", "*.sample", "*.pub"];
+
+/// How much of a work tree is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest single file in bytes.
+    pub file: u64,
+    /// All changed files, or all unpushed objects, together, in bytes.
+    pub total: u64,
+    /// How many changed files.
+    pub files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { file: 10 << 20, total: 100 << 20, files: 10_000 }
+    }
+}
+
+impl Limits {
+    /// No limits, for states that stay on the device.
+    pub const NONE: Self = Self { file: u64::MAX, total: u64::MAX, files: usize::MAX };
+}
+
+/// Tells which paths of one work tree never enter a code state.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    root: std::path::PathBuf,
+    home: std::path::PathBuf,
+    more: Vec<String>,
+    allowed: Vec<String>,
+    is_off: bool,
+}
+
+impl Guard {
+    /// Guards the work tree at `root`: our own patterns and `more`, but for `allowed`. Both are patterns as
+    /// of `save.exclude`, compared with the absolute path.
+    pub fn new(root: &Path, home: &Path, more: &[String], allowed: &[String]) -> Self {
+        Self {
+            root: root.to_owned(),
+            home: home.to_owned(),
+            more: more.to_vec(),
+            allowed: allowed.to_vec(),
+            is_off: false,
+        }
+    }
+
+    /// Guards nothing, for states that stay on the device.
+    pub fn none() -> Self {
+        Self { is_off: true, ..Self::default() }
+    }
+
+    /// Whether a path must not be taken: its own name or that of a folder it lies in says that it holds
+    /// a secret.
+    pub fn covers(&self, path: &RepoPath) -> bool {
+        if self.is_off {
+            return false;
+        }
+        let place = self.root.join(path.as_path());
+        let is_named = |patterns: &[String]| excluded_by(patterns, &place, &self.home).is_some();
+        (path.names().any(is_secret) || is_named(&self.more)) && !is_named(&self.allowed)
+    }
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    let name = String::from_utf8_lossy(name).to_lowercase();
+    let fits = |pattern: &str| {
+        excluded_by(&[(*pattern).to_owned()], Path::new(&name), Path::new("")).is_some()
+    };
+    let is_key = name.starts_with(KEY_PREFIX) && !name.contains('.');
+    (is_key || SECRETS.iter().any(|pattern| fits(pattern)))
+        && !SAMPLES.iter().any(|pattern| fits(pattern))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::new(text).unwrap()
+    }
+
+    #[test]
+    fn what_holds_secrets_by_its_name_is_guarded() {
+        let guard =
+            Guard::new(Path::new("/w/shop"), Path::new("/home/a"), &["*.kdbx".to_owned()], &[]);
+        for text in [
+            ".env",
+            ".env.local",
+            "a/.ENV",
+            "server.pem",
+            "x/tls.key",
+            "credentials.json",
+            "id_rsa",
+            "id_ed25519",
+            "id_rsa.old",
+            "id_work",
+            "vault.kdbx",
+            ".env.d/production",
+        ] {
+            assert!(guard.covers(&path(text)), "{text}");
+        }
+        for text in [
+            ".env.example",
+            "a/.env.sample",
+            "id_rsa.pub",
+            "id_map.rs",
+            "keys.rs",
+            "environment",
+            "src/main.rs",
+            "my.env",
+        ] {
+            assert!(!guard.covers(&path(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_travels_where_the_user_said_so_and_only_there() {
+        let allowed = ["/w/shop/.env".to_owned()];
+        let guard = Guard::new(Path::new("/w/shop"), Path::new("/home/a"), &[], &allowed);
+        assert!(!guard.covers(&path(".env")));
+        assert!(guard.covers(&path("api/.env")) && guard.covers(&path(".env.local")));
+        assert!(
+            Guard::new(Path::new("/w/other"), Path::new("/home/a"), &[], &allowed)
+                .covers(&path(".env"))
+        );
+        assert!(!Guard::none().covers(&path(".env")));
+    }
+}

@@ -1,0 +1,288 @@
+//! The code of a conversation, put into the clone here or into a work tree of its own.
+
+use std::path::{Path, PathBuf};
+
+use convosync_core::checkout::{
+    self, CheckoutError, Opened, Outlook, Prepared, Refusal, Report, Restoring,
+};
+use convosync_core::disk;
+use convosync_core::protocol::{
+    Code, CodeReply, Request, ResumeReply, SavedCode, SessionQuery, Warning,
+};
+
+use crate::args;
+use crate::ask;
+use crate::call::Call;
+use crate::clone::{Clone, Steps};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
+use crate::print::{Frame, count};
+
+/// How many paths of one list are named.
+const PATHS_SHOWN_MAX: usize = 5;
+
+/// The protocols that missing commits may be fetched by; the address is the clone's own.
+const PROTOCOLS: &str = "file:git:http:https:ssh";
+
+/// What became of the code.
+#[derive(Default)]
+pub(super) struct Put {
+    /// What was done, if anything was.
+    pub(super) report: Option<Report>,
+    /// The work tree the conversation goes on in, where it is not the clone itself.
+    pub(super) worktree: Option<PathBuf>,
+    /// Why the code of the conversation is not here.
+    pub(super) missing: Option<Warning>,
+}
+
+/// The code of a saved session, as the daemon opened it.
+pub(super) struct Offer {
+    reply: CodeReply,
+    opened: Option<Opened>,
+    /// What may be replaced unasked, because it is saved.
+    known: Option<Opened>,
+}
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        // The opened code is for this one resume.
+        for code in [&self.reply.code, &self.reply.known] {
+            if let SavedCode::State { log } = code {
+                drop(disk::remove_file(log));
+            }
+        }
+    }
+}
+
+impl Offer {
+    /// Asks the daemon for the code of a session.
+    pub(super) fn ask(
+        call: &mut Call<'_>,
+        session: Option<SessionQuery>,
+    ) -> Result<Self, CtlError> {
+        let request = Code { directory: call.directory(), session };
+        let reply: CodeReply = call.ask(Request::Code(request))?;
+        let opened = opened(&reply.code)?;
+        let known = opened_known(&reply.known);
+        Ok(Self { reply, opened, known })
+    }
+
+    /// The session it belongs to.
+    pub(super) fn session(&self) -> SessionQuery {
+        SessionQuery(self.reply.session.session.to_string())
+    }
+
+    /// What may be wrong with the code, once the conversation is there.
+    pub(super) fn warnings(&self, conversation: &ResumeReply) -> Vec<Warning> {
+        let mut warnings = self.reply.warnings.clone();
+        let is_other = conversation.session.save != self.reply.session.save;
+        warnings.extend(is_other.then(|| Warning {
+            loud: true,
+            message:
+                "a newer save came in meanwhile: conversation and code are of two saves".to_owned(),
+            hint: Some("resume again".to_owned()),
+        }));
+        warnings
+    }
+
+    /// Puts the code in place, or says what that would do. A state that cannot be put anywhere is no error:
+    /// the conversation comes back all the same.
+    pub(super) fn put(&self, call: &mut Call<'_>, args: &args::Resume) -> Result<Put, CtlError> {
+        let Some(opened) = &self.opened else { return Ok(Put::nothing(self.missing())) };
+        if args.worktree.is_some() && args.dry_run {
+            return Ok(Put::default());
+        }
+        let root = match &args.worktree {
+            Some(dir) => self.new_work_tree(call, &call.resolve(dir))?,
+            None => self.reply.root.clone(),
+        };
+        let clone = Clone::of(call, &root)?;
+        // A work tree that was just made has nothing that could be lost.
+        let mut replace = args.force || args.worktree.is_some();
+        loop {
+            let url = clone.project.push_url.as_deref();
+            let restoring = Restoring {
+                opened,
+                place: clone.place(),
+                session: &self.reply.session.session,
+                limits: clone.limits,
+                replace,
+                known: self.known.as_ref().map(|known| &known.state),
+                fetch: url.map(|url| (url, PROTOCOLS)),
+            };
+            match restoring.plan() {
+                Ok(prepared) => return self.carry_out(call, args, prepared, &root),
+                Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. })) => {
+                    replace = agree_to_replace(call, &refusal)?;
+                }
+                Err(CheckoutError::Refused(refusal)) if is_hopeless(&refusal) => {
+                    return Ok(Put::nothing(Warning {
+                        loud: true,
+                        message: refusal.to_string(),
+                        hint: refusal.hint(),
+                    }));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn carry_out(
+        &self,
+        call: &mut Call<'_>,
+        args: &args::Resume,
+        prepared: Prepared<'_>,
+        root: &Path,
+    ) -> Result<Put, CtlError> {
+        let worktree = args.worktree.as_ref().map(|_| root.to_owned());
+        if args.dry_run {
+            let outlook = prepared.outlook().clone();
+            let report = Some(Report { outlook, ..Report::default() });
+            return Ok(Put { report, worktree, missing: None });
+        }
+        let steps = Steps::of(call);
+        let report = prepared.apply(&|step| steps.take(step))?;
+        drop(steps);
+        if !call.print.json {
+            tell_done(call, &report)?;
+        }
+        Ok(Put { report: Some(report), worktree, missing: None })
+    }
+
+    /// Makes a work tree of the clone at `dir`. Nothing may be there yet.
+    fn new_work_tree(&self, call: &Call<'_>, dir: &Path) -> Result<PathBuf, CtlError> {
+        let clone = Clone::of(call, &self.reply.root)?;
+        checkout::new_work_tree(&clone.project, &clone.git, dir)?;
+        Ok(dir.to_owned())
+    }
+
+    fn missing(&self) -> Warning {
+        let why = match &self.reply.code {
+            SavedCode::Nothing { why: Some(why) } => format!("the code was not saved: {why}"),
+            _ => "no code was saved with the conversation".to_owned(),
+        };
+        Warning { loud: true, message: why, hint: None }
+    }
+}
+
+fn opened(code: &SavedCode) -> Result<Option<Opened>, CtlError> {
+    Ok(match code {
+        SavedCode::Nothing { .. } => None,
+        SavedCode::Plain { branch, commit, upstream } => {
+            let plain = |commit| Opened::plain(branch.as_deref(), commit, upstream.as_deref());
+            commit.parse().ok().map(plain)
+        }
+        SavedCode::State { log } => Some(Opened::read(log)?),
+    })
+}
+
+/// That what stood here cannot be told costs a question.
+fn opened_known(code: &SavedCode) -> Option<Opened> {
+    opened(code).ok().flatten()
+}
+
+impl Put {
+    fn nothing(missing: Warning) -> Self {
+        Self { report: None, worktree: None, missing: Some(missing) }
+    }
+}
+
+/// Whether a refusal is one that no answer of the user's changes now; the conversation needs not wait for it.
+fn is_hopeless(refusal: &Refusal) -> bool {
+    !matches!(
+        refusal,
+        Refusal::Dirty { .. }
+            | Refusal::Operation
+            | Refusal::Locked(_)
+            | Refusal::Busy
+            | Refusal::InTheWay { .. }
+            | Refusal::Changing
+    )
+}
+
+/// Asks whether what stands here may be replaced.
+fn agree_to_replace(call: &Call<'_>, refusal: &Refusal) -> Result<bool, CtlError> {
+    if call.is_interactive() {
+        let question = format!(
+            "{refusal}. Replace them? They are recorded, and `convosyncctl undo` brings them back."
+        );
+        if ask::confirm(&question)? {
+            return Ok(true);
+        }
+    }
+    Err(CtlError::Refused {
+        code: ExitCode::NeedsDecision,
+        message: refusal.to_string(),
+        hint: refusal.hint(),
+    })
+}
+
+fn tell_done(call: &mut Call<'_>, report: &Report) -> Result<(), CtlError> {
+    if report.outlook.is_here {
+        return Ok(call.print.done("the code is here already")?);
+    }
+    call.print.done("code restored")?;
+    tell_report(call, report)
+}
+
+/// Says what was done to a work tree, and what was not.
+pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), CtlError> {
+    tell_outlook(call, &report.outlook)?;
+    if report.differences.is_empty() {
+        call.print.line(format!("  {} verified: it is what was saved", call.print.look.arrow()))?;
+        return Ok(());
+    }
+    let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&format!(
+        "looked at again, {} from what was saved: {}",
+        count(u32::try_from(report.differences.len()).unwrap_or(u32::MAX), "path differs"),
+        some(&report.differences),
+    ));
+    frame = frame.line("").line("hint: `convosyncctl undo` brings back what stood here before");
+    Ok(call.print.frame(&frame)?)
+}
+
+/// Says what putting the code in place does, or did.
+pub(super) fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook) -> Result<(), CtlError> {
+    let arrow = call.print.look.arrow();
+    let short = |id: &String| id.chars().take(8).collect::<String>();
+    let commit = outlook.commit.as_ref().map_or_else(|| "no commit yet".to_owned(), short);
+    let branch = outlook.branch.as_deref().unwrap_or("a detached HEAD");
+    call.print.line(format!("  {arrow} {branch} at {commit}"))?;
+    let files = |number: usize| count(u32::try_from(number).unwrap_or(u32::MAX), "file");
+    call.print.line(format!(
+        "  {arrow} {} written, {} removed",
+        files(outlook.written),
+        files(outlook.removed)
+    ))?;
+    if let Some(saved) = &outlook.instead_of {
+        let text = format!("`{saved}` has other commits here, so the code is on `{branch}`");
+        call.print.note(&text, Some(&format!("`git log {saved}..{branch}` shows what is new")))?;
+    }
+    if !outlook.programs.is_empty() {
+        let text = format!("files came along that make programs run: {}", some(&outlook.programs));
+        call.print.note(&text, Some("look at them before you start anything here"))?;
+    }
+    for (path, why) in outlook.left.iter().take(PATHS_SHOWN_MAX) {
+        call.print.note(&format!("`{path}` stays as it is here: {why}"), None)?;
+    }
+    if outlook.left.len() > PATHS_SHOWN_MAX {
+        let more = outlook.left.len() - PATHS_SHOWN_MAX;
+        call.print.note(&format!("{} more stay as they are here", files(more)), None)?;
+    }
+    if !outlook.set_aside.is_empty() {
+        let text = format!("ignored files were set aside: {}", some(&outlook.set_aside));
+        call.print.note(&text, Some("`convosyncctl undo` brings them back"))?;
+    }
+    for note in outlook.submodules.iter().chain(&outlook.notes) {
+        call.print.note(note, None)?;
+    }
+    Ok(())
+}
+
+fn some(paths: &[String]) -> String {
+    let named: Vec<String> =
+        paths.iter().take(PATHS_SHOWN_MAX).map(|path| format!("`{path}`")).collect();
+    let more = paths.len().saturating_sub(PATHS_SHOWN_MAX);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{rest}", named.join(", "))
+}

@@ -1,0 +1,90 @@
+//! `code`: the code of a saved session, opened for the client to put in place.
+
+use std::io::Write as _;
+
+use convosync_core::disk::{self, NewFile};
+use convosync_core::history::History;
+use convosync_core::protocol::{Code, CodeReply, Failure, Resume, SavedCode, SessionQuery};
+use convosync_core::seal::{CodePoint, CodeSaved};
+
+use super::{Clerk, browse, resume, step};
+use crate::clock::now_ms;
+use crate::desk::Desk;
+use crate::{fail, scan};
+
+/// The folder of opened code logs, among what can be rebuilt.
+const OPENED: &str = "opened-code";
+
+pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure> {
+    let house = clerk.house;
+    let wish = Resume {
+        directory: code.directory.clone(),
+        session: code.session.clone(),
+        ..Resume::default()
+    };
+    let warnings = resume::refresh(clerk, &wish)?;
+    scan::scan_all(house, now_ms());
+    let (place, holding) = resume::choose(house, &wish)?;
+    let home = resume::project_here(house, &wish, &holding)?;
+    let received = browse::fetch(clerk, &place, &holding)?;
+    let query =
+        code.session.clone().unwrap_or_else(|| SessionQuery(holding.summary.session.to_string()));
+    let held = place.desk.lock();
+    let history = browse::at_save(&held, browse::open(&held, &holding)?, &query)?;
+    step(clerk.tell, "opening the code");
+    Ok(CodeReply {
+        session: browse::info(house, &place, &held, &holding),
+        save: history.record.number,
+        root: home.project.root.clone(),
+        code: saved_code(clerk, &held, &history, "")?,
+        known: known(clerk, &held, &history),
+        received,
+        warnings,
+    })
+}
+
+/// The state that the clone here is known to have stood at. That it cannot be told costs a question.
+fn known(clerk: &Clerk<'_>, held: &Desk, wanted: &History) -> SavedCode {
+    let base = held.base_of(&wanted.session);
+    base.and_then(|base| saved_code(clerk, held, &base, ".known").ok())
+        .unwrap_or(SavedCode::Nothing { why: None })
+}
+
+/// Opens what a save has of the code; `suffix` tells the files of one answer apart.
+fn saved_code(
+    clerk: &Clerk<'_>,
+    held: &Desk,
+    history: &History,
+    suffix: &str,
+) -> Result<SavedCode, Failure> {
+    let Some(point) = &history.record.code else { return Ok(SavedCode::Nothing { why: None }) };
+    match (&point.saved, point.commit) {
+        (CodeSaved::Withheld(why), _) => Ok(SavedCode::Nothing { why: Some(why.clone()) }),
+        (CodeSaved::Plain, Some(commit)) => {
+            let CodePoint { branch, upstream, .. } = point.clone();
+            Ok(SavedCode::Plain { branch, commit: commit.to_string(), upstream })
+        }
+        (CodeSaved::Log, _) => open(clerk, held, history, suffix),
+        _ => Ok(SavedCode::Nothing { why: None }),
+    }
+}
+
+/// Opens the code log beside everything else; it counts only once all of it was checked.
+fn open(
+    clerk: &Clerk<'_>,
+    held: &Desk,
+    history: &History,
+    suffix: &str,
+) -> Result<SavedCode, Failure> {
+    let Some((name, _)) = history.code_log() else { return Ok(SavedCode::Nothing { why: None }) };
+    let dir = clerk.house.paths.state_dir.join(OPENED);
+    let failed = |error: disk::DiskError| fail::disk(&error);
+    disk::private_dir(&dir).map_err(failed)?;
+    let log = dir.join(format!("{}{suffix}", history.session));
+    let mut file = NewFile::create(&log).map_err(failed)?;
+    held.reader()
+        .open_log(history, name, &mut |raw| file.write_all(raw))
+        .map_err(|error| fail::history(&error))?;
+    file.finish_replacing().map_err(failed)?;
+    Ok(SavedCode::State { log })
+}

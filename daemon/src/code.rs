@@ -1,0 +1,189 @@
+//! The code that goes with a save: captured into the session's code log before the session is recorded.
+//!
+//! The code logs lie in a folder of the state directory, one a session; all of them can be made anew, from
+//! the store or from the repository.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use convosync_core::capture::{self, Captured, Objects, Scope, Spool};
+use convosync_core::cause::with_causes;
+use convosync_core::code::{Guard, Limits, Omission, RepoPath, Withheld};
+use convosync_core::disk::{self, NewFile};
+use convosync_core::history::{History, Reader};
+use convosync_core::id::{LogId, LogName, SessionId};
+use convosync_core::project::Project;
+use convosync_core::protocol::{CodeLeftOut, LeftOut, Warning};
+use convosync_core::seal::{CodePoint, CodeSaved};
+use convosync_core::transcript::LogFile;
+
+use crate::captures::{Captures, Report};
+use crate::clock::now_ms;
+use crate::house::{Home, House, Place, lock};
+
+/// The folder of all code logs, among what can be rebuilt.
+const CODE: &str = "code";
+
+/// The largest code log that is opened from the store so that the next state goes on from it. A larger
+/// one is begun anew.
+const REOPEN_MAX: u64 = 64 << 20;
+
+/// How many paths that were left out are named: the first tell the story.
+const LEFT_OUT_SHOWN_MAX: usize = 20;
+
+/// What the next record of a session says of its code.
+#[derive(Debug)]
+pub struct Taken {
+    /// Where the repository stands, and what of it is saved.
+    pub point: CodePoint,
+    /// The code log that holds it.
+    pub log: Option<LogFile>,
+}
+
+/// Captures the code of a session's project, unless nothing changed since the session's last save.
+pub fn take(
+    house: &House,
+    (place, home): (&Place, &Home),
+    captures: &mut Captures,
+    session: &SessionId,
+    mut point: CodePoint,
+) -> Taken {
+    if !house.config().code.capture {
+        return Taken { point, log: None };
+    }
+    let base = place.desk.lock().base_of(session);
+    if let Some(taken) = base.as_ref().and_then(|base| as_before(base, place, &point)) {
+        return taken;
+    }
+    let path = log_path(house, session);
+    match capture_into(house, (place, home), captures, session, base.as_ref(), &path) {
+        Ok(Ok(captured)) => {
+            let omitted = captured.state.omitted.clone();
+            lock(&place.left_out).insert(home.key, Report { omitted, withheld: None });
+            point.saved = if captured.state.is_plain() { CodeSaved::Plain } else { CodeSaved::Log };
+        }
+        Ok(Err(withheld)) => {
+            point.saved = CodeSaved::Withheld(withheld.to_string());
+            let report = Report { omitted: BTreeMap::new(), withheld: Some(withheld) };
+            lock(&place.left_out).insert(home.key, report);
+        }
+        Err(error) => {
+            tracing::warn!("the code of a project could not be captured");
+            tracing::debug!(reason = with_causes(&error), "the code could not be captured");
+        }
+    }
+    let log = (point.saved == CodeSaved::Log).then(|| log_file(path)).flatten();
+    Taken { point, log }
+}
+
+/// What the save before said, where nothing changed since then and this device made it.
+fn as_before(base: &History, place: &Place, now: &CodePoint) -> Option<Taken> {
+    let is_own = base.record.device == place.desk.lock().vault.device();
+    let then = base.record.code.as_ref()?;
+    let is_taken = matches!(then.saved, CodeSaved::Plain | CodeSaved::Log);
+    if !is_own || !is_taken || then.fingerprint != now.fingerprint {
+        return None;
+    }
+    // The log is in the store already, and need not be looked at.
+    Some(Taken { point: CodePoint { saved: then.saved.clone(), ..now.clone() }, log: None })
+}
+
+fn capture_into(
+    house: &House,
+    (place, home): (&Place, &Home),
+    captures: &mut Captures,
+    session: &SessionId,
+    base: Option<&History>,
+    path: &Path,
+) -> Result<Result<Captured, Withheld>, capture::CaptureError> {
+    if let Some(dir) = path.parent() {
+        disk::private_dir(dir)?;
+    }
+    reopen(place, base, path);
+    let mut spool = Spool::open(path)?;
+    let memory = captures.memory(session);
+    let (guard, limits) = bounds(house, &home.project);
+    let scope = Scope {
+        project: &home.project,
+        git: &house.git,
+        guard: &guard,
+        limits,
+        objects: Objects::Unpushed,
+        now_ms: now_ms(),
+    };
+    capture::capture(&scope, &mut spool, memory)
+}
+
+/// What the user lets us take of a project's code.
+pub fn bounds(house: &House, project: &Project) -> (Guard, Limits) {
+    let code = &house.config().code;
+    let home = house.git.home().map(PathBuf::from).unwrap_or_default();
+    let guard = Guard::new(&project.root, &home, &code.guard, &code.include_secrets);
+    let limits =
+        Limits { file: code.file_max, total: code.total_max, files: code.files_max as usize };
+    (guard, limits)
+}
+
+/// Puts the code log of a session that goes on from another device's, or whose log was lost, where the
+/// next state is appended to it. Where that fails, the log is begun anew.
+fn reopen(place: &Place, base: Option<&History>, path: &Path) {
+    let Some((base, (name, state))) = base.and_then(|base| Some((base, base.code_log()?))) else {
+        return;
+    };
+    let here = std::fs::symlink_metadata(path).map_or(0, |found| found.len());
+    if here >= state.length || state.length > REOPEN_MAX {
+        return;
+    }
+    let held = place.desk.lock();
+    if let Err(reason) = open_into(held.reader(), base, name, path) {
+        tracing::debug!(reason, "a code log is begun anew");
+    }
+}
+
+fn open_into(
+    reader: Reader<'_>,
+    history: &History,
+    name: LogName,
+    path: &Path,
+) -> Result<(), String> {
+    let mut file = NewFile::create(path).map_err(|error| with_causes(&error))?;
+    reader
+        .open_log(history, name, &mut |raw| file.write_all(raw))
+        .map_err(|error| with_causes(&error))?;
+    file.finish_replacing().map_err(|error| with_causes(&error))
+}
+
+/// Where the code log of a session lies.
+fn log_path(house: &House, session: &SessionId) -> PathBuf {
+    house.paths.state_dir.join(CODE).join(session.as_str())
+}
+
+fn log_file(path: PathBuf) -> Option<LogFile> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = std::fs::symlink_metadata(&path).ok()?;
+    let (length, modified_ms, inode) = (found.len(), disk::modified_ms(&found), found.ino());
+    Some(LogFile { log: LogId::code(), path, length, modified_ms, inode })
+}
+
+/// What people are told of a capture.
+pub fn told(report: &Report) -> CodeLeftOut {
+    CodeLeftOut {
+        withheld: report.withheld.as_ref().map(|withheld| Warning {
+            loud: true,
+            message: withheld.to_string(),
+            hint: withheld.hint(),
+        }),
+        paths: left_out(report.omitted.iter().take(LEFT_OUT_SHOWN_MAX)),
+        count: u32::try_from(report.omitted.len()).unwrap_or(u32::MAX),
+    }
+}
+
+fn left_out<'a>(omitted: impl Iterator<Item = (&'a RepoPath, &'a Omission)>) -> Vec<LeftOut> {
+    let told = |(path, omission): (&RepoPath, &Omission)| LeftOut {
+        path: path.shown(),
+        why: omission.why.as_str().to_owned(),
+        size: omission.size,
+    };
+    omitted.map(told).collect()
+}

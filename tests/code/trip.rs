@@ -1,0 +1,107 @@
+//! Carries a state from one clone to another, as the two programs would.
+
+use std::path::{Path, PathBuf};
+
+use convosync_core::capture::{Memory, Objects, Scope, Spool, capture};
+use convosync_core::checkout::{self, CheckoutError, Opened, Report, Restoring};
+use convosync_core::code::{Guard, Limits};
+use convosync_core::git::Git;
+use convosync_core::id::SessionId;
+use convosync_core::project::{self, Project};
+use convosync_tests::files;
+
+use super::states::Place;
+
+/// When all this happens: later than any file is written.
+const NOW_MS: i64 = 4_000_000_000_000;
+
+/// A clone with what is needed to restore into it.
+pub(crate) struct Device {
+    /// The git program.
+    pub(crate) git: Git,
+    /// The clone.
+    pub(crate) project: Project,
+    /// What is guarded in it.
+    pub(crate) guard: Guard,
+    /// Where its records lie.
+    pub(crate) records: PathBuf,
+    session: SessionId,
+}
+
+/// Lets every step pass.
+pub(crate) fn onward(_: checkout::Step) -> Result<(), CheckoutError> {
+    Ok(())
+}
+
+impl Device {
+    /// Looks at a clone of the place.
+    pub(crate) fn new(place: &Place, clone: &str) -> Self {
+        Self::below(&place.home(), clone)
+    }
+
+    /// Looks at a clone below a home.
+    pub(crate) fn below(home: &Path, clone: &str) -> Self {
+        let git = Git::find(None, &|name| match name {
+            "PATH" => std::env::var_os(name),
+            "HOME" => Some(home.as_os_str().to_owned()),
+            "GIT_CONFIG_SYSTEM" => Some("/dev/null".into()),
+            _ => None,
+        })
+        .unwrap();
+        let project = project::discover(&home.join(clone), &git).unwrap();
+        let guard = Guard::new(&project.root, home, &[], &[]);
+        let records = home.join("state/undo");
+        files::make_dir(&home.join("state"));
+        let session = "01234567-89ab-4cde-8f01-23456789abcd".parse().unwrap();
+        Self { git, project, guard, records, session }
+    }
+
+    /// Captures the clone into a code log.
+    pub(crate) fn save(&self, log: &Path) -> Opened {
+        let scope = Scope {
+            project: &self.project,
+            git: &self.git,
+            guard: &self.guard,
+            limits: Limits::default(),
+            objects: Objects::Unpushed,
+            now_ms: NOW_MS,
+        };
+        let mut spool = Spool::open(log).unwrap();
+        capture(&scope, &mut spool, &mut Memory::default()).unwrap().unwrap();
+        Opened::read(log).unwrap()
+    }
+
+    /// The work tree as `checkout` wants it.
+    pub(crate) fn place(&self) -> checkout::Place<'_> {
+        checkout::Place {
+            project: &self.project,
+            git: &self.git,
+            guard: &self.guard,
+            records: &self.records,
+            now_ms: NOW_MS,
+        }
+    }
+
+    /// What is restored.
+    pub(crate) fn restoring<'a>(&'a self, opened: &'a Opened, replace: bool) -> Restoring<'a> {
+        Restoring {
+            opened,
+            place: self.place(),
+            session: &self.session,
+            limits: Limits::default(),
+            replace,
+            known: None,
+            fetch: self.project.push_url.as_deref().map(|url| (url, "file")),
+        }
+    }
+
+    /// Puts a state into the clone.
+    pub(crate) fn restore(&self, opened: &Opened, replace: bool) -> Result<Report, CheckoutError> {
+        self.restoring(opened, replace).plan()?.apply(&onward)
+    }
+
+    /// Takes the newest restore back.
+    pub(crate) fn undo(&self) -> Result<Report, CheckoutError> {
+        checkout::undo(self.place(), &onward)
+    }
+}

@@ -1,0 +1,144 @@
+//! The code comes along with the conversation: staged, unstaged, untracked and unpushed work arrives on the
+//! other device, and `undo` there brings back what stood before.
+
+use std::time::Duration;
+
+use convosync_tests::synthetic::Conversation;
+use convosync_tests::work::{seen, write};
+use convosync_tests::world::Way;
+use convosync_tests::{Device, World, Writer, eventually, files, work};
+
+use crate::SAVED_WITHIN;
+
+/// Two devices of one vault, and a conversation of the first one with work around it, saved.
+fn saved_work() -> (World, Writer) {
+    let mut world = World::new(&["ada", "bob"], Way::Any);
+    let (ada, bob) = world.pair();
+    ada.home.write_config("[watch]\ncode_check_every = \"1s\"\n");
+    ada.start();
+    let phrase = ada.init();
+    work::leave(ada);
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    bob.start();
+    bob.join(&phrase);
+    (world, writer)
+}
+
+#[test]
+fn the_code_of_a_conversation_arrives_and_undo_takes_it_back() {
+    let (mut world, writer) = saved_work();
+    let (ada, bob) = world.pair();
+    write(bob, ".env", "TOKEN=of bob's own\n");
+    let before = seen(bob);
+    let reply = bob.ctl_json(&["resume", writer.session()]);
+    assert_eq!(reply["action"], "created", "{reply}");
+    assert_eq!(reply["code"]["differences"], serde_json::json!([]), "{reply}");
+    assert_eq!(seen(bob), seen(ada));
+    assert_eq!(files::read(&bob.home.project().join(".env")), b"TOKEN=of bob's own\n");
+    bob.ctl(&["undo"]).ok();
+    assert_eq!(seen(bob), before);
+}
+
+#[test]
+fn work_that_stands_here_is_replaced_only_when_the_user_says_so() {
+    let (mut world, writer) = saved_work();
+    let (ada, bob) = world.pair();
+    write(bob, "README.md", "bob's own change\n");
+    let before = seen(bob);
+    let run = bob.ctl(&["resume", writer.session()]);
+    assert_eq!(run.status.code(), Some(4), "{run}");
+    assert!(run.errors().contains("--force"), "{run}");
+    assert_eq!(seen(bob), before);
+    assert!(!bob.home.transcripts().join(format!("{}.jsonl", writer.session())).exists());
+    bob.ctl(&["resume", "--force", writer.session()]).ok();
+    assert_eq!(seen(bob), seen(ada));
+    bob.ctl(&["undo"]).ok();
+    assert_eq!(seen(bob), before);
+}
+
+/// What stands on the first device was saved by it: to go on with what the second one made of it, nobody has
+/// to be asked.
+#[test]
+fn code_that_goes_back_and_forth_asks_nothing() {
+    let (mut world, writer) = saved_work();
+    let (ada, bob) = world.pair();
+    bob.ctl(&["resume", writer.session()]).ok();
+    write(bob, "README.md", "changed by bob\n");
+    bob.home.git(&["add", "--", "new"]).ok();
+    bob.home.git(&["commit", "-q", "-m", "bob's"]).ok();
+    let talk = Conversation::resumed(2, bob.home.project(), writer.session(), None);
+    let mut there = Writer::new(&bob.home.transcripts(), talk);
+    there.turn();
+    bob.saved_eventually(there.session(), there.total_bytes(), SAVED_WITHIN);
+    let reply = ada.ctl_json(&["resume", writer.session()]);
+    assert_eq!(reply["action"], "extended", "{reply}");
+    assert_eq!(seen(ada), seen(bob));
+    write(ada, "README.md", "changed by ada, and saved nowhere\n");
+    write(bob, "README.md", "changed by bob again\n");
+    there.turn();
+    bob.saved_eventually(there.session(), there.total_bytes(), SAVED_WITHIN);
+    let run = ada.ctl(&["resume", writer.session()]);
+    assert_eq!(run.status.code(), Some(4), "{run}");
+}
+
+#[test]
+fn the_conversation_comes_alone_where_the_user_wants_no_code() {
+    let (mut world, writer) = saved_work();
+    let (_, bob) = world.pair();
+    let before = seen(bob);
+    let reply = bob.ctl_json(&["resume", "--no-code", writer.session()]);
+    assert_eq!(reply["action"], "created", "{reply}");
+    assert!(reply.get("code").is_none(), "{reply}");
+    assert_eq!(seen(bob), before);
+}
+
+#[test]
+fn a_conversation_goes_on_in_a_work_tree_of_its_own() {
+    let (mut world, writer) = saved_work();
+    let (ada, bob) = world.pair();
+    let before = seen(bob);
+    let dir = bob.home.dir().join("elsewhere");
+    let place = dir.to_str().expect("a path of the test is text");
+    let reply = bob.ctl_json(&["resume", "--worktree", place, writer.session()]);
+    assert_eq!(reply["directory"], place, "{reply}");
+    assert_eq!(seen(bob)[..3], before[..3]);
+    let git = |arguments: &[&str]| {
+        let all = [&["-C", place], arguments].concat();
+        bob.home.git(&all).ok().text()
+    };
+    assert_eq!(git(&["rev-parse", "HEAD"]), seen(ada)[0]);
+    assert_eq!(git(&["diff"]), seen(ada)[4]);
+}
+
+#[test]
+fn an_edit_after_the_last_message_is_saved_too() {
+    let (mut world, writer) = saved_work();
+    let (ada, bob) = world.pair();
+    let number = |device: &Device| {
+        device.session(writer.session()).map(|session| session["save"].as_u64()).unwrap_or_default()
+    };
+    let before = number(ada);
+    write(ada, "README.md", "changed again, and no message since\n");
+    eventually("the change is saved", Duration::from_secs(60), || {
+        (number(ada) > before).then_some(())
+    });
+    eventually("it is on the remote", SAVED_WITHIN, || {
+        ada.session(writer.session()).filter(|session| session["on_remote"] == true)
+    });
+    bob.ctl(&["resume", writer.session()]).ok();
+    let text = files::read(&bob.home.project().join("README.md"));
+    assert_eq!(text, b"changed again, and no message since\n");
+}
+
+#[test]
+fn what_was_left_out_is_named_with_its_reason() {
+    let (mut world, _) = saved_work();
+    let (ada, _) = world.pair();
+    let status = ada.ctl_json(&["status"]);
+    let left_out = &status["projects"][0]["code"]["paths"][0];
+    assert_eq!(left_out["path"], ".env", "{status}");
+    let told = ada.ctl(&["status"]).ok();
+    assert!(told.text().contains(".env") || told.errors().contains(".env"), "{told}");
+}
