@@ -53,3 +53,40 @@ fn going_on_with_many_resumed_sessions_at_once_sends_nothing_of_the_first_device
         assert_eq!(files::read(&writer.path()), files::read(&there), "{id}");
     }
 }
+
+/// What a changed line may cost on the wire, both ways and with everything around it.
+const CHANGED_LINE_MAX: u64 = 4 << 10;
+
+#[test]
+fn a_changed_line_of_a_large_file_costs_little_more_than_the_line() {
+    let mut world = World::new(&["ada", "bob"], Way::Counted);
+    let ada = &mut world.devices[0];
+    ada.home.write_config("[watch]\ncode_check_every = \"1s\"\n");
+    let path = ada.home.project().join("large.txt");
+    let lines: Vec<String> = (0..20_000_u64)
+        .map(|line| format!("{line}: {:x} and some words to fill the line\n", line * 7_919 * 7_919))
+        .collect();
+    files::write(&path, lines.concat());
+    ada.home.git(&["add", "."]).ok();
+    ada.home.git(&["commit", "-q", "-m", "a large file"]).ok();
+    ada.home.git(&["push", "-q"]).ok();
+    ada.start();
+    ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let told = ada.watch();
+    let mut costs = Vec::new();
+    for round in 0..3 {
+        let before = Remote::traffic(&ada.home);
+        let mut changed = lines.clone();
+        changed[10_000 + round] = format!("changed in round {round}\n");
+        files::write(&path, changed.concat());
+        told.expect("saved", SAVED_WITHIN);
+        told.expect("on-remote", SAVED_WITHIN);
+        let cost = Remote::traffic(&ada.home).since(before);
+        costs.push(cost.sent + cost.received);
+    }
+    let most = costs.iter().max().copied().unwrap_or_default();
+    assert!(most <= CHANGED_LINE_MAX, "{costs:?}");
+}
