@@ -162,6 +162,17 @@ pub fn new_work_tree(project: &Project, git: &Git, dir: &Path) -> Result<(), Che
     objects::told(command.run(), "make the work tree").map(drop)
 }
 
+/// Takes away a work tree that [`new_work_tree`] made and that nothing was put into.
+///
+/// # Errors
+/// When git refuses.
+pub fn remove_work_tree(project: &Project, git: &Git, dir: &Path) -> Result<(), CheckoutError> {
+    let command = git.command().dir(&project.root);
+    // Forced: what was never checked out counts as deleted.
+    let command = command.args(["worktree", "remove", "--force"]).arg("--").arg(dir);
+    objects::told(command.run(), "take the work tree away").map(drop)
+}
+
 /// Why a state is put in place.
 #[derive(Debug)]
 enum Purpose<'a> {

@@ -25,6 +25,15 @@ use crate::house::{Home, House, Place, lock};
 /// The folder of all code logs, among what can be rebuilt.
 const CODE: &str = "code";
 
+/// The folder of code logs that were opened for a client, which removes them.
+pub const OPENED: &str = "opened-code";
+
+/// The code log of a session that was not saved for so long is removed: it is in the store, too.
+const KEPT_MS: i64 = 30 * 24 * 3_600 * 1_000;
+
+/// A client that has not removed opened code for so long is gone.
+const OPENED_KEPT_MS: i64 = 3_600 * 1_000;
+
 /// The largest code log that is opened from the store so that the next state goes on from it. A larger
 /// one is begun anew.
 const REOPEN_MAX: u64 = 64 << 20;
@@ -113,6 +122,20 @@ fn capture_into(
         now_ms: now_ms(),
     };
     capture::capture(&scope, &mut spool, memory)
+}
+
+/// Removes code logs that nothing went on from for long, and opened ones whose client is gone.
+pub fn sweep(house: &House, now_ms: i64) {
+    let folders = [(CODE, now_ms - KEPT_MS), (OPENED, now_ms - OPENED_KEPT_MS)];
+    for (folder, before_ms) in folders {
+        let entries = std::fs::read_dir(house.paths.state_dir.join(folder));
+        for entry in entries.into_iter().flatten().flatten() {
+            let is_old = entry.metadata().is_ok_and(|found| disk::modified_ms(&found) < before_ms);
+            if is_old && let Err(error) = disk::remove_file(&entry.path()) {
+                tracing::debug!(%error, "an old code log stays");
+            }
+        }
+    }
 }
 
 /// What the user lets us take of a project's code.

@@ -120,6 +120,7 @@ pub async fn run(parts: Parts) -> Result<(), Fatal> {
     let (asked, requests) = mpsc::channel(ASKED_WAITING_MAX);
     let (reports_in, reports) = mpsc::unbounded_channel();
     let house = Arc::new(House::new(paths, git, config, vault, reports_in));
+    code::sweep(&house, clock::now_ms());
     let leave = CancellationToken::new();
     let link = Link { asked, events: house.news.clone() };
     let clients = tokio::spawn(socket::serve(listener, link, leave.clone()));

@@ -10,10 +10,7 @@ use convosync_core::seal::{CodePoint, CodeSaved};
 use super::{Clerk, browse, resume, step};
 use crate::clock::now_ms;
 use crate::desk::Desk;
-use crate::{fail, scan};
-
-/// The folder of opened code logs, among what can be rebuilt.
-const OPENED: &str = "opened-code";
+use crate::{code, fail, scan};
 
 pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure> {
     let house = clerk.house;
@@ -77,7 +74,7 @@ fn open(
     suffix: &str,
 ) -> Result<SavedCode, Failure> {
     let Some((name, _)) = history.code_log() else { return Ok(SavedCode::Nothing { why: None }) };
-    let dir = clerk.house.paths.state_dir.join(OPENED);
+    let dir = clerk.house.paths.state_dir.join(code::OPENED);
     let failed = |error: disk::DiskError| fail::disk(&error);
     disk::private_dir(&dir).map_err(failed)?;
     let log = dir.join(format!("{}{suffix}", history.session));

@@ -92,11 +92,31 @@ impl Offer {
         if args.worktree.is_some() && args.dry_run {
             return Ok(Put::default());
         }
-        let root = match &args.worktree {
-            Some(dir) => self.new_work_tree(call, &call.resolve(dir))?,
-            None => self.reply.root.clone(),
+        let Some(dir) = &args.worktree else {
+            return self.put_into(call, args, opened, &self.reply.root);
         };
-        let clone = Clone::of(call, &root)?;
+        let dir = call.resolve(dir);
+        let clone = Clone::of(call, &self.reply.root)?;
+        checkout::new_work_tree(&clone.project, &clone.git, &dir)?;
+        let put = self.put_into(call, args, opened, &dir);
+        let is_used = match &put {
+            Ok(put) => put.report.is_some(),
+            Err(error) => matches!(error, CtlError::Checkout(CheckoutError::Halfway { .. })),
+        };
+        if !is_used {
+            checkout::remove_work_tree(&clone.project, &clone.git, &dir)?;
+        }
+        put
+    }
+
+    fn put_into(
+        &self,
+        call: &mut Call<'_>,
+        args: &args::Resume,
+        opened: &Opened,
+        root: &Path,
+    ) -> Result<Put, CtlError> {
+        let clone = Clone::of(call, root)?;
         // A work tree that was just made has nothing that could be lost.
         let mut replace = args.force || args.worktree.is_some();
         loop {
@@ -111,7 +131,7 @@ impl Offer {
                 fetch: url.map(|url| (url, PROTOCOLS)),
             };
             match restoring.plan() {
-                Ok(prepared) => return self.carry_out(call, args, prepared, &root),
+                Ok(prepared) => return self.carry_out(call, args, prepared, root),
                 Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. })) => {
                     replace = agree_to_replace(call, &refusal)?;
                 }
@@ -147,13 +167,6 @@ impl Offer {
             tell_done(call, &report)?;
         }
         Ok(Put { report: Some(report), worktree, missing: None })
-    }
-
-    /// Makes a work tree of the clone at `dir`. Nothing may be there yet.
-    fn new_work_tree(&self, call: &Call<'_>, dir: &Path) -> Result<PathBuf, CtlError> {
-        let clone = Clone::of(call, &self.reply.root)?;
-        checkout::new_work_tree(&clone.project, &clone.git, dir)?;
-        Ok(dir.to_owned())
     }
 
     fn missing(&self) -> Warning {
