@@ -83,6 +83,22 @@ fn a_state_is_read_as_it_was_written() {
     }
 }
 
+/// A manifest as it was first written must open for ever. With `CONVOSYNC_WRITE_VECTORS` a missing one is made.
+#[test]
+fn the_first_manifest_that_was_ever_written_still_opens() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = path.join("../tests/fixtures/code/v1/manifest");
+    if std::env::var_os("CONVOSYNC_WRITE_VECTORS").is_some() && !path.exists() {
+        crate::disk::make_dirs(path.parent().unwrap()).unwrap();
+        crate::disk::create_new(&path, &write(&full())).unwrap();
+    }
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(bytes, write(&full()), "it would be written differently today");
+    let end = bytes.len() - usize::try_from(TRAILER).unwrap();
+    assert_eq!(manifest_length(&bytes[end..], LOG), Ok(end as u64));
+    assert_eq!(read(&bytes[..end], LOG).unwrap(), full());
+}
+
 #[test]
 fn ten_thousand_files_are_read_as_they_were_written() {
     let tree = (0..10_000)
