@@ -16,6 +16,17 @@ use crate::states::Place;
 /// A time long after everything that a test does: every stamp tells.
 const LATER_MS: i64 = 4_000_000_000_000;
 
+/// Git with the settings of this home, and none of the system's.
+pub(crate) fn git_of(home: &Path) -> Git {
+    let git = Git::find(None, &|name| match name {
+        "PATH" => std::env::var_os(name),
+        "HOME" => Some(home.as_os_str().to_owned()),
+        "GIT_CONFIG_NOSYSTEM" => Some("1".into()),
+        _ => None,
+    });
+    git.unwrap()
+}
+
 /// One clone with its code log.
 pub(crate) struct Device<'a> {
     pub(crate) place: &'a Place,
@@ -33,13 +44,7 @@ pub(crate) struct Device<'a> {
 impl<'a> Device<'a> {
     pub(crate) fn new(place: &'a Place, clone: &str) -> Self {
         let home = place.home();
-        let git = Git::find(None, &|name| match name {
-            "PATH" => std::env::var_os(name),
-            "HOME" => Some(home.clone().into_os_string()),
-            "GIT_CONFIG_NOSYSTEM" => Some("1".into()),
-            _ => None,
-        });
-        let git = git.unwrap();
+        let git = git_of(&home);
         let project = project::discover(&place.path(clone), &git).unwrap();
         let spool = Spool::open(&place.path(&format!("{}.log", clone.replace('/', "_")))).unwrap();
         Self {

@@ -10,6 +10,7 @@ use convosync_core::id::SessionId;
 use convosync_core::project::{self, Project};
 use convosync_tests::files;
 
+use super::device::git_of;
 use super::states::Place;
 
 /// When all this happens: later than any file is written.
@@ -41,13 +42,7 @@ impl Device {
 
     /// Looks at a clone below a home.
     pub(crate) fn below(home: &Path, clone: &str) -> Self {
-        let git = Git::find(None, &|name| match name {
-            "PATH" => std::env::var_os(name),
-            "HOME" => Some(home.as_os_str().to_owned()),
-            "GIT_CONFIG_SYSTEM" => Some("/dev/null".into()),
-            _ => None,
-        })
-        .unwrap();
+        let git = git_of(home);
         let project = project::discover(&home.join(clone), &git).unwrap();
         let guard = Guard::new(&project.root, home, &[], &[]);
         let records = home.join("state/undo");

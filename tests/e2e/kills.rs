@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use convosync_core::id::{Random, SeededRandom};
 use convosync_tests::device::Events;
+use convosync_tests::home::IMPATIENT;
 use convosync_tests::world::Way;
 use convosync_tests::writer::saved_bytes;
 use convosync_tests::{Device, Remote, World, Writer, eventually, files, program};
@@ -306,9 +307,7 @@ fn a_daemon_killed_at_random_moments_under_load_loses_nothing_and_sends_nothing_
     let mut world = World::new(&["ada", "bob"], Way::Counted);
     world.remote.keep_every_pack();
     let (ada, bob) = world.pair();
-    ada.home.write_config_whole(
-        "[save]\nidle_after = \"100ms\"\n[store]\npush_at_most_every = \"0s\"\n",
-    );
+    ada.home.write_config_whole(IMPATIENT);
     ada.start();
     let phrase = ada.init();
     bob.start();

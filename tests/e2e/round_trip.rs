@@ -1,5 +1,6 @@
 //! The main job: saved on idle here, resumed there, byte for byte, and back.
 
+use convosync_tests::home::IMPATIENT;
 use convosync_tests::synthetic::Conversation;
 use convosync_tests::tree::Times;
 use convosync_tests::world::Way;
@@ -120,10 +121,7 @@ fn a_hundred_saves_leave_the_repository_as_it_was() {
     let (ada, _) = world.pair();
     files::write(&ada.home.project().join("untracked.txt"), "mine");
     files::write(&ada.home.project().join("README.md"), "# app, changed\n");
-    files::write(
-        &ada.home.convosync_dir().join("config.toml"),
-        "[save]\nidle_after = \"100ms\"\n[store]\npush_at_most_every = \"0s\"\n",
-    );
+    files::write(&ada.home.convosync_dir().join("config.toml"), IMPATIENT);
     ada.start();
     ada.init();
     let told = ada.watch();

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use convosync_core::id::{Random, SeededRandom};
 use convosync_tests::device::Events;
+use convosync_tests::home::IMPATIENT;
 use convosync_tests::world::Way;
 use convosync_tests::writer::saved_bytes;
 use convosync_tests::{Device, Opened, World, Writer, files};
@@ -108,10 +109,7 @@ fn a_daemon_killed_at_any_moment_of_a_save_keeps_what_it_acknowledged() {
     const ROUNDS: usize = 24;
     let mut world = World::new(&["ada", "bob"], Way::Any);
     let (ada, bob) = world.pair();
-    files::write(
-        &ada.home.convosync_dir().join("config.toml"),
-        "[save]\nidle_after = \"100ms\"\n[store]\npush_at_most_every = \"0s\"\n",
-    );
+    files::write(&ada.home.convosync_dir().join("config.toml"), IMPATIENT);
     ada.start();
     let phrase = ada.init();
     let mut writer = ada.writer(1);

@@ -48,6 +48,24 @@ impl Bus {
     }
 }
 
+/// Puts a service on the bus at `address`, under a name and a path, until it is dropped.
+///
+/// # Panics
+/// When the bus does not take it.
+pub(crate) async fn serve<I: zbus::object_server::Interface>(
+    address: &str,
+    (name, path): (&'static str, &'static str),
+    service: I,
+) -> zbus::Connection {
+    zbus::connection::Builder::address(address)
+        .and_then(|builder| builder.name(name))
+        .and_then(|builder| builder.serve_at(path, service))
+        .expect("the names are well-formed")
+        .build()
+        .await
+        .expect("the bus takes the stand-in")
+}
+
 impl Drop for Bus {
     fn drop(&mut self) {
         self.child.kill().unwrap_or_default();

@@ -7,7 +7,7 @@ use std::thread;
 
 use zbus::zvariant::Value;
 
-use crate::bus::{Bus, STARTS_WITHIN};
+use crate::bus::{self, Bus, STARTS_WITHIN};
 
 const NAME: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
@@ -95,13 +95,7 @@ fn serve(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let bus = zbus::connection::Builder::address(address)
-            .and_then(|builder| builder.name(NAME))
-            .and_then(|builder| builder.serve_at(PATH, Notifications { shown }))
-            .expect("the names are well-formed")
-            .build()
-            .await
-            .expect("the bus takes the stand-in");
+        let bus = bus::serve(address, (NAME, PATH), Notifications { shown }).await;
         // The test waits for this and for nothing else.
         ready.send(()).unwrap_or_default();
         stopped.await.unwrap_or_default();

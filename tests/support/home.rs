@@ -212,6 +212,10 @@ pub fn test_config(more: &str) -> String {
     )
 }
 
+/// A configuration that saves almost at once and pushes every save, and says nothing else.
+pub const IMPATIENT: &str =
+    "[save]\nidle_after = \"100ms\"\n[store]\npush_at_most_every = \"0s\"\n";
+
 /// Returns the folder name Claude Code gives `cwd`: each UTF-16 unit that is no ASCII letter or digit becomes `-`.
 ///
 /// # Panics

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use convosync_tests::home::IMPATIENT;
 use convosync_tests::world::Way;
 use convosync_tests::writer::saved_bytes;
 use convosync_tests::{Device, Run, World, Writer, eventually, files};
@@ -43,9 +44,7 @@ impl Stage {
     pub(super) fn new() -> Self {
         let mut world = World::new(&["ada", "bob"], Way::File);
         let (ada, bob) = world.pair();
-        ada.home.write_config_whole(
-            "[save]\nidle_after = \"100ms\"\n[store]\npush_at_most_every = \"0s\"\n",
-        );
+        ada.home.write_config_whole(IMPATIENT);
         ada.start();
         let phrase = ada.init();
         bob.start();
