@@ -170,10 +170,7 @@ fn said(output: Output) -> Result<Vec<u8>, Stop> {
     if output.success() {
         return Ok(output.stdout);
     }
-    let said = output.stderr.lines().find(|line| !line.trim().is_empty());
-    let said = said.unwrap_or("git failed without a word").trim_start_matches("fatal: ");
-    let said = said.chars().filter(|c| !c.is_control()).take(200).collect();
-    Err(Withheld::Unreadable(said).into())
+    Err(Withheld::Unreadable(output.said()).into())
 }
 
 /// Reads an object id in hexadecimal.

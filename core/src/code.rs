@@ -14,7 +14,9 @@ mod path;
 use std::collections::BTreeMap;
 
 pub use content::{Content, PARTS_MAX, Part, Rope, differ};
-pub use format::{CodeError, ENTRIES_MAX, MANIFEST_MAX, TRAILER, manifest_length, read, write};
+pub use format::{
+    CodeError, ENTRIES_MAX, MANIFEST_MAX, OPERATION_FILE_MAX, TRAILER, manifest_length, read, write,
+};
 pub use guard::{Guard, Limits};
 pub use path::{BadPath, RepoPath};
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use address::{normalise, same};
 pub use settings::{GitSettings, OwnSetting, Settings, settings};
 pub use status::code_point;
-pub(crate) use status::{filters, porcelain};
+pub(crate) use status::{porcelain, without_filters};
 
 use crate::git::{Git, GitError, Output};
 
@@ -191,14 +191,7 @@ fn refused(dir: &Path, output: &Output) -> ProjectError {
     if output.stderr.contains("dubious ownership") {
         return ProjectError::Foreign { path: dir.to_owned() };
     }
-    let said = output
-        .stderr
-        .lines()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("git failed without a word");
-    let why =
-        said.trim_start_matches("fatal: ").chars().filter(|c| !c.is_control()).take(200).collect();
-    ProjectError::Unreadable { path: dir.to_owned(), why }
+    ProjectError::Unreadable { path: dir.to_owned(), why: output.said() }
 }
 
 /// The lines of an answer as paths, whatever bytes they are.

@@ -75,7 +75,7 @@ impl Writer {
         assert!(tag > 0 && tag >= self.last, "fields are written in ascending order");
         self.last = tag;
         self.bytes.push(tag);
-        push_length(&mut self.bytes, value.len());
+        push_varint(&mut self.bytes, value.len() as u64);
         self.bytes.extend_from_slice(value);
         self
     }
@@ -255,12 +255,13 @@ pub fn text(tag: u8, value: &[u8], max: usize) -> Result<String, WireError> {
     Ok(text.to_owned())
 }
 
-fn push_length(bytes: &mut Vec<u8>, mut len: usize) {
-    while len >= 0x80 {
-        bytes.push((len & 0x7f) as u8 | 0x80);
-        len >>= 7;
+/// Writes a number of seven bits a byte, low ones first.
+pub fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
     }
-    bytes.push(len as u8);
+    bytes.push(number as u8);
 }
 
 fn split_length(tag: u8, bytes: &[u8]) -> Result<(usize, &[u8]), WireError> {

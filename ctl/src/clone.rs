@@ -38,10 +38,8 @@ impl Clone {
         let git = Git::find(config.git_program.as_deref(), &|name| call.env.get(name))?;
         let project = project::discover(directory, &git)?;
         let home = call.env.home().unwrap_or_default();
-        let code = &config.code;
-        let guard = Guard::new(&project.root, &home, &code.guard, &code.include_secrets);
-        let limits =
-            Limits { file: code.file_max, total: code.total_max, files: code.files_max as usize };
+        let guard = Guard::of(&config.code, &project.root, &home);
+        let limits = Limits::of(&config.code);
         let (records, now_ms) = (paths.state_dir.join(RECORDS), (call.env.now_ms)());
         Ok(Self { project, git, limits, guard, records, now_ms })
     }

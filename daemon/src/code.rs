@@ -13,13 +13,13 @@ use convosync_core::code::{Guard, Limits, Omission, RepoPath, Withheld};
 use convosync_core::disk::{self, NewFile};
 use convosync_core::history::{History, Reader};
 use convosync_core::id::{LogId, LogName, SessionId};
-use convosync_core::project::Project;
-use convosync_core::protocol::{CodeLeftOut, LeftOut, Warning};
+use convosync_core::protocol::{CodeLeftOut, Failure, LeftOut, Warning};
 use convosync_core::seal::{CodePoint, CodeSaved};
 use convosync_core::transcript::LogFile;
 
 use crate::captures::{Captures, Report};
 use crate::clock::now_ms;
+use crate::fail;
 use crate::house::{Home, House, Place, lock};
 
 /// The folder of all code logs, among what can be rebuilt.
@@ -112,12 +112,14 @@ fn capture_into(
     reopen(place, base, path);
     let mut spool = Spool::open(path)?;
     let memory = captures.memory(session);
-    let (guard, limits) = bounds(house, &home.project);
+    let config = house.config();
+    let user_home = house.git.home().unwrap_or(Path::new(""));
+    let guard = Guard::of(&config.code, &home.project.root, user_home);
     let scope = Scope {
         project: &home.project,
         git: &house.git,
         guard: &guard,
-        limits,
+        limits: Limits::of(&config.code),
         objects: Objects::Unpushed,
         now_ms: now_ms(),
     };
@@ -138,16 +140,6 @@ pub fn sweep(house: &House, now_ms: i64) {
     }
 }
 
-/// What the user lets us take of a project's code.
-pub fn bounds(house: &House, project: &Project) -> (Guard, Limits) {
-    let code = &house.config().code;
-    let home = house.git.home().map(PathBuf::from).unwrap_or_default();
-    let guard = Guard::new(&project.root, &home, &code.guard, &code.include_secrets);
-    let limits =
-        Limits { file: code.file_max, total: code.total_max, files: code.files_max as usize };
-    (guard, limits)
-}
-
 /// Puts the code log of a session that goes on from another device's, or whose log was lost, where the
 /// next state is appended to it. Where that fails, the log is begun anew.
 fn reopen(place: &Place, base: Option<&History>, path: &Path) {
@@ -159,22 +151,26 @@ fn reopen(place: &Place, base: Option<&History>, path: &Path) {
         return;
     }
     let held = place.desk.lock();
-    if let Err(reason) = open_into(held.reader(), base, name, path) {
-        tracing::debug!(reason, "a code log is begun anew");
+    if let Err(failure) = open_into(held.reader(), base, name, path) {
+        tracing::debug!(reason = failure.message, "a code log is begun anew");
     }
 }
 
-fn open_into(
+/// Opens a code log into the file at `path`, which counts only once all of it was checked.
+///
+/// # Errors
+/// A [`Failure`] when the log is damaged or the disk full; what was at `path` is as it was.
+pub fn open_into(
     reader: Reader<'_>,
     history: &History,
     name: LogName,
     path: &Path,
-) -> Result<(), String> {
-    let mut file = NewFile::create(path).map_err(|error| with_causes(&error))?;
+) -> Result<(), Failure> {
+    let mut file = NewFile::create(path).map_err(|error| fail::disk(&error))?;
     reader
         .open_log(history, name, &mut |raw| file.write_all(raw))
-        .map_err(|error| with_causes(&error))?;
-    file.finish_replacing().map_err(|error| with_causes(&error))
+        .map_err(|error| fail::history(&error))?;
+    file.finish_replacing().map_err(|error| fail::disk(&error))
 }
 
 /// Where the code log of a session lies.

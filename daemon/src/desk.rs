@@ -148,9 +148,7 @@ impl Desk {
     /// The repository's fingerprint at our own last save of a session; `None` when the last save of it was
     /// another device's.
     pub fn own_code(&self, session: &SessionId) -> Option<Digest> {
-        let known = self.ledgers.get(session).and_then(|ledger| ledger.base.as_ref());
-        let saved = || self.own_history(session).ok().flatten();
-        let record = known.map(|base| base.record.clone()).or_else(|| Some(saved()?.record))?;
+        let record = self.base_of(session)?.record;
         let is_own = record.device == self.vault.device();
         record.code.map(|code| code.fingerprint).filter(|_| is_own)
     }

@@ -6,11 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Scope, Stop};
-use crate::code::{Head, Notes, Operation, OperationKind, Withheld};
+use crate::code::{Head, Notes, OPERATION_FILE_MAX, Operation, OperationKind, Withheld};
 use crate::project;
-
-/// The largest file of git's own about an operation: as much as a manifest takes.
-const OPERATION_FILE_MAX: u64 = 256 << 10;
 
 /// How long counting the commits between a branch and its upstream may take.
 const AHEAD_DEADLINE: Duration = Duration::from_secs(5);
@@ -186,7 +183,7 @@ fn small_file(path: &Path) -> Result<Option<Vec<u8>>, Stop> {
     use std::io::Read as _;
     let Ok(file) = crate::disk::open_regular(path) else { return Ok(None) };
     let mut bytes = Vec::new();
-    let read = file.take(OPERATION_FILE_MAX + 1).read_to_end(&mut bytes);
+    let read = file.take(OPERATION_FILE_MAX as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Withheld::Unreadable(error.to_string()))?;
-    Ok((bytes.len() as u64 <= OPERATION_FILE_MAX).then_some(bytes))
+    Ok((bytes.len() <= OPERATION_FILE_MAX).then_some(bytes))
 }

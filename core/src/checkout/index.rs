@@ -13,7 +13,7 @@ use super::{CheckoutError, Place, Refusal};
 use crate::code::{Flags, Mode, RepoPath};
 use crate::disk::{self, Access, Beneath, DiskError, Found};
 use crate::git::GitCommand;
-use crate::project::{all_settings, filters};
+use crate::project::{all_settings, without_filters};
 
 /// How long git may take over the index and the files of a work tree.
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
@@ -171,16 +171,11 @@ impl<'a> Draft<'a> {
     /// Keeps filters from running.
     fn blank(&self, command: GitCommand) -> Result<GitCommand, CheckoutError> {
         let settings = all_settings(self.place.project, self.place.git);
-        let drivers = settings.map(|settings| filters(&settings)).map_err(|error| {
-            CheckoutError::GitSaid { deed: "read the configuration", why: error.to_string() }
+        let settings = settings.map_err(|error| CheckoutError::GitSaid {
+            deed: "read the configuration",
+            why: error.to_string(),
         })?;
-        Ok(drivers.iter().fold(command, |command, driver| {
-            let command =
-                ["clean", "smudge", "process"].iter().fold(command, |command, program| {
-                    command.config(format!("filter.{driver}.{program}"), "")
-                });
-            command.config(format!("filter.{driver}.required"), "false")
-        }))
+        Ok(without_filters(command, &settings))
     }
 
     /// Puts the draft in the place of the user's index.

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::record::io_failed;
 use super::{CheckoutError, Opened, Place, Refusal};
 use crate::code::{Limits, Mode, RepoPath};
-use crate::disk::{self, DiskError, NewFile};
+use crate::disk::{self, NewFile};
 use crate::git::{GitCommand, GitError, Output};
 use crate::id::Oid;
 
@@ -182,7 +183,7 @@ impl<'a> Objects<'a> {
         let command =
             command.config("core.bigFileThreshold", STREAMED).memory_limit(PACK_MEMORY_MAX);
         let output = command.watched().run()?;
-        if output.success() { Ok(()) } else { Err(Refusal::BadPack(said(&output)).into()) }
+        if output.success() { Ok(()) } else { Err(Refusal::BadPack(output.said()).into()) }
     }
 
     /// Refuses packs that unfold to more than may come in.
@@ -331,17 +332,6 @@ fn lines(ids: &BTreeSet<Oid>) -> Vec<u8> {
     bytes
 }
 
-fn io_failed(deed: &'static str, path: &Path, source: io::Error) -> CheckoutError {
-    DiskError::Io { deed, path: path.to_owned(), source }.into()
-}
-
-/// The first thing git said.
-pub(super) fn said(output: &Output) -> String {
-    let line = output.stderr.lines().find(|line| !line.trim().is_empty());
-    let line = line.unwrap_or("git failed without a word").trim_start_matches("fatal: ");
-    line.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
 /// Takes an exit code other than 0 for an error.
 pub(super) fn told(
     output: Result<Output, GitError>,
@@ -351,6 +341,6 @@ pub(super) fn told(
     if output.success() {
         Ok(output)
     } else {
-        Err(CheckoutError::GitSaid { deed, why: said(&output) })
+        Err(CheckoutError::GitSaid { deed, why: output.said() })
     }
 }

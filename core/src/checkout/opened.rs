@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::objects::Objects;
+use super::record::io_failed;
 use super::{CheckoutError, Refusal};
 use crate::code::{
     self, Base, CodeError, Content, Head, Limits, Node, Pack, Part, RepoPath, State,
 };
-use crate::disk::{self, DiskError};
+use crate::disk;
 use crate::id::{Digest, Oid};
 
 /// How much is copied at once.
@@ -33,7 +34,7 @@ impl Opened {
     /// [`CheckoutError::Code`] when it is not one, or holds what may not stand in it.
     pub fn read(path: &Path) -> Result<Self, CheckoutError> {
         let mut file = disk::open_regular(path)?;
-        let failed = |source| read_failed(path, source);
+        let failed = |source| io_failed("read", path, source);
         let length = file.metadata().map_err(failed)?.len();
         let at = length.checked_sub(code::TRAILER).ok_or(CodeError::NoManifest)?;
         let mut trailer = [0; code::TRAILER as usize];
@@ -89,7 +90,7 @@ impl Opened {
     pub(super) fn copy_pack(&self, pack: &Pack, to: &mut dyn Write) -> Result<(), CheckoutError> {
         let outside = || CodeError::Outside("a pack".to_owned());
         let path = self.path.as_deref().ok_or_else(outside)?;
-        let failed = |source| read_failed(path, source);
+        let failed = |source| io_failed("read", path, source);
         let mut file = disk::open_regular(path)?;
         file.seek(SeekFrom::Start(pack.start)).map_err(failed)?;
         let copied = io::copy(&mut file.take(pack.length), to).map_err(failed)?;
@@ -103,10 +104,6 @@ impl Opened {
             _ => None,
         })
     }
-}
-
-fn read_failed(path: &Path, source: io::Error) -> CheckoutError {
-    DiskError::Io { deed: "read", path: path.to_owned(), source }.into()
 }
 
 /// Reads contents from the log and from the blobs that were laid out for it.

@@ -32,7 +32,7 @@ const PACKS_MAX: usize = 4096;
 /// The longest name of a branch in bytes.
 const REF_MAX: usize = 4 << 10;
 /// The largest file of git's own about an operation: a message.
-const OPERATION_FILE_MAX: usize = 256 << 10;
+pub const OPERATION_FILE_MAX: usize = 256 << 10;
 
 const MAGIC: [u8; 8] = *b"cvsycode";
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::RepoPath;
-use crate::config::excluded_by;
+use crate::config::{Code, excluded_by};
 
 /// Names of files that usually hold secrets; `*` and `?` as in the shell. The last five are ssh's.
 const SECRETS: [&str; 9] = [
@@ -40,6 +40,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The limits that are configured.
+    pub fn of(config: &Code) -> Self {
+        let Code { file_max, total_max, files_max, .. } = *config;
+        Self { file: file_max, total: total_max, files: files_max as usize }
+    }
+
     /// No limits, for states that stay on the device.
     pub const NONE: Self = Self { file: u64::MAX, total: u64::MAX, files: usize::MAX };
 }
@@ -65,6 +71,11 @@ impl Guard {
             allowed: allowed.to_vec(),
             is_off: false,
         }
+    }
+
+    /// Guards the work tree at `root` as it is configured.
+    pub fn of(config: &Code, root: &Path, home: &Path) -> Self {
+        Self::new(root, home, &config.guard, &config.include_secrets)
     }
 
     /// Guards nothing, for states that stay on the device.

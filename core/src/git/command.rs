@@ -15,6 +15,8 @@ use super::{Git, GitError};
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How much a child may print when nothing else is said.
 const STDOUT_MAX: usize = 4 << 20;
+/// As much of what git said as fits into a message.
+const SAID_MAX: usize = 200;
 /// The unit of `ulimit -f` in a POSIX shell.
 const FILE_BLOCK_BYTES: u64 = 512;
 
@@ -76,6 +78,13 @@ impl Output {
     /// Whether it ended with exit code 0.
     pub fn success(&self) -> bool {
         self.code == Some(0)
+    }
+
+    /// The first thing it said, made printable: why it failed.
+    pub fn said(&self) -> String {
+        let line = self.stderr.lines().find(|line| !line.trim().is_empty());
+        let line = line.unwrap_or("git failed without a word").trim_start_matches("fatal: ");
+        line.chars().filter(|c| !c.is_control()).take(SAID_MAX).collect()
     }
 }
 

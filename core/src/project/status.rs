@@ -8,7 +8,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::{Project, ProjectError, refused, settings};
-use crate::git::{Git, GitError};
+use crate::git::{Git, GitCommand, GitError};
 use crate::id::Digest;
 use crate::seal::{CodePoint, CodeSaved};
 
@@ -46,20 +46,33 @@ pub(crate) fn porcelain(
     settings: &[(String, String)],
     with_untracked: bool,
 ) -> Result<Option<Vec<u8>>, ProjectError> {
-    let filters = filters(settings);
     if !with_untracked {
-        return status(project, git, &filters, "no");
+        return status(project, git, settings, "no");
     }
-    match status(project, git, &filters, "all") {
+    match status(project, git, settings, "all") {
         Err(ProjectError::Git { source: GitError::TooMuchOutput { .. }, .. }) => {
-            status(project, git, &filters, "normal")
+            status(project, git, settings, "normal")
         }
         other => other,
     }
 }
 
-/// The drivers whose programs a status would start, by all settings of a project.
-pub(crate) fn filters(settings: &[(String, String)]) -> Vec<String> {
+/// Keeps a command from starting the filters that `settings`, which are all of the project, name.
+pub(crate) fn without_filters(
+    mut command: GitCommand,
+    settings: &[(String, String)],
+) -> GitCommand {
+    for driver in filters(settings) {
+        for program in ["clean", "smudge", "process"] {
+            command = command.config(format!("filter.{driver}.{program}"), "");
+        }
+        command = command.config(format!("filter.{driver}.required"), "false");
+    }
+    command
+}
+
+/// The drivers whose programs a status would start.
+fn filters(settings: &[(String, String)]) -> Vec<String> {
     let driver = |key: &str| {
         key.strip_prefix("filter.")?.rsplit_once('.').map(|(driver, _)| driver.to_owned())
     };
@@ -72,7 +85,7 @@ pub(crate) fn filters(settings: &[(String, String)]) -> Vec<String> {
 fn status(
     project: &Project,
     git: &Git,
-    filters: &[String],
+    settings: &[(String, String)],
     untracked: &str,
 ) -> Result<Option<Vec<u8>>, ProjectError> {
     // A submodule's own work tree is not entered: its configuration may name filters we did not blank.
@@ -85,14 +98,9 @@ fn status(
         "--no-renames",
         "--ignore-submodules=dirty",
     ];
-    let mut command =
+    let command =
         git.command().dir(&project.root).args(args).arg(format!("--untracked-files={untracked}"));
-    for driver in filters {
-        for program in ["clean", "smudge", "process"] {
-            command = command.config(format!("filter.{driver}.{program}"), "");
-        }
-        command = command.config(format!("filter.{driver}.required"), "false");
-    }
+    let command = without_filters(command, settings);
     let output = command.watched().deadline(STATUS_DEADLINE).stdout_limit(STATUS_MAX).run();
     let output =
         output.map_err(|source| ProjectError::Git { path: project.root.clone(), source })?;

@@ -1,16 +1,14 @@
 //! `code`: the code of a saved session, opened for the client to put in place.
 
-use std::io::Write as _;
-
-use convosync_core::disk::{self, NewFile};
+use convosync_core::disk;
 use convosync_core::history::History;
-use convosync_core::protocol::{Code, CodeReply, Failure, Resume, SavedCode, SessionQuery};
+use convosync_core::protocol::{Code, CodeReply, Failure, Resume, SavedCode};
 use convosync_core::seal::{CodePoint, CodeSaved};
 
-use super::{Clerk, browse, resume, step};
-use crate::clock::now_ms;
+use super::resume::{self, Wanted};
+use super::{Clerk, browse, step};
 use crate::desk::Desk;
-use crate::{code, fail, scan};
+use crate::{code, fail};
 
 pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure> {
     let house = clerk.house;
@@ -19,15 +17,8 @@ pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure>
         session: code.session.clone(),
         ..Resume::default()
     };
-    let warnings = resume::refresh(clerk, &wish)?;
-    scan::scan_all(house, now_ms());
-    let (place, holding) = resume::choose(house, &wish)?;
-    let home = resume::project_here(house, &wish, &holding)?;
-    let received = browse::fetch(clerk, &place, &holding)?;
-    let query =
-        code.session.clone().unwrap_or_else(|| SessionQuery(holding.summary.session.to_string()));
+    let Wanted { place, home, holding, history, received, warnings } = resume::find(clerk, &wish)?;
     let held = place.desk.lock();
-    let history = browse::at_save(&held, browse::open(&held, &holding)?, &query)?;
     step(clerk.tell, "opening the code");
     Ok(CodeReply {
         session: browse::info(house, &place, &held, &holding),
@@ -66,7 +57,7 @@ fn saved_code(
     }
 }
 
-/// Opens the code log beside everything else; it counts only once all of it was checked.
+/// Opens the code log beside everything else.
 fn open(
     clerk: &Clerk<'_>,
     held: &Desk,
@@ -75,13 +66,8 @@ fn open(
 ) -> Result<SavedCode, Failure> {
     let Some((name, _)) = history.code_log() else { return Ok(SavedCode::Nothing { why: None }) };
     let dir = clerk.house.paths.state_dir.join(code::OPENED);
-    let failed = |error: disk::DiskError| fail::disk(&error);
-    disk::private_dir(&dir).map_err(failed)?;
+    disk::private_dir(&dir).map_err(|error| fail::disk(&error))?;
     let log = dir.join(format!("{}{suffix}", history.session));
-    let mut file = NewFile::create(&log).map_err(failed)?;
-    held.reader()
-        .open_log(history, name, &mut |raw| file.write_all(raw))
-        .map_err(|error| fail::history(&error))?;
-    file.finish_replacing().map_err(failed)?;
+    code::open_into(held.reader(), history, name, &log)?;
     Ok(SavedCode::State { log })
 }

@@ -41,17 +41,7 @@ struct Job {
 
 pub(super) fn resume(clerk: &Clerk<'_>, resume: &Resume) -> Result<ResumeReply, Failure> {
     let house = clerk.house;
-    let mut warnings = if resume.is_refreshed { Vec::new() } else { refresh(clerk, resume)? };
-    scan::scan_all(house, now_ms());
-    let (place, holding) = choose(house, resume)?;
-    let home = project_here(house, resume, &holding)?;
-    let received = browse::fetch(clerk, &place, &holding)?;
-    let query =
-        resume.session.clone().unwrap_or_else(|| SessionQuery(holding.summary.session.to_string()));
-    let history = {
-        let held = place.desk.lock();
-        browse::at_save(&held, browse::open(&held, &holding)?, &query)?
-    };
+    let Wanted { place, home, holding, history, received, mut warnings } = find(clerk, resume)?;
     let root = resume.worktree.as_ref().unwrap_or(&home.project.root);
     let (target, directory) = target(house, (&home, root), &holding, &mut warnings)?;
     if !resume.code_is_here {
@@ -62,8 +52,38 @@ pub(super) fn resume(clerk: &Clerk<'_>, resume: &Resume) -> Result<ResumeReply, 
     restore(house, job, &history, resume.dry_run, received)
 }
 
+/// A saved session that was found and fetched, and the clone of its repository here.
+pub(super) struct Wanted {
+    pub(super) place: Arc<Place>,
+    pub(super) home: Arc<Home>,
+    pub(super) holding: Holding,
+    /// The session at the save that was asked for.
+    pub(super) history: History,
+    /// Bytes received for it.
+    pub(super) received: u64,
+    /// What may be wrong with it: a remote that could not be asked.
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Finds the session that is wanted, and fetches what is not here of it.
+pub(super) fn find(clerk: &Clerk<'_>, resume: &Resume) -> Result<Wanted, Failure> {
+    let house = clerk.house;
+    let warnings = if resume.is_refreshed { Vec::new() } else { refresh(clerk, resume)? };
+    scan::scan_all(house, now_ms());
+    let (place, holding) = choose(house, resume)?;
+    let home = project_here(house, resume, &holding)?;
+    let received = browse::fetch(clerk, &place, &holding)?;
+    let query =
+        resume.session.clone().unwrap_or_else(|| SessionQuery(holding.summary.session.to_string()));
+    let history = {
+        let held = place.desk.lock();
+        browse::at_save(&held, browse::open(&held, &holding)?, &query)?
+    };
+    Ok(Wanted { place, home, holding, history, received, warnings })
+}
+
 /// Asks the remotes for the newest state; if one does not answer, what is known has to do.
-pub(super) fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> {
+fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> {
     let house = clerk.house;
     let here = match (&resume.session, home(house, &resume.directory)) {
         (_, Ok(home)) => Some(home),
@@ -90,7 +110,7 @@ pub(super) fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>
     Ok(warnings)
 }
 
-pub(super) fn choose(house: &House, resume: &Resume) -> Result<(Arc<Place>, Holding), Failure> {
+fn choose(house: &House, resume: &Resume) -> Result<(Arc<Place>, Holding), Failure> {
     if let Some(query) = &resume.session {
         let (place, holding) = browse::find(house, query)?;
         let is_exact = query.parts().1.is_some();
@@ -121,11 +141,7 @@ fn none(home: &Home) -> Failure {
 }
 
 /// The clone of the session's repository on this device: where the user stands, else another enabled one.
-pub(super) fn project_here(
-    house: &House,
-    resume: &Resume,
-    holding: &Holding,
-) -> Result<Arc<Home>, Failure> {
+fn project_here(house: &House, resume: &Resume, holding: &Holding) -> Result<Arc<Home>, Failure> {
     let ids = &holding.summary.project;
     let here = house.owner(&resume.directory).filter(|home| project::same(&home.project.ids, ids));
     let elsewhere = || house.homes().into_iter().find(|home| project::same(&home.project.ids, ids));

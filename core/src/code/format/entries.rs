@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{CodeError, path_of, tag, unshelve};
 use crate::code::{Content, Flags, IndexEntry, Mode, Node, PARTS_MAX, Part, RepoPath, Rope};
 use crate::id::{Digest, Oid};
-use crate::wire::{Fields, Writer};
+use crate::wire::{Fields, Writer, push_varint};
 
 /// The most pieces of all contents together: each is some dozen bytes of memory.
 const ALL_PARTS_MAX: usize = 1_000_000;
@@ -87,8 +87,8 @@ fn write_content(record: &mut Writer, content: &Content) {
             Part::Log(range) => (0, range),
             Part::Blob(range) => (1, range),
         };
-        push_number(&mut parts, (range.end - range.start) << 1 | source);
-        push_number(&mut parts, range.start);
+        push_varint(&mut parts, (range.end - range.start) << 1 | source);
+        push_varint(&mut parts, range.start);
     }
     record.optional(7, (!parts.is_empty()).then_some(&parts));
 }
@@ -174,15 +174,7 @@ pub(super) fn check_tree(tree: &BTreeMap<RepoPath, Node>) -> Result<(), CodeErro
     Ok(())
 }
 
-/// Writes a number of seven bits a byte, low ones first.
-fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
+/// Reads what [`push_varint`] wrote.
 fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     for shift in (0..u64::BITS).step_by(7) {

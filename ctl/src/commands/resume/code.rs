@@ -63,7 +63,8 @@ impl Offer {
         let request = Code { directory: call.directory(), session };
         let reply: CodeReply = call.ask(Request::Code(request))?;
         let opened = opened(&reply.code)?;
-        let known = opened_known(&reply.known);
+        // That what stood here cannot be told costs a question.
+        let known = self::opened(&reply.known).ok().flatten();
         Ok(Self { reply, opened, known })
     }
 
@@ -187,11 +188,6 @@ fn opened(code: &SavedCode) -> Result<Option<Opened>, CtlError> {
         }
         SavedCode::State { log } => Some(Opened::read(log)?),
     })
-}
-
-/// That what stood here cannot be told costs a question.
-fn opened_known(code: &SavedCode) -> Option<Opened> {
-    opened(code).ok().flatten()
 }
 
 impl Put {
