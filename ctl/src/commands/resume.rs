@@ -164,6 +164,8 @@ fn with_code(
         true => rehearsed,
         false => call.ask(Request::Resume(request))?,
     };
+    // The session was fetched when its code was asked for.
+    reply.received += offer.received();
     reply.warnings.extend(offer.warnings(&reply));
     reply.warnings.extend(put.missing.clone());
     reply.warnings.sort_by_key(|warning| !warning.loud);

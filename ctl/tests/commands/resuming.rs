@@ -49,8 +49,9 @@ fn code_that_was_not_saved_is_told_with_the_reason() {
     let code = json!({ "session": samples::session(), "save": 7, "root": "/work tree/shop",
                        "code": { "saved": "nothing", "why": "a `git bisect` is running" },
                        "known": { "saved": "nothing", "why": null },
-                       "received": 0, "warnings": [] });
+                       "received": 1_000_000, "warnings": [] });
     let resumed = samples::resumed("created", &json!([]));
+    let resumed_bytes = resumed["received"].as_u64().unwrap();
     let fake = Fake::start(vec![
         ("code", vec![Say::Result(code)]),
         ("resume", vec![Say::Result(resumed)]),
@@ -58,6 +59,8 @@ fn code_that_was_not_saved_is_told_with_the_reason() {
     let ran = fake.run("resume");
     assert_eq!(ran.code, ExitCode::Ok, "{ran:?}");
     assert!(format!("{}{}", ran.out, ran.err).contains("a `git bisect` is running"), "{ran:?}");
+    let told: Value = serde_json::from_str(&fake.run("resume --json").out).unwrap();
+    assert_eq!(told["received"].as_u64().unwrap(), resumed_bytes + 1_000_000, "{told}");
     // A rehearsal first: what speaks against the conversation is found out before anything is touched.
     assert_eq!(fake.asked("resume")[0]["dry_run"], true);
     assert_eq!(fake.asked("resume")[1]["code_is_here"], false);

@@ -73,6 +73,11 @@ impl Offer {
         SessionQuery(self.reply.session.session.to_string())
     }
 
+    /// Bytes received for session and code.
+    pub(super) fn received(&self) -> u64 {
+        self.reply.received
+    }
+
     /// What may be wrong with the code, once the conversation is there.
     pub(super) fn warnings(&self, conversation: &ResumeReply) -> Vec<Warning> {
         let mut warnings = self.reply.warnings.clone();
