@@ -24,7 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use git2::{ObjectType, Repository};
+use git2::ObjectType;
+use repository::Handle;
 
 pub use error::StoreError;
 pub use names::{RefKind, RefName};
@@ -56,8 +57,8 @@ pub enum Where {
 #[derive(Clone)]
 pub struct Store {
     dir: PathBuf,
-    own: Arc<Mutex<Repository>>,
-    seen: Arc<Mutex<Repository>>,
+    own: Arc<Mutex<Handle>>,
+    seen: Arc<Mutex<Handle>>,
     fetching: Arc<Mutex<()>>,
     /// How many objects stayed loose when the store was last packed: no ref reaches them.
     left_loose: Arc<AtomicUsize>,
@@ -81,8 +82,8 @@ impl Store {
     /// [`StoreError`] when a repository can be neither opened nor made.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         disk::private_dir(dir)?;
-        let own = repository::open(&dir.join("own.git"))?;
-        let seen = repository::open(&dir.join("seen.git"))?;
+        let own = Handle::open(&dir.join("own.git"))?;
+        let seen = Handle::open(&dir.join("seen.git"))?;
         Ok(Self {
             dir: dir.to_owned(),
             own: Arc::new(Mutex::new(own)),
@@ -131,7 +132,7 @@ impl Store {
         Ok(turn)
     }
 
-    fn lock(&self, at: Where) -> MutexGuard<'_, Repository> {
+    fn lock(&self, at: Where) -> MutexGuard<'_, Handle> {
         let repository = match at {
             Where::Own => &self.own,
             Where::Seen => &self.seen,
@@ -204,14 +205,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the commit or the object is missing, strange or too large.
     pub fn read_blob(&self, commit: Oid, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let repo = self.lock(Where::Own);
+        let mut repo = self.lock(Where::Own);
         let root = object::tree_of(&repo, commit)?;
         match tree::find(&repo, root, path)? {
             None => Ok(None),
             Some(tree::Entry { is_tree: true, .. }) => {
                 Err(StoreError::Strange { path: path.to_owned() })
             }
-            Some(entry) => object::read_blob(&repo, entry.id, path, BLOB_MAX).map(Some),
+            Some(entry) => {
+                let bytes = object::read_blob(&repo, entry.id, path, BLOB_MAX)?;
+                repo.count(bytes.len());
+                Ok(Some(bytes))
+            }
         }
     }
 

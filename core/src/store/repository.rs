@@ -1,7 +1,7 @@
 //! Makes and opens our repositories, always in the same shape whatever the user's configuration says.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{Config, ConfigLevel, Repository, RepositoryInitOptions};
 
@@ -61,6 +61,45 @@ const DURABLE_FILE: &str = "convosync.config";
 
 /// Loose objects lie in folders of two hex digits.
 const LOOSE_FOLDER_LEN: usize = 2;
+
+/// After so many bytes of objects a handle is opened anew: libgit2 maps packs as they are read, by itself up
+/// to 8 GiB of them, and unmaps nothing before their last handle is closed.
+pub(super) const MAPPED_MAX: u64 = 16 << 20;
+
+/// A repository that is kept open, with only so much of its packs in memory.
+pub(super) struct Handle {
+    repository: Repository,
+    path: PathBuf,
+    read: u64,
+}
+
+impl std::ops::Deref for Handle {
+    type Target = Repository;
+
+    fn deref(&self) -> &Repository {
+        &self.repository
+    }
+}
+
+impl Handle {
+    /// Opens as [`open`] does.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { repository: open(path)?, path: path.to_owned(), read: 0 })
+    }
+
+    /// Counts what was read, and lets go of what is mapped once that is much.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.read = self.read.saturating_add(bytes as u64);
+        if self.read < MAPPED_MAX {
+            return;
+        }
+        match reopen(&self.path, Mode::Quick) {
+            Ok(fresh) => (self.repository, self.read) = (fresh, 0),
+            // It is only memory; the handle that is open goes on.
+            Err(error) => tracing::debug!(%error, "a store stays mapped"),
+        }
+    }
+}
 
 /// Opens the bare repository at `path`, making it when missing, and removes what a crash left behind.
 pub(super) fn open(path: &Path) -> Result<Repository, StoreError> {

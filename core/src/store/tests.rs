@@ -436,6 +436,51 @@ fn maintenance_packs_everything_and_loses_nothing() {
     assert_eq!(bitmaps.count(), 0);
 }
 
+/// How much of the store's files is in this process's memory: what libgit2 maps.
+#[cfg(target_os = "linux")]
+fn mapped(store: &Store) -> u64 {
+    let (own, maps) = (store.own_dir(), fs::read_to_string("/proc/self/smaps").unwrap());
+    let mut is_own = false;
+    let mut kib = 0;
+    for line in maps.lines() {
+        if let Some(rss) = line.strip_prefix("Rss:").filter(|_| is_own) {
+            kib += rss.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+        } else if line.split(' ').next().is_some_and(|range| range.contains('-')) {
+            is_own = line.contains(own.to_str().unwrap());
+        }
+    }
+    kib << 10
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_store_that_was_read_through_keeps_little_of_it_in_memory() {
+    let sandbox = Sandbox::new();
+    let store = store(&sandbox);
+    // Noise that git cannot compress, so that the packs are as large as what is read.
+    let noise = |seed: u64| -> Vec<u8> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        (0..1 << 20).map(|_| next()).collect()
+    };
+    let path = |number: u64| format!("log/a/{number:08x}");
+    let put: Vec<_> = (0..40).map(|number| (path(number), noise(number))).collect();
+    let session = store.commit_session(&[], &put, &[]).unwrap();
+    let tip = store.commit_tip(None, &[session], &files(&[("head", "x")]), &[]).unwrap();
+    store.move_ref(&reference(1), None, tip).unwrap();
+    store.maintain(&sandbox.git).unwrap();
+
+    for (path, bytes) in &put {
+        assert_eq!(store.read_blob(session, path).unwrap().as_ref(), Some(bytes));
+    }
+    let (mapped, read) = (mapped(&store), 40 << 20);
+    assert!(mapped > 0, "nothing was read from a pack");
+    assert!(mapped <= repository::MAPPED_MAX + (4 << 20), "{mapped} of {read} bytes");
+}
+
 #[test]
 fn a_pack_is_synced_once_and_again_when_it_was_made_anew() {
     let sandbox = Sandbox::new();
