@@ -23,6 +23,8 @@ use repository::{Repository, Stamp};
 use status::Seen;
 use untracked::Untracked;
 
+use std::collections::BTreeSet;
+
 use crate::code::{Guard, Head, Limits, Node, State, Upstream, Withheld};
 use crate::disk::DiskError;
 use crate::git::{Git, GitCommand, GitError, Output};
@@ -56,9 +58,15 @@ pub struct Scope<'a> {
     pub limits: Limits,
     /// Which objects are taken along.
     pub objects: Objects,
+    /// Branches (`refs/heads/…`) that the remote was seen without: whatever git remembers of them, it is not
+    /// relied on that the remote has their commits.
+    pub gone: &'a BTreeSet<String>,
     /// The present time: a file that changed just now may change again without a new stamp.
     pub now_ms: i64,
 }
+
+/// No branch that a remote was seen without.
+pub const NONE_GONE: &BTreeSet<String> = &BTreeSet::new();
 
 /// Which objects of the repository a state takes along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

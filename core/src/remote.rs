@@ -67,6 +67,8 @@ pub struct Listing {
     pub tips: Vec<(RefName, Oid)>,
     /// Refs that are nobody's and keep ours from existing: above or below our names.
     pub blocking: Vec<(String, Oid)>,
+    /// Those of the branches asked for that there are.
+    pub branches: Vec<String>,
     /// What the list cost.
     pub traffic: Traffic,
 }
@@ -130,6 +132,14 @@ impl<'a> Remote<'a> {
     /// # Errors
     /// [`RemoteError`] when the remote is not reached or refuses.
     pub fn list(&self) -> Result<Listing, RemoteError> {
+        self.list_with(&[])
+    }
+
+    /// Lists the refs of our vault, and says which of the `branches` (`refs/heads/…`) there are.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn list_with(&self, branches: &[String]) -> Result<Listing, RemoteError> {
         let kinds = [RefKind::Custom, RefKind::Branch];
         let patterns = kinds.iter().flat_map(|kind| {
             let above = kind.prefix().trim_end_matches('/');
@@ -139,9 +149,12 @@ impl<'a> Remote<'a> {
                 format!("{above}/{}/*", self.vault),
             ]
         });
-        let found = self.ls_remote(patterns.collect())?;
+        let found = self.ls_remote(patterns.chain(branches.iter().cloned()).collect())?;
         let mut listing = Listing { traffic: found.traffic, ..Listing::default() };
-        for (name, id) in found.refs.into_iter().take(LIST_MAX_REFS) {
+        let is_asked = |(name, _): &(String, Oid)| branches.contains(name);
+        let (asked, ours): (Vec<_>, Vec<_>) = found.refs.into_iter().partition(is_asked);
+        listing.branches = asked.into_iter().map(|(name, _)| name).collect();
+        for (name, id) in ours.into_iter().take(LIST_MAX_REFS) {
             match name.parse::<RefName>() {
                 Ok(reference) if reference.vault == self.vault => {
                     listing.tips.push((reference, id))

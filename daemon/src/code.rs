@@ -3,16 +3,17 @@
 //! The code logs lie in a folder of the state directory, one a session; all of them can be made anew, from
 //! the store or from the repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use convosync_core::capture::{self, Captured, Objects, Scope, Spool};
+use convosync_core::capture::{self, Captured, NONE_GONE, Objects, Scope, Spool};
 use convosync_core::cause::with_causes;
 use convosync_core::code::{Guard, Limits, Omission, RepoPath, Withheld};
 use convosync_core::disk::{self, NewFile};
 use convosync_core::history::{History, Reader};
 use convosync_core::id::{LogId, LogName, SessionId};
+use convosync_core::project;
 use convosync_core::protocol::{CodeLeftOut, Failure, LeftOut, Warning};
 use convosync_core::seal::{CodePoint, CodeSaved};
 use convosync_core::transcript::LogFile;
@@ -48,6 +49,8 @@ pub struct Taken {
     pub point: CodePoint,
     /// The code log that holds it.
     pub log: Option<LogFile>,
+    /// Whether it is worth a save though nothing changed: what the last one stands on is gone.
+    pub insist: bool,
 }
 
 /// Captures the code of a session's project, unless nothing changed since the session's last save.
@@ -59,10 +62,12 @@ pub fn take(
     mut point: CodePoint,
 ) -> Taken {
     if !house.config().code.capture {
-        return Taken { point, log: None };
+        return Taken { point, log: None, insist: false };
     }
     let base = place.desk.lock().base_of(session);
-    if let Some(taken) = base.as_ref().and_then(|base| as_before(base, place, &point)) {
+    let is_lost = lock(&place.bases).is_lost(session);
+    let before = base.as_ref().filter(|_| !is_lost);
+    if let Some(taken) = before.and_then(|base| as_before(base, place, &point)) {
         return taken;
     }
     let path = log_path(house, session);
@@ -83,7 +88,7 @@ pub fn take(
         }
     }
     let log = (point.saved == CodeSaved::Log).then(|| log_file(path)).flatten();
-    Taken { point, log }
+    Taken { point, log, insist: is_lost }
 }
 
 /// What the save before said, where nothing changed since then and this device made it.
@@ -95,7 +100,8 @@ fn as_before(base: &History, place: &Place, now: &CodePoint) -> Option<Taken> {
         return None;
     }
     // The log is in the store already, and need not be looked at.
-    Some(Taken { point: CodePoint { saved: then.saved.clone(), ..now.clone() }, log: None })
+    let point = CodePoint { saved: then.saved.clone(), ..now.clone() };
+    Some(Taken { point, log: None, insist: false })
 }
 
 fn capture_into(
@@ -115,15 +121,36 @@ fn capture_into(
     let config = house.config();
     let user_home = house.git.home().unwrap_or(Path::new(""));
     let guard = Guard::of(&config.code, &home.project.root, user_home);
+    let is_here = is_pushed_here(place, home);
+    let gone = if is_here { lock(&place.bases).gone_for(session) } else { BTreeSet::new() };
     let scope = Scope {
         project: &home.project,
         git: &house.git,
         guard: &guard,
         limits: Limits::of(&config.code),
         objects: Objects::Unpushed,
+        gone: &gone,
         now_ms: now_ms(),
     };
-    capture::capture(&scope, &mut spool, memory)
+    let captured = capture::capture(&scope, &mut spool, memory)?;
+    if captured.is_err() && !gone.is_empty() {
+        // Too much would have to travel, most likely: the host may have those commits still.
+        lock(&place.bases).give_up(session);
+        return capture::capture(&Scope { gone: NONE_GONE, ..scope }, &mut spool, memory);
+    }
+    if let Ok(captured) = captured.as_ref()
+        && is_here
+    {
+        lock(&place.bases).note(session, &captured.state.bases);
+    }
+    Ok(captured)
+}
+
+/// Whether the commits of a project are pushed to where its sessions are saved, so that what is listed there
+/// tells of them.
+fn is_pushed_here(place: &Place, home: &Home) -> bool {
+    let there = place.url.as_deref().and_then(project::normalise);
+    there.is_some() && there == home.project.push_url.as_deref().and_then(project::normalise)
 }
 
 /// Removes code logs that nothing went on from for long, and opened ones whose client is gone.

@@ -23,6 +23,7 @@ use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
 
+use crate::bases::Bases;
 use crate::captures::{Captures, Reports};
 use crate::desk::{self, Desk, SharedDesk};
 use crate::enabled::{self, Enabled, EnabledProject};
@@ -131,6 +132,8 @@ pub struct Place {
     pub code: Mutex<Captures>,
     /// What was left out of the code of its projects.
     pub left_out: Mutex<Reports>,
+    /// Which of its branches the saved code stands on.
+    pub bases: Mutex<Bases>,
 }
 
 /// A session's files, as last scanned, and the project they belong to.
@@ -418,6 +421,7 @@ impl House {
             desk: SharedDesk::new(desk),
             code: Mutex::default(),
             left_out: Mutex::default(),
+            bases: Mutex::default(),
         });
         registry.stores.insert(key, place.clone());
         Ok(place)

@@ -20,6 +20,7 @@ pub mod notification;
 pub mod fail;
 pub mod desk;
 pub mod captures;
+pub mod bases;
 pub mod house;
 pub mod scan;
 pub mod code;

@@ -78,9 +78,10 @@ pub fn save(
                 let session = &found.files.id;
                 Some(code::take(house, (&place, &home), &mut captures, session, point.clone()))
             });
+            let insist = wish.insist || taken.as_ref().is_some_and(|taken| taken.insist);
             let (code, code_log) =
                 taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
-            let (message, insist) = (wish.message.clone(), wish.insist);
+            let message = wish.message.clone();
             Request { files: &found.files, project, code, code_log, message, insist }
         })
         .collect();
@@ -300,7 +301,8 @@ pub fn check_code(house: &House, key: ProjectKey) {
         let now = code_point(house, key)?;
         let desk = place.desk.lock();
         let before = desk.own_code(&session)?;
-        (before != now.fingerprint).then_some(session)
+        let is_lost = lock(&place.bases).is_lost(&session);
+        (is_lost || before != now.fingerprint).then_some(session)
     });
     house.report(Event::CodeChecked(key, changed));
 }
@@ -402,10 +404,13 @@ fn list_place(house: &House, place: &Place, asker: Asker) -> Result<u32, RemoteE
         let desk = place.desk.lock();
         (desk.store.clone(), desk.confirmed)
     };
-    let Some(listing) = with_remote(house, place, &store, asker, |remote| remote.list()) else {
+    let branches = lock(&place.bases).asked();
+    let ask = |remote: &Remote<'_>| remote.list_with(&branches);
+    let Some(listing) = with_remote(house, place, &store, asker, ask) else {
         return Ok(0);
     };
     let listing = listing.and_then(|listing| listing)?;
+    lock(&place.bases).listed(&branches, &listing.branches);
     let (known, unknown) = {
         let mut desk = place.desk.lock();
         desk.traffic += listing.traffic;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use convosync_core::capture::{Captured, Memory, Objects, Scope, Spool, capture};
+use convosync_core::capture::{Captured, Memory, NONE_GONE, Objects, Scope, Spool, capture};
 use convosync_core::code::{Content, Guard, Limits, Mode, Node, Part, State, Withheld};
 use convosync_core::git::Git;
 use convosync_core::id::Digest;
@@ -68,6 +68,7 @@ impl<'a> Device<'a> {
             guard: &self.guard,
             limits: self.limits,
             objects: self.objects,
+            gone: NONE_GONE,
             now_ms: self.now_ms,
         };
         capture(&scope, &mut self.spool, &mut self.memory).unwrap()

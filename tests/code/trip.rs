@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use convosync_core::capture::{Memory, Objects, Scope, Spool, capture};
+use convosync_core::capture::{Memory, NONE_GONE, Objects, Scope, Spool, capture};
 use convosync_core::checkout::{self, CheckoutError, Opened, Report, Restoring};
 use convosync_core::code::{Guard, Limits};
 use convosync_core::git::Git;
@@ -59,6 +59,7 @@ impl Device {
             guard: &self.guard,
             limits: Limits::default(),
             objects: Objects::Unpushed,
+            gone: NONE_GONE,
             now_ms: NOW_MS,
         };
         let mut spool = Spool::open(log).unwrap();

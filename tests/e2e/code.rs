@@ -132,6 +132,44 @@ fn an_edit_after_the_last_message_is_saved_too() {
     assert_eq!(text, b"changed again, and no message since\n");
 }
 
+/// Git remembers `origin/topic` for ever; that its commits can be had from there ended with the branch.
+#[test]
+fn commits_of_a_branch_that_was_deleted_at_the_remote_travel_with_the_session() {
+    let mut world = World::new(&["ada", "bob"], Way::Any);
+    let remote = world.remote.dir().to_owned();
+    let (ada, bob) = world.pair();
+    ada.home.write_config("[watch]\ncode_check_every = \"1s\"\n");
+    let git = |words: &[&str]| ada.home.git(words).ok().text();
+    git(&["checkout", "-q", "-b", "topic"]);
+    write(ada, "topic.txt", "only on the topic\n");
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "a topic"]);
+    git(&["push", "-q", "-u", "origin", "topic"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    ada.start();
+    let phrase = ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    let before = ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+
+    let there =
+        |words: &[&str]| bob.home.git(&[&["--git-dir", remote.to_str().unwrap()], words].concat());
+    there(&["branch", "-q", "-D", "topic"]).ok();
+    there(&["gc", "-q", "--prune=now"]).ok();
+    assert!(!there(&["cat-file", "-e", commit.trim()]).status.success());
+    ada.ctl(&["list", "--refresh"]).ok();
+    eventually("the commits are on the remote", Duration::from_secs(60), || {
+        let session = ada.session(writer.session())?;
+        let is_newer = session["save"].as_u64() > before["save"].as_u64();
+        (is_newer && session["on_remote"] == true).then_some(())
+    });
+    bob.start();
+    bob.join(&phrase);
+    let reply = bob.ctl_json(&["resume", writer.session()]);
+    assert_eq!(reply["code"]["differences"], serde_json::json!([]), "{reply}");
+    assert_eq!(seen(bob), seen(ada));
+}
+
 #[test]
 fn what_was_left_out_is_named_with_its_reason() {
     let (mut world, _) = saved_work();

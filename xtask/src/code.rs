@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use convosync_core::capture::{Captured, Memory, Objects, Scope, Spool, capture};
+use convosync_core::capture::{Captured, Memory, NONE_GONE, Objects, Scope, Spool, capture};
 use convosync_core::code::{Guard, Limits};
 use convosync_core::git::Git;
 use convosync_core::project::{self, Project};
@@ -116,6 +116,7 @@ impl Rounds {
             guard: &self.guard,
             limits: Limits::default(),
             objects: Objects::Unpushed,
+            gone: NONE_GONE,
             now_ms: LATER_MS,
         };
         let started = Instant::now();

@@ -133,7 +133,8 @@ pub(super) fn known(
         Some((id.parse().ok()?, there(&rules, name).unwrap_or_default()))
     };
     let bytes = answer(listed)?;
-    Ok(bytes.split(|byte| *byte == b'\n').filter_map(line).collect())
+    let known = bytes.split(|byte| *byte == b'\n').filter_map(line);
+    Ok(known.filter(|(_, name)| !scope.gone.contains(name)).collect())
 }
 
 /// How names at the remote become names here.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::branch::RefMove;
 use super::{CheckoutError, Opened, Place, RECORDS_KEPT, Refusal};
-use crate::capture::{Memory, Objects, Scope, Spool, capture};
+use crate::capture::{Memory, NONE_GONE, Objects, Scope, Spool, capture};
 use crate::code::{Limits, OperationKind, RepoPath, State};
 use crate::disk::{self, Beneath, DiskError, FileLock, Found};
 use crate::id::{Digest, hex};
@@ -288,6 +288,7 @@ pub(super) fn captured(
         guard: place.guard,
         limits: Limits::NONE,
         objects: Objects::Staged,
+        gone: NONE_GONE,
         now_ms: place.now_ms,
     };
     match capture(&scope, &mut spool, memory)? {
