@@ -2,14 +2,17 @@
 //! dirty is saved: logind's delay inhibitor, over D-Bus. Where there is none (a container, a phone, another
 //! system), nothing is heard, and the clocks tell afterwards ([`crate::clock::Leap`]).
 
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 /// How long the machine is held up at most: logind lets everybody have five seconds.
+#[cfg(target_os = "linux")]
 const HELD_WITHIN: Duration = Duration::from_secs(4);
 
 /// A bus that is not there or went away is looked for again after so long.
+#[cfg(target_os = "linux")]
 const AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// What the login manager says.
