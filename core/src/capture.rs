@@ -31,8 +31,11 @@ use crate::git::{Git, GitCommand, GitError, Output};
 use crate::id::Oid;
 use crate::project::{Project, ProjectError};
 
-/// How often a repository that does not hold still is looked at again.
+/// How often a repository is looked at of which something was missing: it may have been cleaned up meanwhile.
 const ATTEMPTS: usize = 3;
+/// How often a repository is looked at that does not hold still. Beside a user who runs one git command after
+/// the other, without a pause, nearly every second look is in vain.
+const ATTEMPTS_WHILE_CHANGING: usize = 10;
 
 /// Why a code state could not be captured, though nothing is wrong with the repository.
 #[derive(Debug, thiserror::Error)]
@@ -102,15 +105,21 @@ pub fn capture(
     memory: &mut Memory,
 ) -> Result<Result<Captured, Withheld>, CaptureError> {
     let mut last = Withheld::Changing;
-    for _ in 0..ATTEMPTS {
+    let mut failures = 0;
+    for _ in 0..ATTEMPTS_WHILE_CHANGING {
         match look(scope, spool, memory) {
             Ok(captured) => return Ok(Ok(captured)),
             Err(Stop::Error(error)) => return Err(error),
+            Err(Stop::Withheld(Withheld::Changing)) => last = Withheld::Changing,
             // Something may have been cleaned up while we read it.
-            Err(Stop::Withheld(
-                withheld @ (Withheld::Unreadable(_) | Withheld::Missing(_) | Withheld::Changing),
-            )) => last = withheld,
+            Err(Stop::Withheld(withheld @ (Withheld::Unreadable(_) | Withheld::Missing(_)))) => {
+                last = withheld;
+                failures += 1;
+            }
             Err(Stop::Withheld(withheld)) => return Ok(Err(withheld)),
+        }
+        if failures == ATTEMPTS {
+            break;
         }
     }
     Ok(Err(last))
@@ -237,6 +246,9 @@ fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Cap
     let repository = Repository::open(scope)?;
     let before = repository.index_stamp();
     let (mut seen, listing, mut beside) = ask_all(scope, &repository, before, memory)?;
+    if repository.index_stamp() != before {
+        return Err(Withheld::Changing.into());
+    }
     let mut omitted = std::mem::take(&mut seen.omitted);
     omitted.append(&mut beside.untracked.omitted);
     let mut draft = Draft { at: spool.length(), fresh: Vec::new() };
@@ -277,7 +289,9 @@ fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Cap
         contents::take(&mut taking, &wanted, memory)?
     };
     state.tree = taken.tree;
-    for folder in untracked::empty(scope, &beside.untracked)? {
+    let deleted = state.tree.iter().filter(|(_, node)| **node == Node::Gone);
+    let deleted = deleted.map(|(path, _)| path);
+    for folder in untracked::empty(scope, &beside.untracked, deleted)? {
         if !scope.guard.covers(&folder) {
             state.tree.entry(folder).or_insert(Node::EmptyDirectory);
         }

@@ -17,6 +17,7 @@ mod opened;
 mod plan;
 mod programs;
 mod record;
+mod spelling;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -107,8 +108,8 @@ pub struct Report {
     pub outlook: Outlook,
     /// Paths (or `HEAD`) that differ from what was saved, found by looking again afterwards.
     pub differences: Vec<String>,
-    /// Filters that could not run: their files hold what git stores.
-    pub unfiltered: bool,
+    /// Files whose filter could not run here: they hold what git stores.
+    pub unfiltered: Vec<String>,
     /// Where the record lies that `undo` takes.
     pub record: PathBuf,
 }
@@ -148,7 +149,8 @@ pub fn undo(
     progress: &dyn Fn(Step) -> Result<(), CheckoutError>,
 ) -> Result<Report, CheckoutError> {
     let past = record::newest(place)?.ok_or(Refusal::NothingToUndo)?;
-    let opened = past.opened()?;
+    let opened = past.opened().and_then(|opened| past.check_aside().map(|()| opened));
+    let opened = opened.map_err(|error| past.damaged(&error))?;
     prepare(place, &opened, Purpose::Undo(Box::new(past)))?.apply(progress)
 }
 
@@ -194,6 +196,18 @@ impl Purpose<'_> {
         }
     }
 
+    /// What cannot be read of a saved state cannot be read of a record.
+    fn explained(&self, error: CheckoutError) -> CheckoutError {
+        use Refusal::{BadContent, BadPack};
+        match (self, &error) {
+            (
+                Self::Undo(past),
+                CheckoutError::Code(_) | CheckoutError::Refused(BadContent(_) | BadPack(_)),
+            ) => past.damaged(&error),
+            _ => error,
+        }
+    }
+
     fn fetch(&self) -> Option<(&str, &str)> {
         match self {
             Self::Resume(restoring) => restoring.fetch,
@@ -219,8 +233,9 @@ fn prepare<'a>(
     if !purpose.is_ending() && record::newest(place)?.is_some_and(|past| !past.deeds.is_done) {
         return Err(Refusal::Interrupted.into());
     }
-    let objects = objects::Objects::take(place, opened, purpose.limits(), purpose.fetch())?;
-    opened.check_contents(&objects)?;
+    let objects = objects::Objects::take(place, opened, purpose.limits(), purpose.fetch())
+        .and_then(|objects| opened.check_contents(&objects).map(|()| objects))
+        .map_err(|error| purpose.explained(error))?;
     let mut record = record::Record::begin(place)?;
     let is_ending = purpose.is_ending();
     let facts = facts::gather(place, &opened.state, &objects, &mut record, &purpose)?;
@@ -228,11 +243,12 @@ fn prepare<'a>(
     let mut outlook = plan.outlook(&opened.state);
     let is_resume = matches!(purpose, Purpose::Resume(_));
     outlook.is_here = is_resume && !is_ending && plan.is_nothing(&opened.state, &facts.here);
+    objects.fetch_blobs(&plan.check_out.values().copied().collect(), purpose.fetch())?;
     let past = match purpose {
         Purpose::Resume(_) => None,
         Purpose::Undo(past) => Some(past),
     };
-    Ok(Prepared {
+    let prepared = Prepared {
         place,
         opened,
         objects,
@@ -243,7 +259,9 @@ fn prepare<'a>(
         past,
         is_ending,
         _lock: lock,
-    })
+    };
+    prepared.check_blobs()?;
+    Ok(prepared)
 }
 
 impl Prepared<'_> {
@@ -266,11 +284,11 @@ impl Prepared<'_> {
             return Ok(Report { outlook: self.outlook.clone(), ..Report::default() });
         }
         let done = apply::apply(&mut self, progress)?;
-        let differences = verify::verify(&self)?;
+        let differences = verify::verify(&self, &done.made)?;
         Ok(Report {
             outlook: self.outlook,
             differences,
-            unfiltered: done.unfiltered,
+            unfiltered: done.unfiltered.iter().map(RepoPath::shown).collect(),
             record: self.record.dir().to_owned(),
         })
     }

@@ -5,6 +5,7 @@
 //! the bytes mean.
 
 mod beneath;
+mod names;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 pub use beneath::{Access, Beneath, Found, Stamp};
+pub use names::is_taken_for_git;
 
 /// What our unfinished files are called: whoever lists a directory passes over them.
 pub const TEMP_PREFIX: &str = ".convosync-";
@@ -272,10 +274,22 @@ impl NewFile {
     pub fn finish(self) -> Result<(), DiskError> {
         let target = self.target;
         self.temp.as_file().sync_all().map_err(failed("write", &target))?;
-        self.temp.persist_noclobber(&target).map_err(|refused| match refused.error.kind() {
+        let taken = |error: io::Error| match error.kind() {
             io::ErrorKind::AlreadyExists => DiskError::Exists(target.clone()),
-            _ => failed("create", &target)(refused.error),
-        })?;
+            _ => failed("create", &target)(error),
+        };
+        match self.temp.persist_noclobber(&target) {
+            Ok(_) => {}
+            Err(refused) if knows_no_links(&refused.error) => {
+                OpenOptions::new().write(true).create_new(true).open(&target).map_err(taken)?;
+                refused.file.persist(&target).map_err(|refused| {
+                    // The name is ours, and nothing is in it.
+                    fs::remove_file(&target).ok();
+                    failed("create", &target)(refused.error)
+                })?;
+            }
+            Err(refused) => return Err(taken(refused.error)),
+        }
         parent_of(&target).map_or(Ok(()), fsync_dir)
     }
 
@@ -289,6 +303,13 @@ impl NewFile {
         self.temp.persist(&target).map_err(|refused| failed("replace", &target)(refused.error))?;
         parent_of(&target).map_or(Ok(()), fsync_dir)
     }
+}
+
+/// Whether a file system has neither links nor a rename that replaces nothing: exFAT behind FUSE.
+fn knows_no_links(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let codes = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL];
+    codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
 impl Write for NewFile {

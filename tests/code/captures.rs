@@ -8,8 +8,8 @@ use convosync_core::code::{
 };
 use convosync_tests::files;
 
-use crate::device::{Device, check_objects, check_tree, files_below};
 use crate::look::{Look, look};
+use crate::observer::{Observer, check_objects, check_tree, files_below};
 use crate::states::{PARTLY, Place, RESTORABLE, WITHHELD, lines};
 
 fn path(text: impl AsRef<[u8]>) -> RepoPath {
@@ -39,7 +39,7 @@ fn check_states(first: usize) {
         let git_dir = if place.path("a-main").exists() { "a-main/.git" } else { "a/.git" };
         let git_before = files_below(&place, git_dir);
 
-        let mut device = Device::new(&place, "a");
+        let mut device = Observer::new(&place, "a");
         let captured = device.capture();
 
         assert!(captured.is_changed, "{name}");
@@ -76,7 +76,7 @@ fn the_last_third_of_the_states_is_captured_whole_too() {
 fn a_clean_clone_says_where_it_stands_and_nothing_else() {
     let place = Place::new();
 
-    let state = Device::new(&place, "a").capture().state;
+    let state = Observer::new(&place, "a").capture().state;
 
     assert_eq!(state.head.branch.as_deref(), Some("main"));
     assert_eq!(state.head.commit.unwrap().to_string(), place.run("a", &["rev-parse", "HEAD"]));
@@ -97,7 +97,7 @@ fn a_state_names_what_is_staged_and_what_is_not() {
     place.write("a/notes.txt", "notes\n");
     place.remove("a/README");
 
-    let state = Device::new(&place, "a").capture().state;
+    let state = Observer::new(&place, "a").capture().state;
 
     let index: Vec<_> = state.index.iter().map(|entry| (entry.path.shown(), entry.flags)).collect();
     let none = Flags::default();
@@ -114,7 +114,7 @@ fn what_holds_a_secret_stays_and_is_listed() {
     place.git("a", &["add", "tls.key"]);
     place.write("a/notes.txt", "x\n");
 
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     let state = device.capture().state;
 
     assert_eq!(shown(&state), ["file notes.txt"]);
@@ -139,7 +139,7 @@ fn a_changed_line_of_a_large_tracked_file_costs_a_line() {
     place.git("a", &["add", "."]);
     place.git("a", &["commit", "-q", "-m", "large"]);
     place.git("a", &["push", "-q"]);
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     device.capture();
 
     let text = text.replace("line 77 ", "line seventy-seven ");
@@ -161,7 +161,7 @@ fn captured(place: &Place, name: &str) -> State {
     let all = RESTORABLE.iter().chain(PARTLY);
     let (_, build) = all.into_iter().find(|(other, _)| *other == name).unwrap();
     build(place);
-    Device::new(place, "a").capture().state
+    Observer::new(place, "a").capture().state
 }
 
 fn omitted(state: &State) -> Vec<(String, Why)> {
@@ -196,6 +196,17 @@ fn an_empty_directory_is_found_unless_it_is_ignored() {
             "folder src/inner"
         ]
     );
+}
+
+#[test]
+fn a_directory_that_deletions_left_empty_is_found_and_those_that_went_are_not() {
+    let place = Place::new();
+
+    let state = captured(&place, "directories that deletions left empty");
+
+    let folders: Vec<String> =
+        shown(&state).into_iter().filter(|line| line.starts_with("folder")).collect();
+    assert_eq!(folders, ["folder deep/er", "folder gone", "folder old"]);
 }
 
 #[test]
@@ -300,7 +311,7 @@ fn a_repository_we_do_not_read_is_refused_in_words() {
     for (name, build) in WITHHELD {
         let place = Place::new();
         build(&place);
-        let mut device = Device::new(&place, "a");
+        let mut device = Observer::new(&place, "a");
         let withheld = device.try_capture().unwrap_err();
         let fits = match *name {
             "reftable" => withheld == Withheld::RefStorage("reftable".to_owned()),
@@ -318,7 +329,7 @@ fn limits_leave_out_what_comes_last_and_say_so() {
     for name in ["a", "b", "c", "d"] {
         place.write(&format!("a/{name}.txt"), vec![b'x'; 1000]);
     }
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
 
     device.limits = Limits { file: 1000, total: 2500, files: 10 };
     let state = device.capture().state;
@@ -349,7 +360,7 @@ fn a_crowd_of_files_is_listed_by_its_folder() {
         place.write(&format!("a/crowd/{}/{number}.txt", number % 10), "x");
     }
     place.write("a/last.txt", "x");
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     device.limits.files = 20;
 
     let state = device.capture().state;
@@ -365,7 +376,7 @@ fn a_folder_without_a_work_tree_has_no_code() {
     place.folder("plain");
 
     for folder in ["plain", "remote.git"] {
-        let withheld = Device::new(&place, folder).try_capture().unwrap_err();
+        let withheld = Observer::new(&place, folder).try_capture().unwrap_err();
         assert_eq!(withheld, Withheld::NoRepository, "{folder}");
     }
 }
@@ -377,7 +388,7 @@ fn a_name_that_cannot_stand_elsewhere_is_listed_under_another() {
     place.write("a/deep/.git /hooks", "x");
     place.write("a/back\\.git\\config", "x");
 
-    let state = Device::new(&place, "a").capture().state;
+    let state = Observer::new(&place, "a").capture().state;
 
     let expected = ["back?.git?config?", "deep/.git ?/hooks", "git~1?"];
     assert_eq!(omitted(&state), expected.map(|path| (path.to_owned(), Why::BadName)));
@@ -392,7 +403,7 @@ fn an_unreadable_file_is_left_out_and_the_others_are_not() {
     // Whoever may do everything may read it.
     let is_closed = std::fs::read(place.path("a/closed.txt")).is_err();
 
-    let state = Device::new(&place, "a").capture().state;
+    let state = Observer::new(&place, "a").capture().state;
 
     assert_eq!(state.omitted.contains_key(&path("closed.txt")), is_closed);
     assert!(state.tree.contains_key(&path("open.txt")));

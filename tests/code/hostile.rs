@@ -10,10 +10,10 @@ use convosync_core::id::{Digest, Oid};
 use convosync_core::wire::Writer;
 use convosync_tests::files;
 
-use super::forge;
 use super::look::{Thing, walk};
 use super::states::Place;
 use super::trip::Device;
+use super::{costs, forge};
 
 /// The fields of a manifest, as `core::code` numbers them.
 mod tag {
@@ -431,8 +431,9 @@ fn a_hundred_hostile_states_are_refused_before_a_byte_is_written() {
     }
     let mut taken = Vec::new();
     for (name, log) in &cases {
-        let path = place.path("hostile.log");
+        let path = place.path(costs::LOG);
         files::write(&path, log);
+        costs::measure(&place.home(), name);
         let refused = Opened::read(&path).and_then(|opened| b.restore(&opened, true));
         let is_refused = matches!(refused, Err(CheckoutError::Refused(_) | CheckoutError::Code(_)));
         if !is_refused {

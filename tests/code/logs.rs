@@ -6,7 +6,7 @@ use convosync_core::capture::{Objects, Spool};
 use convosync_core::code::{Guard, Limits, Node, Why};
 use convosync_tests::files;
 
-use crate::device::{Device, check_objects, check_tree};
+use crate::observer::{Observer, check_objects, check_tree};
 use crate::states::{Place, lines};
 
 #[test]
@@ -15,7 +15,7 @@ fn a_log_full_of_what_nothing_refers_to_is_begun_anew_with_what_is_needed() {
     place.write("a/kept.txt", lines(50));
     place.write("a/staged.txt", "staged\n");
     place.git("a", &["add", "staged.txt"]);
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     device.capture();
     let noise = |round: u32| -> Vec<u8> {
         let mut seed = u64::from(round) + 1;
@@ -45,7 +45,7 @@ fn a_log_full_of_what_nothing_refers_to_is_begun_anew_with_what_is_needed() {
 fn a_torn_log_is_begun_anew() {
     let place = Place::new();
     place.write("a/notes.txt", lines(40));
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     let state = device.capture().state;
     let length = device.spool.length();
 
@@ -66,7 +66,7 @@ fn a_torn_log_is_begun_anew() {
 #[test]
 fn further_commits_cost_themselves_and_pushed_ones_nothing() {
     let place = Place::new();
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     let commit = |name: &str| {
         place.write(&format!("a/{name}"), lines(2000));
         place.git("a", &["add", "."]);
@@ -101,7 +101,7 @@ fn a_base_that_the_remote_gave_up_is_packed_from_then_on() {
     place.write("a/mine.txt", "mine\n");
     place.git("a", &["add", "."]);
     place.git("a", &["commit", "-q", "-m", "mine"]);
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     let before = device.capture().state;
 
     place.git("b", &["reset", "-q", "--hard", "HEAD~1"]);
@@ -123,7 +123,7 @@ fn for_this_clone_itself_only_what_is_staged_is_packed() {
     place.write("a/staged.txt", "staged\n");
     place.write("a/.env", "SECRET=1\n");
     place.git("a", &["add", "."]);
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     (device.objects, device.limits) = (Objects::Staged, Limits::NONE);
     device.guard = Guard::none();
 
@@ -137,7 +137,7 @@ fn for_this_clone_itself_only_what_is_staged_is_packed() {
 #[test]
 fn a_fetch_alone_changes_nothing() {
     let place = Place::new();
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     device.capture();
 
     place.write("b/news.txt", "news\n");
@@ -154,7 +154,7 @@ fn a_file_that_changes_while_it_is_read_is_whole_or_listed() {
     let place = Place::new();
     place.write("a/growing.txt", "x\n".repeat(50_000));
     place.write("a/still.txt", "still\n");
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     device.now_ms = 0;
     let (is_over, file) = (AtomicBool::new(false), place.path("a/growing.txt"));
 

@@ -3,9 +3,17 @@
 #[cfg(test)]
 mod accidents;
 #[cfg(test)]
+mod alone;
+#[cfg(test)]
 mod captures;
 #[cfg(test)]
-mod device;
+mod clones;
+#[cfg(test)]
+mod costs;
+#[cfg(test)]
+mod disks;
+#[cfg(test)]
+mod filters;
 #[cfg(test)]
 mod forge;
 #[cfg(test)]
@@ -17,7 +25,15 @@ mod look;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod observer;
+#[cfg(test)]
 mod quiet;
+#[cfg(test)]
+mod records;
+#[cfg(test)]
+mod sizes;
+#[cfg(test)]
+mod specials;
 #[cfg(test)]
 mod states;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use convosync_core::code::{Node, State, Withheld};
 use convosync_tests::files;
 
-use crate::device::{Device, check_tree, files_below, fresh_clone};
+use crate::observer::{Observer, check_tree, files_below, fresh_clone};
 use crate::states::{Place, lines};
 
 /// How many captures race with a user in the gate, each of them taken apart; a longer campaign sets
@@ -68,7 +68,7 @@ fn a_hundred_captures_of_a_changing_work_tree_change_nothing_and_run_nothing() {
     plant_canaries(&place);
     place.write("ran", "");
     let before = files_below(&place, "a/.git");
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
 
     for round in 0..100 {
         match round % 5 {
@@ -122,7 +122,7 @@ fn save_by_rename(place: &Place, file: &str, text: &str) {
 /// Everything a state holds can be had from its log and what the remote has, and every file of the user's
 /// is one that he saved: all its lines are alike.
 #[track_caller]
-fn check_self_consistent(device: &Device<'_>, state: &State) {
+fn check_self_consistent(device: &Observer<'_>, state: &State) {
     let fresh = fresh_clone(device, state);
     for (path, node) in &state.tree {
         let Node::File { content, .. } = node else { continue };
@@ -142,7 +142,7 @@ fn a_user_at_work_never_notices_captures_and_each_of_them_is_whole() {
     let count = std::env::var("CONVOSYNC_CODE_CAPTURES").ok();
     let count = count.map_or(CAPTURES, |count| count.parse().unwrap());
     let is_over = AtomicBool::new(false);
-    let mut device = Device::new(&place, "a");
+    let mut device = Observer::new(&place, "a");
     device.now_ms = 0;
 
     let (steps, outcomes) = std::thread::scope(|threads| {

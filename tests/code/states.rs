@@ -148,10 +148,12 @@ pub(crate) const RESTORABLE: &[(&str, Build)] = &[
     ("deleted", deleted),
     ("renamed", renamed),
     ("unpushed", unpushed),
+    ("unpushed above attributes and a submodule", unpushed_above_attributes),
     ("new branch", new_branch),
     ("detached", detached),
     ("intent to add", intent_to_add),
     ("empty directories", empty_directories),
+    ("directories that deletions left empty", left_empty),
     ("unborn branch", unborn),
     ("merge with a conflict", merge_conflict),
     ("merge without a conflict", merge_clean),
@@ -248,6 +250,17 @@ fn unpushed(place: &Place) {
     place.write("a/src/lib.txt", "not committed\n");
 }
 
+fn unpushed_above_attributes(place: &Place) {
+    with_submodule(place);
+    place.write("seed/.gitattributes", "*.txt text\n");
+    place.git("seed", &["add", "."]);
+    place.git("seed", &["commit", "-q", "-m", "attributes"]);
+    place.git("seed", &["push", "-q", "../remote.git", "main"]);
+    place.git("a", &["pull", "-q"]);
+    place.git("b", &["pull", "-q"]);
+    unpushed(place);
+}
+
 fn new_branch(place: &Place) {
     place.git("a", &["checkout", "-q", "-b", "topic/new"]);
     place.write("a/topic.txt", "topic\n");
@@ -275,6 +288,19 @@ fn empty_directories(place: &Place) {
     place.write("a/new/file", "x");
     place.folder("a/ignored/empty");
     place.folder("a/new/ignored/empty");
+}
+
+fn left_empty(place: &Place) {
+    for name in ["deep/er/one.txt", "gone/too/two.txt", "wide/three.txt", "wide/four.txt"] {
+        place.write(&format!("a/{name}"), name);
+    }
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "more folders"]);
+    for name in ["old/gone.txt", "deep/er/one.txt", "gone/too/two.txt", "wide/three.txt"] {
+        place.remove(&format!("a/{name}"));
+    }
+    std::fs::remove_dir(place.path("a/gone/too")).unwrap();
+    place.git("a", &["rm", "-q", "--cached", "wide/three.txt"]);
 }
 
 fn unborn(place: &Place) {

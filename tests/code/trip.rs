@@ -10,7 +10,7 @@ use convosync_core::id::SessionId;
 use convosync_core::project::{self, Project};
 use convosync_tests::files;
 
-use super::device::git_of;
+use super::observer::git_of;
 use super::states::Place;
 
 /// When all this happens: later than any file is written.
@@ -26,6 +26,8 @@ pub(crate) struct Device {
     pub(crate) guard: Guard,
     /// Where its records lie.
     pub(crate) records: PathBuf,
+    /// How much is taken.
+    pub(crate) limits: Limits,
     session: SessionId,
 }
 
@@ -48,7 +50,7 @@ impl Device {
         let records = home.join("state/undo");
         files::make_dir(&home.join("state"));
         let session = "01234567-89ab-4cde-8f01-23456789abcd".parse().unwrap();
-        Self { git, project, guard, records, session }
+        Self { git, project, guard, records, limits: Limits::default(), session }
     }
 
     /// Captures the clone into a code log.
@@ -57,7 +59,7 @@ impl Device {
             project: &self.project,
             git: &self.git,
             guard: &self.guard,
-            limits: Limits::default(),
+            limits: self.limits,
             objects: Objects::Unpushed,
             gone: NONE_GONE,
             now_ms: NOW_MS,
@@ -84,7 +86,7 @@ impl Device {
             opened,
             place: self.place(),
             session: &self.session,
-            limits: Limits::default(),
+            limits: self.limits,
             replace,
             known: None,
             fetch: self.project.push_url.as_deref().map(|url| (url, "file")),

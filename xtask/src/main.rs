@@ -6,6 +6,7 @@ mod corpus;
 mod demo;
 mod failure;
 mod gate;
+mod hostile;
 mod install;
 mod machine;
 mod pair;
@@ -114,6 +115,8 @@ enum Measure {
         #[arg(long, default_value_t = 50_000)]
         files: usize,
     },
+    /// Time and memory of refusing each hostile code state
+    Hostile,
     /// CPU and memory of a daemon that has nothing to do, among ten thousand transcripts
     Idle {
         /// For how long it is watched
@@ -133,6 +136,7 @@ fn measure(what: &Measure) -> Result<(), failure::Failure> {
         Measure::Large { mib } => machine::large(*mib),
         Measure::Latency => machine::latency(),
         Measure::Code { files } => code::code(*files),
+        Measure::Hostile => hostile::hostile(),
         Measure::Idle { minutes, saved } => machine::idle(*minutes, *saved),
     }
 }

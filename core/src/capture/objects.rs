@@ -307,11 +307,13 @@ fn objects(
     let mut walk =
         scope.ask().watched().args(["rev-list", "--objects", "--ignore-missing", "--stdin"]);
     let is_partial = repository.notes().partial;
-    if is_partial {
-        // What is missing can be had from the remote.
-        walk = walk.arg("--missing=allow-promisor");
-    }
+    // What is missing in a partial clone can be had from the remote.
+    walk = walk.arg(if is_partial { "--missing=allow-promisor" } else { "--missing=print" });
     let bytes = walked(walk.stdin(ends(tips, below)).stdout_limit(4 * WALK_MAX))?;
+    let absent = bytes.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"?"));
+    if let Some(missing) = absent.and_then(|line| oid(line.get(..40)?)) {
+        return Err(Withheld::Missing(missing).into());
+    }
     let lines: Vec<Vec<u8>> = bytes
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())

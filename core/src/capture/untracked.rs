@@ -96,8 +96,38 @@ impl Untracked {
 }
 
 /// Which directories are empty; what is ignored is not looked into, nor is another
-/// repository.
-pub(super) fn empty(scope: &Scope<'_>, untracked: &Untracked) -> Result<Vec<RepoPath>, Stop> {
+/// repository. Git does not name those that its own deleted files have left.
+pub(super) fn empty<'a>(
+    scope: &Scope<'_>,
+    untracked: &Untracked,
+    deleted: impl Iterator<Item = &'a RepoPath>,
+) -> Result<BTreeSet<RepoPath>, Stop> {
+    let mut empty = left_empty(&scope.project.root, deleted);
+    empty.extend(never_filled(scope, untracked)?);
+    Ok(empty)
+}
+
+/// The innermost directories that still stand above deleted files, where nothing else is in them.
+fn left_empty<'a>(root: &Path, deleted: impl Iterator<Item = &'a RepoPath>) -> BTreeSet<RepoPath> {
+    let mut folders: BTreeSet<RepoPath> = deleted.filter_map(RepoPath::parent).collect();
+    let (mut empty, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(folder) = folders.pop_last() {
+        if !seen.insert(folder.clone()) {
+            continue;
+        }
+        match std::fs::symlink_metadata(root.join(folder.as_path())) {
+            Ok(_) if matches!(inside(root, &folder), Some(Inside::Nothing)) => {
+                empty.insert(folder);
+            }
+            Ok(_) => {}
+            Err(_) => folders.extend(folder.parent()),
+        }
+    }
+    empty
+}
+
+/// Which directories without a tracked file are empty.
+fn never_filled(scope: &Scope<'_>, untracked: &Untracked) -> Result<Vec<RepoPath>, Stop> {
     let files: BTreeSet<&[u8]> = untracked.files.iter().map(RepoPath::as_bytes).collect();
     let (mut empty, mut open, mut visits) = (Vec::new(), untracked.folders.clone(), 0);
     while !open.is_empty() {

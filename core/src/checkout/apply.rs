@@ -1,6 +1,6 @@
 //! Carries a plan out: the record first, then files, then refs and the index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use super::index::Draft;
 use super::objects::{Objects, release, told};
 use super::opened::Contents;
 use super::record::PathBytes;
+use super::spelling::Eyes;
 use super::{CheckoutError, Prepared, Refusal};
 use crate::code::{Limits, Node, OperationKind, RepoPath};
 use crate::disk::{Access, Beneath, Found};
@@ -53,7 +54,9 @@ pub enum Step {
 /// What applying found.
 #[derive(Debug, Default)]
 pub(super) struct Done {
-    pub(super) unfiltered: bool,
+    pub(super) unfiltered: Vec<RepoPath>,
+    /// Files that are as they should be, whatever git says of them without their filters.
+    pub(super) made: BTreeMap<RepoPath, Found>,
 }
 
 struct Applier<'p, 'a> {
@@ -82,8 +85,9 @@ pub(super) fn apply(
 impl Prepared<'_> {
     /// Makes sure that nothing changed since it was looked at.
     fn check_standing(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
+        let eyes = Eyes::new(beneath, self.facts.folds);
         for (path, found) in &self.facts.standing {
-            if beneath.look(path.as_path())? != *found {
+            if eyes.look(path)? != *found {
                 return Err(Refusal::Changing.into());
             }
         }
@@ -97,9 +101,13 @@ impl Prepared<'_> {
         }
         // What git would not check out with the same bytes (other line ends, a filter) is copied as it stands.
         let sizes = self.objects.sizes(&self.plan.tracked.values().copied().collect())?;
+        let asked = self.objects.in_the_clone().arg("check-attr");
+        let filters = super::index::filters(asked, self.plan.tracked.keys())?;
         for (path, id) in &self.plan.tracked {
             let Some(Found::File(stamp)) = self.facts.standing.get(path) else { continue };
-            let is_converted = self.facts.converts || sizes.get(id) != Some(&stamp.size);
+            let is_converted = self.facts.converts
+                || filters.contains_key(path)
+                || sizes.get(id) != Some(&stamp.size);
             if is_converted && !self.plan.aside.contains(path) {
                 self.record.set_aside(beneath, path)?;
             }
@@ -118,6 +126,25 @@ impl Prepared<'_> {
         let operation = self.opened.state.operation.as_ref();
         deeds.operation = operation.map(|operation| format!("{:?}", operation.kind));
         Ok(())
+    }
+
+    /// Refuses where git could not check a file out, because its blob is not there. What was set aside by the
+    /// restore that is undone is not git's matter.
+    pub(super) fn check_blobs(&self) -> Result<(), CheckoutError> {
+        let past = self.past.as_ref();
+        let aside = past.into_iter().flat_map(|past| &past.deeds.aside);
+        let aside: BTreeSet<&RepoPath> = aside.map(|aside| &aside.path.0).collect();
+        let files = || self.plan.check_out.iter().filter(|(path, _)| !aside.contains(path));
+        let missing = self.objects.missing(&files().map(|(_, id)| *id).collect())?;
+        let missing: BTreeSet<Oid> = missing.into_iter().collect();
+        let mut absent = files().filter(|(_, id)| missing.contains(id)).map(|(path, _)| path);
+        match absent.next() {
+            None => Ok(()),
+            Some(first) => {
+                let count = absent.count() + 1;
+                Err(Refusal::MissingFiles { count, first: first.shown() }.into())
+            }
+        }
     }
 
     /// Reads the record as an undo would, before anything depends on it.
@@ -149,14 +176,16 @@ impl Applier<'_, '_> {
         progress(Step::Remove { files: removed })?;
         self.remove()?;
         progress(Step::CheckOut { files: checked_out })?;
-        let unfiltered = draft.check_out(
-            self.prepared.plan.check_out.keys().filter(|path| !raw.contains_key(*path)),
-        )?;
+        let paths = self.prepared.plan.check_out.keys();
+        let paths = paths.filter(|path| !raw.contains_key(*path)).collect();
+        let unfiltered = draft.check_out(&self.beneath, &paths);
+        let unfiltered = unfiltered.map_err(|error| self.or_full_disk(error))?;
+        let mut made = draft.filtered(&self.beneath, &paths)?;
         progress(Step::Write { files: written })?;
         self.write()?;
         progress(Step::Directories)?;
         self.prune()?;
-        self.bring_back_aside()?;
+        made.extend(self.bring_back_aside()?);
         self.make_directories()?;
         progress(Step::Index)?;
         draft.flag(&index)?;
@@ -171,7 +200,7 @@ impl Applier<'_, '_> {
         draft.put()?;
         draft.release()?;
         self.finish()?;
-        Ok(Done { unfiltered })
+        Ok(Done { unfiltered, made })
     }
 
     /// Files that git is not asked to check out, because the restore that is undone set them aside as they
@@ -188,17 +217,28 @@ impl Applier<'_, '_> {
         aside.map(|path| (path.clone(), entries(path))).collect()
     }
 
-    /// What git will check out must be there, and so must the commit, in the clone itself.
+    /// Git does not say that a disk is full when it cannot write a file.
+    fn or_full_disk(&self, error: CheckoutError) -> CheckoutError {
+        let blobs = self.prepared.plan.check_out.values().copied().collect();
+        let sizes = self.prepared.objects.sizes(&blobs).unwrap_or_default();
+        let needed = sizes.values().fold(0_u64, |sum, size| sum.saturating_add(*size));
+        let is_full = self.beneath.room().is_some_and(|room| room < needed);
+        if is_full && matches!(error, CheckoutError::GitSaid { .. }) {
+            let full = rustix::io::Errno::NOSPC.into();
+            return super::record::io_failed("check files out into", self.beneath.root(), full);
+        }
+        error
+    }
+
+    /// The commit must be there, in the clone itself, and so must what git will check out.
     fn check_objects(&self) -> Result<(), CheckoutError> {
         let tip = self.prepared.opened.state.head.commit;
         let tips: Vec<Oid> = tip.into_iter().collect();
-        let blobs = self.prepared.plan.check_out.values().copied().collect();
         let objects = &self.prepared.objects;
-        if objects.is_connected(&tips)? && objects.missing(&blobs)?.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal::MissingCommits { commit: tip }.into())
+        if !objects.is_connected(&tips)? {
+            return Err(Refusal::MissingCommits { commit: tip }.into());
         }
+        self.prepared.check_blobs()
     }
 
     fn remove(&self) -> Result<(), CheckoutError> {
@@ -269,8 +309,9 @@ impl Applier<'_, '_> {
     }
 
     /// Brings back what the restore that is undone had set aside, where that was replaced.
-    fn bring_back_aside(&self) -> Result<(), CheckoutError> {
-        let Some(past) = &self.prepared.past else { return Ok(()) };
+    fn bring_back_aside(&self) -> Result<BTreeMap<RepoPath, Found>, CheckoutError> {
+        let mut made = BTreeMap::new();
+        let Some(past) = &self.prepared.past else { return Ok(made) };
         for aside in &past.deeds.aside {
             let path = aside.path.0.as_path();
             let found = self.beneath.look(path)?;
@@ -291,8 +332,9 @@ impl Applier<'_, '_> {
                     .map_err(|source| super::record::io_failed("read", path, source))?;
                 self.beneath.link(path, &target, found)?;
             }
+            made.insert(aside.path.0.clone(), self.beneath.look(path)?);
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Takes directories away that were left empty.

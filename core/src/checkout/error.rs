@@ -94,6 +94,14 @@ pub enum Refusal {
         /// The commit that HEAD would stand at.
         commit: Option<Oid>,
     },
+    /// Files that must be checked out are not here: this clone left them with its remote.
+    #[error("{count} files of the saved code are not in this clone, the first is `{first}`")]
+    MissingFiles {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
     /// Its objects are broken.
     #[error("the saved commits cannot be read: {0}")]
     BadPack(String),
@@ -128,6 +136,14 @@ pub enum Refusal {
     /// The work tree changed while it was looked at.
     #[error("the work tree changed in the meantime")]
     Changing,
+    /// The record that an undo needs cannot be read any more.
+    #[error("the record at `{}` is damaged: {why}", record.display())]
+    Damaged {
+        /// Where it lies.
+        record: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is no record of this work tree.
     #[error("there is nothing to undo in this work tree")]
     NothingToUndo,
@@ -149,12 +165,21 @@ impl Refusal {
             Self::MissingCommits { .. } => {
                 "run `git fetch` here, or push the branch on the other device"
             }
+            Self::MissingFiles { .. } => {
+                "this is a partial clone: try again when the project's remote can be reached"
+            }
             Self::TooLarge { .. } => "raise `code.total_max` or `code.files_max` here",
             Self::InTheWay { .. } => "move it elsewhere, or run with `--worktree DIR`",
             Self::SameName(..) => "rename one of them on the other device",
             Self::Changing => "try again when nothing writes here",
             Self::Moved(_) => "move it back yourself: `git reflog` lists where it stood",
             Self::Unrecordable(withheld) => return withheld.hint(),
+            Self::Damaged { record, .. } => {
+                return Some(format!(
+                    "what can be saved of it lies in `{0}`; `rm -r '{0}'` lets you go on without it",
+                    record.display()
+                ));
+            }
             Self::NoWorkTree => "run it in a clone of the project",
             _ => return None,
         };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::branch::Branches;
 use super::objects::{Listing, Objects, told};
 use super::record::Record;
+use super::spelling::Eyes;
 use super::{CheckoutError, Place, Purpose, Refusal, index};
 use crate::code::{Flags, IndexEntry, Mode, RepoPath, State};
 use crate::disk::{Beneath, Found};
@@ -34,6 +35,8 @@ pub(super) struct Facts {
     pub(super) converts: bool,
     /// What lies at every path that may change, and at those above it.
     pub(super) standing: BTreeMap<RepoPath, Found>,
+    /// What the disk finds at such a path though it is spelled otherwise.
+    pub(super) others: BTreeMap<RepoPath, RepoPath>,
     /// The files below directories that stand where something else may have to.
     pub(super) below: BTreeMap<RepoPath, Vec<RepoPath>>,
 }
@@ -128,7 +131,12 @@ pub(super) fn gather(
     let beneath = Beneath::open(&place.project.root)?;
     let mut paths = touched(&here, saved, &here_listing, &there_listing);
     paths.extend(purpose.written());
-    let standing = look(&beneath, &paths)?;
+    let eyes = Eyes::new(&beneath, folds);
+    let standing = look(&eyes, &paths)?;
+    let mut others = BTreeMap::new();
+    for path in &paths {
+        others.extend(eyes.other(path)?.map(|other| (path.clone(), other)));
+    }
     let below = look_below(&beneath, &paths, &standing)?;
     let branches = branches(place, saved, objects)?;
     Ok(Facts {
@@ -140,6 +148,7 @@ pub(super) fn gather(
         is_sparse,
         converts,
         standing,
+        others,
         below,
     })
 }
@@ -166,8 +175,8 @@ pub(super) fn touched(
 }
 
 /// Looks at the paths and at everything above them.
-pub(super) fn look(
-    beneath: &Beneath,
+fn look(
+    eyes: &Eyes<'_>,
     paths: &BTreeSet<RepoPath>,
 ) -> Result<BTreeMap<RepoPath, Found>, CheckoutError> {
     let mut standing = BTreeMap::new();
@@ -176,7 +185,7 @@ pub(super) fn look(
             if standing.contains_key(&path) {
                 continue;
             }
-            let found = beneath.look(path.as_path())?;
+            let found = eyes.look(&path)?;
             standing.insert(path, found);
         }
     }

@@ -18,6 +18,9 @@ use crate::project::{all_settings, without_filters};
 /// How long git may take over the index and the files of a work tree.
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
+/// How much room there is for the filters of files: half a million of them.
+const FILTERS_MAX: usize = 128 << 20;
+
 /// The index of a work tree while it is changed.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
@@ -92,26 +95,67 @@ impl<'a> Draft<'a> {
         told(command.run(), "change the index").map(drop)
     }
 
-    /// Lets git check files out that are not there, by the user's own filters; where one cannot run, the
-    /// files get what git stores, and `true` is returned.
-    pub(super) fn check_out<'p>(
+    /// Lets git check files out that are not there, by the user's own filters. Files whose filter cannot run
+    /// get what git stores, and are returned.
+    pub(super) fn check_out(
         &self,
-        paths: impl Iterator<Item = &'p RepoPath>,
-    ) -> Result<bool, CheckoutError> {
-        let paths = listed(paths);
-        if paths.is_empty() {
-            return Ok(false);
+        beneath: &Beneath,
+        paths: &BTreeSet<&RepoPath>,
+    ) -> Result<Vec<RepoPath>, CheckoutError> {
+        for path in paths {
+            if beneath.look(path.as_path())? != Found::Nothing {
+                return Err(DiskError::Changed(beneath.root().join(path.as_path())).into());
+            }
         }
-        let command = || {
-            let flags = ["checkout-index", "--index", "--quiet", "-z", "--stdin"];
-            self.git().args(flags).stdin(paths.clone())
-        };
-        if command().run()?.success() {
-            return Ok(false);
+        if paths.is_empty() || self.by_git(paths).run()?.success() {
+            return Ok(Vec::new());
         }
-        let blank = self.blank(command())?;
-        told(blank.run(), "check files out")?;
-        Ok(true)
+        // Git gave up at some file, and did not write down which it had done.
+        clear(beneath, paths)?;
+        let mut raw = Vec::new();
+        for (has_filter, paths) in self.by_filter(paths)? {
+            let output = self.by_git(&paths).run()?;
+            if output.success() {
+                continue;
+            }
+            if !has_filter {
+                told(Ok(output), "check files out")?;
+            }
+            clear(beneath, &paths)?;
+            told(self.blank(self.by_git(&paths))?.run(), "check files out")?;
+            raw.extend(paths.into_iter().cloned());
+        }
+        Ok(raw)
+    }
+
+    fn by_git(&self, paths: &BTreeSet<&RepoPath>) -> GitCommand {
+        let flags = ["checkout-index", "--index", "--quiet", "-z", "--stdin"];
+        self.git().args(flags).stdin(listed(paths.iter().copied()))
+    }
+
+    /// What stands at those of the paths that have a filter.
+    pub(super) fn filtered(
+        &self,
+        beneath: &Beneath,
+        paths: &BTreeSet<&RepoPath>,
+    ) -> Result<BTreeMap<RepoPath, Found>, CheckoutError> {
+        let command = self.git().args(["check-attr", "--cached"]);
+        let filters = filters(command, paths.iter().copied())?.into_keys();
+        let look = |path: RepoPath| Ok(beneath.look(path.as_path()).map(|found| (path, found))?);
+        filters.map(look).collect()
+    }
+
+    /// Groups paths by the filter they have; the first of a group says whether they have any.
+    fn by_filter<'p>(
+        &self,
+        paths: &BTreeSet<&'p RepoPath>,
+    ) -> Result<Vec<(bool, BTreeSet<&'p RepoPath>)>, CheckoutError> {
+        let filters = filters(self.git().args(["check-attr", "--cached"]), paths.iter().copied())?;
+        let mut groups: BTreeMap<Option<Vec<u8>>, BTreeSet<&RepoPath>> = BTreeMap::new();
+        for path in paths {
+            groups.entry(filters.get(*path).cloned()).or_default().insert(path);
+        }
+        Ok(groups.into_iter().map(|(filter, paths)| (filter.is_some(), paths)).collect())
     }
 
     /// Sets the flags that entries are to have.
@@ -223,6 +267,37 @@ fn is_ours(lock: &Path) -> bool {
     let is_short =
         fs::symlink_metadata(lock).is_ok_and(|found| found.len() == LOCK_TEXT.len() as u64);
     is_short && fs::read(lock).is_ok_and(|bytes| bytes == LOCK_TEXT)
+}
+
+/// Takes away what git checked out a moment ago.
+fn clear(beneath: &Beneath, paths: &BTreeSet<&RepoPath>) -> Result<(), CheckoutError> {
+    for path in paths {
+        let found = beneath.look(path.as_path())?;
+        if matches!(found, Found::File(_) | Found::Link(_)) {
+            beneath.remove(path.as_path(), found)?;
+        }
+    }
+    Ok(())
+}
+
+/// The filter of each path that has one; `command` is `check-attr` with where it looks.
+pub(super) fn filters<'p>(
+    command: GitCommand,
+    paths: impl Iterator<Item = &'p RepoPath>,
+) -> Result<BTreeMap<RepoPath, Vec<u8>>, CheckoutError> {
+    let paths = listed(paths);
+    if paths.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let command = command.args(["-z", "--stdin", "filter"]).stdin(paths);
+    let output = told(command.stdout_limit(FILTERS_MAX).run(), "ask for the filters of files")?;
+    let fields: Vec<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
+    let filter = |fields: &[&[u8]]| {
+        let [path, _, value] = fields else { return None };
+        let is_named = ![&b"unspecified"[..], b"unset", b"set"].contains(value);
+        is_named.then(|| Some((RepoPath::new(*path).ok()?, value.to_vec())))?
+    };
+    Ok(fields.chunks_exact(3).filter_map(filter).collect())
 }
 
 fn listed<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> Vec<u8> {

@@ -14,13 +14,15 @@ use super::record::io_failed;
 use super::{CheckoutError, Opened, Place, Refusal};
 use crate::code::{Limits, Mode, RepoPath};
 use crate::disk::{self, NewFile};
-use crate::git::{GitCommand, GitError, Output};
+use crate::git::{GitCommand, GitError, Output, Version};
 use crate::id::Oid;
 
 /// How long looking at objects may take: a pack of 100 MiB needs some seconds.
 const DEADLINE: Duration = Duration::from_secs(10 * 60);
 /// How much memory a child has that reads a pack from elsewhere.
 const PACK_MEMORY_MAX: u64 = 256 << 20;
+/// The git from which on `index-pack` can be told what it need not find.
+const SAYS_WHAT_TO_IGNORE: Version = Version { major: 2, minor: 45 };
 /// Blobs beyond this many bytes are streamed.
 const STREAMED: &str = "1m";
 /// The longest list of a commit's files in bytes: half a million of them.
@@ -59,7 +61,10 @@ impl<'a> Objects<'a> {
         let scratch = tempfile::Builder::new().prefix(disk::TEMP_PREFIX).tempdir_in(place.records);
         let scratch =
             scratch.map_err(|source| io_failed("make a folder in", place.records, source))?;
+        // A repository of its own: outside of any, `index-pack` dies where it looks for an object.
         disk::make_dirs(&scratch.path().join("objects/pack"))?;
+        disk::make_dirs(&scratch.path().join("refs"))?;
+        disk::create_new(&scratch.path().join("HEAD"), b"ref: refs/heads/none\n")?;
         let blobs_path = scratch.path().join("blobs");
         let mut objects = Self {
             place,
@@ -77,8 +82,9 @@ impl<'a> Objects<'a> {
             objects.fetch(opened, fetch)?;
         }
         if !objects.has_all(opened)? {
-            return Err(Refusal::MissingCommits { commit: opened.state.head.commit }.into());
+            objects.fetch_blobs(&needed(opened), fetch)?;
         }
+        objects.check_all(opened)?;
         objects.lay_out_blobs(opened)?;
         Ok(objects)
     }
@@ -105,19 +111,39 @@ impl<'a> Objects<'a> {
 
     /// Whether every commit and staged blob is there, with all it needs.
     fn has_all(&self, opened: &Opened) -> Result<bool, CheckoutError> {
+        match self.check_all(opened) {
+            Err(CheckoutError::Refused(_)) => Ok(false),
+            found => found.map(|()| true),
+        }
+    }
+
+    /// Refuses where a commit or a blob is missing.
+    fn check_all(&self, opened: &Opened) -> Result<(), CheckoutError> {
         let state = &opened.state;
         let mut tips: Vec<Oid> = state.head.commit.into_iter().collect();
         tips.extend(state.operation.iter().flat_map(|operation| operation.heads()));
+        let commit = state.head.commit;
         if !self.is_connected(&tips)? {
-            return Ok(false);
+            return Err(Refusal::MissingCommits { commit }.into());
         }
-        let staged = state.index.iter().filter(|entry| !entry.flags.intent_to_add);
-        let staged = staged.filter_map(|entry| match entry.entry {
-            Some((Mode::Module, _)) | None => None,
-            Some((_, id)) => Some(id),
+        let missing: BTreeSet<Oid> = self.missing(&needed(opened))?.into_iter().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let contents = opened.contents().filter_map(|(path, content)| {
+            content.rope.blob.filter(|id| missing.contains(id)).map(|_| path)
         });
-        let ropes = opened.contents().filter_map(|(_, content)| content.rope.blob);
-        Ok(self.missing(&staged.chain(ropes).collect())?.is_empty())
+        let staged = state
+            .index
+            .iter()
+            .filter(|entry| entry.entry.is_some_and(|(_, id)| missing.contains(&id)));
+        let paths: BTreeSet<&RepoPath> = contents.chain(staged.map(|entry| &entry.path)).collect();
+        match paths.first() {
+            Some(first) if self.is_partial()? => {
+                Err(Refusal::MissingFiles { count: paths.len(), first: first.shown() }.into())
+            }
+            _ => Err(Refusal::MissingCommits { commit }.into()),
+        }
     }
 
     /// Whether commits are there with everything they reach.
@@ -175,11 +201,22 @@ impl<'a> Objects<'a> {
     }
 
     /// Reads a whole pack by itself: every object of it must be there and be what its id says, and no
-    /// tree may hold what must not stand in a work tree.
+    /// tree may hold what must not stand in a work tree. The attributes and submodules of a tree may lie
+    /// below the pack, in the clone: git looks for them, and an older one must find them.
     fn check_pack(&self, path: &Path) -> Result<(), CheckoutError> {
-        let command = self.place.git.command().dir(self.scratch.path()).deadline(DEADLINE);
-        let command = command.args(["index-pack", "--fsck-objects", "--threads=1", "-o"]);
-        let command = command.arg(path.with_extension("idx")).arg(path);
+        let git = self.place.git;
+        let mut command = git.command().dir(self.scratch.path()).git_dir(self.scratch.path());
+        command = if git.version() >= SAYS_WHAT_TO_IGNORE {
+            command.args([
+                "index-pack",
+                "--fsck-objects=gitmodulesMissing=ignore,gitattributesMissing=ignore",
+            ])
+        } else {
+            command.more_objects(&self.common).args(["index-pack", "--fsck-objects"])
+        };
+        let command = command.args(["--threads=1", "-o"]);
+        let command = command.arg(path.with_extension("idx")).arg(path).deadline(DEADLINE);
+        let command = command.config("core.packedGitWindowSize", STREAMED);
         let command =
             command.config("core.bigFileThreshold", STREAMED).memory_limit(PACK_MEMORY_MAX);
         let output = command.watched().run()?;
@@ -217,6 +254,29 @@ impl<'a> Objects<'a> {
             let output = command.run()?;
             tracing::debug!(reference, fetched = output.success(), "missing commits");
         }
+        Ok(())
+    }
+
+    /// Fetches blobs that this clone has left with its remote, as git does when it needs one: no ref moves,
+    /// and the clone stays a partial one.
+    pub(super) fn fetch_blobs(
+        &self,
+        ids: &BTreeSet<Oid>,
+        fetch: Option<(&str, &str)>,
+    ) -> Result<(), CheckoutError> {
+        let Some((url, protocols)) = fetch.filter(|_| !ids.is_empty()) else { return Ok(()) };
+        let missing: BTreeSet<Oid> = self.missing(ids)?.into_iter().collect();
+        if missing.is_empty() || !self.is_partial()? {
+            return Ok(());
+        }
+        let command = self.place.git.command().dir(&self.place.project.root);
+        let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
+        let command = command.args(flags).args(["--no-recurse-submodules", "--no-filter"]);
+        let command = command.args(["--stdin", "--"]).arg(url).stdin(lines(&missing));
+        // What is asked for by its name is not what other commits bring.
+        let command = command.config("fetch.negotiationAlgorithm", "noop");
+        let output = command.network(protocols).deadline(DEADLINE).run()?;
+        tracing::debug!(count = missing.len(), fetched = output.success(), "missing blobs");
         Ok(())
     }
 
@@ -301,6 +361,16 @@ impl<'a> Objects<'a> {
     pub(super) fn in_the_clone(&self) -> GitCommand {
         self.place.git.command().dir(&self.place.project.root).deadline(DEADLINE)
     }
+}
+
+/// The blobs that the index and the contents of a state are made of.
+fn needed(opened: &Opened) -> BTreeSet<Oid> {
+    let staged = opened.state.index.iter().filter(|entry| !entry.flags.intent_to_add);
+    let staged = staged.filter_map(|entry| match entry.entry {
+        Some((Mode::Module, _)) | None => None,
+        Some((_, id)) => Some(id),
+    });
+    staged.chain(opened.contents().filter_map(|(_, content)| content.rope.blob)).collect()
 }
 
 /// Lets git clean up packs again that are now reachable.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::branch::{self, Move};
 use super::facts::{Entry, Facts, Index};
+use super::spelling::folded;
 use super::{Outlook, Purpose, Refusal, runs_programs};
 use crate::code::{Flags, Guard, Mode, Node, Omission, OperationKind, RepoPath, State, Why};
 use crate::disk::Found;
@@ -253,6 +254,11 @@ impl<'a> Planner<'a> {
             for folder in std::iter::successors(path.parent(), RepoPath::parent) {
                 self.check_folder(&folder, &mut in_the_way)?;
             }
+            // Another name for the same file on this disk: it goes, or it is in the way.
+            let other = self.facts.others.get(path).filter(|_| !self.plan.make.contains(path));
+            if let Some(other) = other.filter(|other| !self.plan.remove.contains(*other)) {
+                in_the_way.insert(other.shown());
+            }
             let is_folder = self.plan.make.contains(path);
             match self.facts.at(path) {
                 Found::Other => drop(in_the_way.insert(path.shown())),
@@ -384,11 +390,9 @@ pub(super) fn same_node(a: &Node, b: &Node) -> bool {
 
 /// Refuses two paths that a disk takes for one, because it ignores case or how letters are composed.
 fn same_names<'a>(paths: impl Iterator<Item = &'a RepoPath>) -> Result<(), Refusal> {
-    use unicode_normalization::UnicodeNormalization as _;
     let mut seen: BTreeMap<String, &RepoPath> = BTreeMap::new();
     for path in paths {
-        let folded: String = path.shown().nfc().flat_map(char::to_lowercase).collect();
-        match seen.insert(folded, path) {
+        match seen.insert(folded(path.as_bytes()), path) {
             Some(other) if other != path => {
                 return Err(Refusal::SameName(other.shown(), path.shown()));
             }

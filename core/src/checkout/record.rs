@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::branch::RefMove;
 use super::{CheckoutError, Opened, Place, RECORDS_KEPT, Refusal};
 use crate::capture::{Memory, NONE_GONE, Objects, Scope, Spool, capture};
+use crate::cause::with_causes;
 use crate::code::{Limits, OperationKind, RepoPath, State};
 use crate::disk::{self, Beneath, DiskError, FileLock, Found};
 use crate::id::{Digest, hex};
@@ -137,7 +138,12 @@ fn read_deeds(dir: &Path) -> Result<Option<Deeds>, CheckoutError> {
     let read = file.take(FACTS_MAX).read_to_end(&mut bytes);
     read.map_err(|source| io_failed("read", &path, source))?;
     let deeds = serde_json::from_slice(&bytes);
-    deeds.map(Some).map_err(|error| io_failed("read", &path, error.into()))
+    deeds.map(Some).map_err(|error| damaged(dir, &io_failed("read", &path, error.into())))
+}
+
+/// A record that cannot be read any more.
+fn damaged(dir: &Path, error: &CheckoutError) -> CheckoutError {
+    Refusal::Damaged { record: dir.to_owned(), why: with_causes(error) }.into()
 }
 
 impl Record {
@@ -208,6 +214,16 @@ impl Record {
         };
         self.deeds.aside.push(Aside { path: PathBytes(path.clone()), number, permissions });
         Ok(())
+    }
+
+    /// What the user is told when it cannot be read any more.
+    pub(super) fn damaged(&self, error: &CheckoutError) -> CheckoutError {
+        damaged(&self.dir, error)
+    }
+
+    /// Makes sure that all that was set aside is there.
+    pub(super) fn check_aside(&self) -> Result<(), CheckoutError> {
+        self.deeds.aside.iter().try_for_each(|aside| self.open_aside(aside).map(drop))
     }
 
     /// Opens what was set aside.

@@ -1,6 +1,6 @@
 //! Looks again after a restore: does everything stand as it was saved?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use sha2::{Digest as _, Sha256};
@@ -13,8 +13,12 @@ use crate::code::{Node, RepoPath, State};
 use crate::disk::{Beneath, Found};
 use crate::id::Digest;
 
-/// What differs from what was saved: `HEAD`, or paths.
-pub(super) fn verify(prepared: &Prepared<'_>) -> Result<Vec<String>, CheckoutError> {
+/// What differs from what was saved: `HEAD`, or paths. Of files that were made just now, git does not go by
+/// their stamps, and without their filters takes them for changed: they are `made` unless they changed since.
+pub(super) fn verify(
+    prepared: &Prepared<'_>,
+    made: &BTreeMap<RepoPath, Found>,
+) -> Result<Vec<String>, CheckoutError> {
     let place = prepared.place;
     let log = prepared.record.dir().join("after");
     let (after, _) = record::captured(place, &log, &mut Memory::default())?;
@@ -25,7 +29,8 @@ pub(super) fn verify(prepared: &Prepared<'_>) -> Result<Vec<String>, CheckoutErr
     if wanted.is_some_and(|head| *head != after.head) {
         differences.push("HEAD".to_owned());
     }
-    differences.extend(paths(prepared, saved, &after)?.iter().map(RepoPath::shown));
+    let paths = paths(prepared, saved, &after, made)?;
+    differences.extend(paths.iter().map(RepoPath::shown));
     Ok(differences)
 }
 
@@ -33,6 +38,7 @@ fn paths(
     prepared: &Prepared<'_>,
     saved: &State,
     after: &State,
+    made: &BTreeMap<RepoPath, Found>,
 ) -> Result<BTreeSet<RepoPath>, CheckoutError> {
     let beneath = Beneath::open(&prepared.place.project.root)?;
     let listing = &prepared.facts.there_listing;
@@ -58,6 +64,9 @@ fn paths(
             (Some(Node::Gone), None) => found.entries(path).is_empty(),
             // Git may ignore here what it did not ignore there.
             (Some(node), None) => stands(&beneath, path, node),
+            (None, Some(Node::File { .. })) => {
+                made.get(path).is_some_and(|made| beneath.look(path.as_path()).ok() == Some(*made))
+            }
             _ => false,
         };
         if !is_same {

@@ -5,6 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use crate::disk::is_taken_for_git;
+
 /// The longest path in bytes: Linux's limit.
 const PATH_MAX: usize = 4096;
 /// The longest name in bytes: that of nearly every file system.
@@ -95,36 +97,7 @@ fn is_harmless(name: &[u8]) -> bool {
         || name == b"."
         || name == b".."
         || name.contains(&0)
-        || is_git(name))
-}
-
-/// Whether some file system takes a name for `.git`: those that ignore case, HFS+ (which ignores some
-/// characters), and NTFS (which cuts dots, spaces and streams, and has short names). The rules are those
-/// of git's `is_hfs_dotgit` and `is_ntfs_dotgit`; a backslash is a separator to NTFS.
-fn is_git(name: &[u8]) -> bool {
-    name.split(|byte| *byte == b'\\').any(|name| is_ntfs_git(name) || is_hfs_git(name))
-}
-
-fn is_ntfs_git(name: &[u8]) -> bool {
-    let end = name.iter().position(|byte| *byte == b':').unwrap_or(name.len());
-    let mut name = &name[..end];
-    while let [rest @ .., b'.' | b' '] = name {
-        name = rest;
-    }
-    name.eq_ignore_ascii_case(b".git") || name.eq_ignore_ascii_case(b"git~1")
-}
-
-fn is_hfs_git(name: &[u8]) -> bool {
-    /// What HFS+ leaves out of a name (git's `next_hfs_char`).
-    const IGNORED: [std::ops::RangeInclusive<char>; 4] = [
-        '\u{200c}'..='\u{200f}',
-        '\u{202a}'..='\u{202e}',
-        '\u{206a}'..='\u{206f}',
-        '\u{feff}'..='\u{feff}',
-    ];
-    let Ok(text) = std::str::from_utf8(name) else { return false };
-    let seen = text.chars().filter(|c| !IGNORED.iter().any(|range| range.contains(c)));
-    seen.flat_map(char::to_lowercase).eq(".git".chars())
+        || is_taken_for_git(name))
 }
 
 #[cfg(test)]
@@ -148,6 +121,7 @@ mod tests {
             "a/.Git/x",
             "git~1",
             "GIT~1/x",
+            "git~10",
             ".git.",
             ".git ",
             ".git . .",
@@ -175,7 +149,7 @@ mod tests {
             ".gitmodules",
             "...",
             "a:b",
-            "git~10",
+            "git~",
             "x.git",
             ".git2",
         ] {

@@ -190,7 +190,11 @@ impl Beneath {
             fill(&mut file)?;
             file.flush()?;
             if let Some(mode) = access.mode() {
-                rustix::fs::fchmod(file.get_ref(), Mode::from_bits_truncate(mode as _))?;
+                match rustix::fs::fchmod(file.get_ref(), Mode::from_bits_truncate(mode as _)) {
+                    // The file is ours, so it is the file system that knows no permissions.
+                    Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {}
+                    done => done?,
+                }
             }
             Ok(())
         };
@@ -266,6 +270,12 @@ impl Beneath {
             return;
         }
         rustix::fs::sync();
+    }
+
+    /// How many bytes may still be written to the disk it lies on, where that can be known.
+    pub fn room(&self) -> Option<u64> {
+        let found = rustix::fs::fstatvfs(&self.top).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     fn place(

@@ -1,5 +1,6 @@
 //! Which relative paths a session's files may have: those that are harmless wherever they are written.
 
+use crate::disk::is_taken_for_git;
 use crate::id::{LogId, Role};
 
 /// The longest relative path in bytes. Real ones stay below 150.
@@ -52,20 +53,11 @@ fn check_component(component: &str) -> Result<(), BadPath> {
         Err(BadPath::Dots)
     } else if component.chars().any(|c| c == '\\' || c.is_control()) {
         Err(BadPath::Character)
-    } else if is_gits(component) {
+    } else if is_taken_for_git(component.as_bytes()) {
         Err(BadPath::Git)
     } else {
         Ok(())
     }
-}
-
-/// Whether some file system takes the name for `.git`: in any case, with dots or blanks after it, with
-/// characters that HFS+ ignores, or by its short name.
-fn is_gits(component: &str) -> bool {
-    let ignored = |c: &char| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let plain: String = component.chars().filter(ignored).collect::<String>().to_ascii_lowercase();
-    let name = plain.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
-    name == ".git" || name.starts_with("git~")
 }
 
 /// Checks that a log's path is harmless and fits its role.
@@ -124,9 +116,16 @@ mod tests {
         for path in ["a\0b", "a\\b", "..\\x", "a\nb", "a\u{7f}"] {
             check_refused(path, BadPath::Character);
         }
-        for path in
-            [".git/config", "a/.GIT", ".git.", ".git ", "GIT~1/hooks", ".g\u{200c}it/x", ".git:x"]
-        {
+        for path in [
+            ".git/config",
+            "a/.GIT",
+            ".git.",
+            ".git ",
+            "GIT~1/hooks",
+            "git~10",
+            ".g\u{200c}it/x",
+            ".git:x",
+        ] {
             check_refused(path, BadPath::Git);
         }
         check_refused(&"a/".repeat(16), BadPath::TooLong);

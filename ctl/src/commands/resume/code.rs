@@ -242,6 +242,12 @@ fn tell_done(call: &mut Call<'_>, report: &Report) -> Result<(), CtlError> {
 /// Says what was done to a work tree, and what was not.
 pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), CtlError> {
     tell_outlook(call, &report.outlook)?;
+    if !report.unfiltered.is_empty() {
+        let files = some(&report.unfiltered);
+        let text = format!("a filter could not run, so these hold what git stores: {files}");
+        let hint = "mend the filter (`git config --get-regexp '^filter'` names it), then check them out again";
+        call.print.note(&text, Some(hint))?;
+    }
     if report.differences.is_empty() {
         call.print.line(format!("  {} verified: it is what was saved", call.print.look.arrow()))?;
         return Ok(());

@@ -1,4 +1,4 @@
-//! One clone with its code log, and what a captured state must hold.
+//! One clone that is looked at again and again, its code log, and what a captured state must hold.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,8 +27,8 @@ pub(crate) fn git_of(home: &Path) -> Git {
     git.unwrap()
 }
 
-/// One clone with its code log.
-pub(crate) struct Device<'a> {
+/// One clone with its code log, and what the last look learned.
+pub(crate) struct Observer<'a> {
     pub(crate) place: &'a Place,
     pub(crate) clone: String,
     pub(crate) git: Git,
@@ -41,7 +41,7 @@ pub(crate) struct Device<'a> {
     pub(crate) now_ms: i64,
 }
 
-impl<'a> Device<'a> {
+impl<'a> Observer<'a> {
     pub(crate) fn new(place: &'a Place, clone: &str) -> Self {
         let home = place.home();
         let git = git_of(&home);
@@ -109,7 +109,7 @@ impl<'a> Device<'a> {
 /// Puts a captured state over a fresh checkout of its commit, in the plainest way, and compares what
 /// stands in the two work trees.
 #[track_caller]
-pub(crate) fn check_tree(device: &Device<'_>, state: &State) {
+pub(crate) fn check_tree(device: &Observer<'_>, state: &State) {
     let place = device.place;
     let mut expected = BTreeMap::new();
     walk(&place.path(&device.clone), Path::new(""), &mut expected);
@@ -131,7 +131,7 @@ pub(crate) fn check_tree(device: &Device<'_>, state: &State) {
 
 /// Makes a clone that has nothing but what the remote has and the packs of a state. Returns its place.
 #[track_caller]
-pub(crate) fn fresh_clone(device: &Device<'_>, state: &State) -> String {
+pub(crate) fn fresh_clone(device: &Observer<'_>, state: &State) -> String {
     let place = device.place;
     place.run("", &["clone", "-q", "--bare", "remote.git", "fresh.git"]);
     let log = files::read(device.spool.path());
@@ -145,7 +145,7 @@ pub(crate) fn fresh_clone(device: &Device<'_>, state: &State) -> String {
 /// Checks that the commit of a state and all blobs of its index can be read in a clone that has nothing but
 /// what the remote has and the packs.
 #[track_caller]
-pub(crate) fn check_objects(device: &Device<'_>, state: &State) {
+pub(crate) fn check_objects(device: &Observer<'_>, state: &State) {
     let place = device.place;
     fresh_clone(device, state);
     for base in &state.bases {

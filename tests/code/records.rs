@@ -1,0 +1,132 @@
+//! Records of what stood in a work tree: how many are kept, and what becomes of one that is damaged.
+
+use std::path::PathBuf;
+
+use convosync_core::checkout::{CheckoutError, Opened, RECORDS_KEPT, Refusal};
+use convosync_tests::files;
+
+use super::look::look;
+use super::states::Place;
+use super::trip::Device;
+
+/// The folders of the records, oldest first.
+fn records(b: &Device) -> Vec<PathBuf> {
+    let mut numbered: Vec<(u64, PathBuf)> = Vec::new();
+    for work_tree in std::fs::read_dir(&b.records).unwrap() {
+        let Ok(entries) = std::fs::read_dir(work_tree.unwrap().path()) else { continue };
+        let paths = entries.map(|entry| entry.unwrap().path());
+        numbered.extend(
+            paths.filter_map(|path| Some((path.file_name()?.to_str()?.parse().ok()?, path))),
+        );
+    }
+    numbered.sort();
+    numbered.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Two states of one clone, each in a log of its own.
+fn two_states(place: &Place, a: &Device) -> [Opened; 2] {
+    ["one", "two"].map(|name| {
+        place.write("a/src/lib.txt", format!("{name}\n"));
+        place.write(&format!("a/{name}.txt"), name);
+        a.save(&place.path(&format!("{name}.log")))
+    })
+}
+
+#[test]
+fn the_last_ten_records_are_kept_and_an_undo_after_eleven_restores_takes_back_the_last() {
+    let place = Place::new();
+    place.write("b/src/main.txt", "mine\n");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let states = two_states(&place, &a);
+    let mut before = look(&place, "b");
+
+    for turn in 0..11 {
+        before = look(&place, "b");
+        b.restore(&states[turn % 2], true).unwrap();
+        assert_ne!(look(&place, "b"), before, "{turn}");
+        assert_eq!(records(&b).len(), (turn + 1).min(RECORDS_KEPT), "{turn}");
+    }
+    let after = look(&place, "b");
+
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), before);
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), after);
+    assert_eq!(records(&b).len(), RECORDS_KEPT);
+}
+
+#[test]
+fn the_first_of_eleven_records_is_gone_and_the_others_can_be_read() {
+    let place = Place::new();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let states = two_states(&place, &a);
+    for turn in 0..11 {
+        b.restore(&states[turn % 2], true).unwrap();
+    }
+
+    let names: Vec<String> = records(&b)
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+
+    assert_eq!(names, (2..=11).map(|number| number.to_string()).collect::<Vec<_>>());
+    for record in records(&b) {
+        Opened::read(&record.join("log")).unwrap();
+    }
+}
+
+/// What can befall a record's folder.
+type Damage = fn(&std::path::Path);
+
+const DAMAGES: [(&str, Damage); 7] = [
+    ("its facts are no facts", |record| files::write(&record.join("facts"), "{ torn")),
+    ("its facts are empty", |record| files::write(&record.join("facts"), "")),
+    ("its log is gone", |record| files::remove_file(&record.join("log"))),
+    ("its log is cut", |record| {
+        let length = std::fs::metadata(record.join("log")).unwrap().len();
+        files::truncate(&record.join("log"), length - 5);
+    }),
+    ("a byte of a content is another", |record| {
+        let mut bytes = files::read(&record.join("log"));
+        let at = bytes.windows(4).position(|window| window == b"mine").unwrap();
+        bytes[at] ^= 1;
+        files::write(&record.join("log"), bytes);
+    }),
+    ("the log is that of somebody else", |record| files::write(&record.join("log"), [7; 4000])),
+    ("what was set aside is gone", |record| files::remove_tree(&record.join("aside"))),
+];
+
+#[test]
+fn a_record_that_is_damaged_is_told_and_nothing_is_changed() {
+    for (name, damage) in DAMAGES {
+        let place = Place::new();
+        place.write("a/src/lib.txt", "theirs\n");
+        place.write("a/out", "a file there\n");
+        place.write("b/src/main.txt", "mine\n");
+        place.write("b/.git/info/exclude", "out\n");
+        place.write("b/out", "ignored here\n");
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let opened = a.save(&place.path("log"));
+        b.restore(&opened, true).unwrap();
+        let (after, record) = (look(&place, "b"), records(&b).pop().unwrap());
+
+        damage(&record);
+        let error = b.undo().expect_err(name);
+
+        assert!(!matches!(error, CheckoutError::Halfway { .. }), "{name}: {error:?}");
+        let is_named = matches!(&error, CheckoutError::Refused(Refusal::Damaged { record: found, .. }) if *found == record);
+        assert!(is_named, "{name}: {error:?}");
+        assert!(error.hint().unwrap().contains(record.to_str().unwrap()), "{name}");
+        assert_eq!(look(&place, "b"), after, "{name}");
+        assert!(record.exists(), "{name}");
+
+        // Taking it away, as the hint says, opens the way for what comes next.
+        files::remove_tree(&record);
+        assert!(matches!(b.undo(), Err(CheckoutError::Refused(Refusal::NothingToUndo))), "{name}");
+        place.write("a/src/lib.txt", "theirs again\n");
+        let before = look(&place, "b");
+        b.restore(&a.save(&place.path("log")), true).unwrap();
+        b.undo().unwrap();
+        assert_eq!(look(&place, "b"), before, "{name}");
+    }
+}
