@@ -14,6 +14,7 @@ mod facts;
 mod index;
 mod objects;
 mod opened;
+mod pack;
 mod plan;
 mod programs;
 mod record;
