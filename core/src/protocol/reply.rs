@@ -197,6 +197,9 @@ pub struct ProjectStatus {
     /// Why it does not get through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// When that is tried again, in Unix milliseconds; absent while it is being tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<i64>,
 }
 
 /// How far a save of much is.

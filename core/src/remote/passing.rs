@@ -70,6 +70,9 @@ fn is_before_any_answer(why: &str) -> bool {
 /// How our own deadline is told: a host that was reached and then stalls is given up by http and ssh before.
 pub(super) const NO_ANSWER: &str = "no answer within";
 
+/// What helps where a network swallows what is sent to a host, instead of refusing it.
+const SWALLOWED: &str = "nothing to do for now: it is tried again; if it stays so, a firewall may stand in between: try another network, or the host's other way (https for ssh)";
+
 /// Says in plain words what git says of a web page.
 pub(super) fn plain(why: String) -> String {
     if Passing::of(&why) == Passing::Portal { PORTAL.to_owned() } else { why }
@@ -84,6 +87,16 @@ impl Passing {
             Some((passing, _)) => *passing,
             None if is_before_any_answer(&why) => Self::Unreached,
             None => Self::Failing,
+        }
+    }
+
+    /// What the user can do about what was said of a failure that passes by itself, where that is known.
+    pub fn way_out(why: &str) -> Option<&'static str> {
+        match Self::of(why) {
+            Self::Portal => {
+                Some("open any page in a browser; if no login comes up, check the remote's address")
+            }
+            _ => why.contains(NO_ANSWER).then_some(SWALLOWED),
         }
     }
 

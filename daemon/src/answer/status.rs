@@ -56,7 +56,8 @@ pub(super) fn status(clerk: &Clerk<'_>, status: &Status) -> StatusReply {
 /// How one project stands.
 pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
     let place = house.place(home.store)?;
-    let unsaved = place.pulse.now().unsaved.get(&home.key).copied().unwrap_or_default();
+    let beat = place.pulse.now();
+    let unsaved = beat.unsaved.get(&home.key).copied().unwrap_or_default();
     let known: Vec<_> = {
         let registry = house.registry();
         registry
@@ -72,6 +73,7 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         hint: Some(format!("remove `{}` to save again", enabled::OFF_FILE)),
         since_ms: 0,
     });
+    let held_up = remote_problem(&board);
     Some(ProjectStatus {
         root: home.project.root.clone(),
         name: home.project.name.clone(),
@@ -89,7 +91,8 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         fetched_whole: board.fetched_whole,
         branches_only: board.kind == RefKind::Branch,
         code: left_out(&place, home),
-        problem: off.or_else(|| remote_problem(&board)),
+        retry_ms: beat.retry_ms.filter(|_| held_up.is_some()),
+        problem: off.or(held_up),
     })
 }
 
