@@ -122,6 +122,11 @@ fn megabytes_get_through_a_line_of_a_megabit_and_200_ms_and_status_tells_how_far
     check_slow_line(Way::Https);
 }
 
+#[test]
+fn megabytes_get_through_ssh_on_a_line_of_a_megabit_and_200_ms_and_status_tells_how_far_they_are() {
+    check_slow_line(Way::Ssh);
+}
+
 /// Long enough for a question to a host that is there, and soon over for one that is not.
 #[cfg(target_os = "linux")]
 const BRIEF: &str = "[git]\ndeadline = \"6s\"\n";
