@@ -8,6 +8,7 @@
 mod bring;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::id::{DeviceId, Digest, Oid, SessionName, StoreId};
 use crate::seal::{
@@ -140,7 +141,7 @@ pub struct Peer {
     /// The head's digest, as sealed.
     pub digest: Digest,
     /// Its sessions.
-    pub sessions: BTreeMap<SessionName, Summary>,
+    pub sessions: BTreeMap<SessionName, Arc<Summary>>,
     /// Its roster where that goes on from ours: it enrolled devices we have not heard of.
     pub roster: Option<Roster>,
 }
@@ -284,14 +285,14 @@ fn open_sessions(
     device: DeviceId,
     head: &Head,
     tip: &Tip,
-) -> Result<BTreeMap<SessionName, Summary>, InboundError> {
+) -> Result<BTreeMap<SessionName, Arc<Summary>>, InboundError> {
     let digests = tip.sessions.iter().map(|(name, bytes)| (*name, Digest::of(bytes))).collect();
     if root_of(&digests) != head.root {
         return Err(InboundError::OtherSessions { device });
     }
     let open = |(name, bytes): (&SessionName, &Vec<u8>)| {
         let sealed = Sealed::from_bytes(bytes.clone())?;
-        Ok((*name, open_summary(&vault.keys, device, *name, &sealed)?))
+        Ok((*name, Arc::new(open_summary(&vault.keys, device, *name, &sealed)?)))
     };
     let sessions = tip.sessions.iter().map(open).collect::<Result<_, SealError>>();
     sessions.map_err(|source| InboundError::Seal { device, what: "a session's summary", source })

@@ -25,7 +25,7 @@ use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
 use crate::fail;
-pub use board::{Board, Seat, SharedDesk};
+pub use board::{Board, Listed, Seat, SharedDesk};
 pub use sent::was_sent;
 pub use told::{Doing, Told};
 
@@ -86,7 +86,7 @@ pub struct Holding {
     /// Whose.
     pub device: DeviceId,
     /// What its summary says.
-    pub summary: Summary,
+    pub summary: Arc<Summary>,
 }
 
 /// What a save came to.

@@ -282,10 +282,13 @@ pub struct SaveReply {
 }
 
 /// Answer of `list`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ListReply {
-    /// Newest first.
+    /// Newest first, each as its last finished save has it.
     pub sessions: Vec<SessionInfo>,
+    /// How many sessions of this device have lines or changes that are in no save yet.
+    #[serde(default)]
+    pub unsaved: u32,
     /// When the remotes were last asked, in Unix milliseconds; the oldest of several.
     pub listed_ms: Option<i64>,
     /// Remotes that could not be asked, or refs that were refused.
