@@ -122,6 +122,9 @@ impl InboundError {
                 "somebody put back or replaced that device's ref: what was seen before stays in use; let the device itself sync again"
                     .to_owned(),
             ),
+            // Damage is mended where the state comes from.
+            Self::Store { source: StoreError::Missing { .. }, .. }
+            | Self::Seal { source: SealError::Damaged { .. } | SealError::Cut { .. }, .. } => None,
             Self::Store { source, .. } => source.hint(),
             Self::Seal { source, .. } => source.hint(),
             _ => None,

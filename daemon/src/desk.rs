@@ -107,7 +107,12 @@ impl Desk {
     ///
     /// # Errors
     /// A [`Failure`] when the store or our own tip cannot be read.
-    pub fn open(dir: &Path, vault: Arc<Vault>, branches_only: bool) -> Result<Self, Failure> {
+    pub fn open(
+        dir: &Path,
+        vault: Arc<Vault>,
+        branches_only: bool,
+        now_ms: i64,
+    ) -> Result<Self, Failure> {
         let store = Store::open(dir).map_err(|error| fail::store(&error))?;
         // What a killed daemon left of a small file; nobody else writes here.
         if let Err(error) = disk::remove_leftovers(dir, i64::MAX) {
@@ -141,7 +146,7 @@ impl Desk {
             ledgers: HashMap::new(),
         };
         desk.saved_ms = desk.own.sessions.values().map(|(summary, _)| summary.at_ms).max();
-        desk.remember_peers();
+        desk.remember_peers(now_ms);
         Ok(desk)
     }
 
