@@ -11,7 +11,7 @@ use convosync_core::disk;
 use convosync_core::git::Git;
 use convosync_core::id::{SessionId, SystemRandom};
 use convosync_core::project;
-use convosync_core::protocol::{List, Status};
+use convosync_core::protocol::{List, Resume, SessionQuery, Status};
 use convosync_core::seal::{DeviceKind, Phrase};
 
 use super::*;
@@ -126,4 +126,37 @@ fn list_is_answered_while_a_save_holds_the_desk_and_shows_the_saves_that_are_who
     assert_eq!(answered["listed_ms"], Value::Null, "{answered}");
     assert_eq!(answered["unsaved"], 2, "{answered}");
     assert_eq!(place.desk.board().sessions.len(), 0);
+}
+
+/// `resume` looked at all transcripts three times: for the code, for the rehearsal and for the deed.
+#[test]
+fn what_was_looked_at_a_moment_ago_is_looked_at_again_only_where_a_transcript_moved() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = house(dir.path());
+    let session = save_one(&house);
+    let place = house.places().remove(0);
+    let holding = place.desk.lock().newest().remove(0);
+    let key = (place.key, session.clone());
+    let path = |house: &House| house.registry().found[&key].files.main().unwrap().path.clone();
+    let resume = |is_refreshed| Resume {
+        directory: house.homes()[0].project.root.clone(),
+        session: Some(SessionQuery(session.to_string())),
+        is_refreshed,
+        dry_run: true,
+        ..Resume::default()
+    };
+    let roots = RootReports::default();
+    let clerk = Clerk { house: &house, roots: &roots, tell: &Silent };
+
+    assert!(!resume::has_moved(&house, &place, &holding));
+    let before = path(&house);
+    let elsewhere =
+        before.parent().unwrap().with_extension("elsewhere").join(before.file_name().unwrap());
+    disk::make_dirs(elsewhere.parent().unwrap()).unwrap();
+    disk::write_atomic(&elsewhere, &std::fs::read(&before).unwrap()).unwrap();
+    disk::remove_file(&before).unwrap();
+    assert!(resume::has_moved(&house, &place, &holding));
+
+    answer(&clerk, Request::Resume(resume(true))).unwrap();
+    assert_eq!(path(&house), elsewhere);
 }
