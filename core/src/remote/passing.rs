@@ -96,7 +96,11 @@ impl Passing {
             Self::Portal => {
                 Some("open any page in a browser; if no login comes up, check the remote's address")
             }
-            _ => why.contains(NO_ANSWER).then_some(SWALLOWED),
+            Self::Unreached => {
+                let is_unanswered = why.contains(NO_ANSWER) || why.contains("timed out");
+                is_unanswered.then_some(SWALLOWED)
+            }
+            _ => None,
         }
     }
 
@@ -192,6 +196,19 @@ mod tests {
         ];
         for (why, passing) in cases {
             assert_eq!(Passing::of(why), passing, "{why}");
+        }
+    }
+
+    #[test]
+    fn whoever_gets_no_answer_hears_of_firewalls() {
+        let hints = [
+            ("no answer within 45 s", Some(SWALLOWED)),
+            ("ssh: connect to host h port 22: Connection timed out", Some(SWALLOWED)),
+            ("ssh: connect to host h port 22: Connection refused", None),
+            ("fatal: unable to access 'http://h/x/': The requested URL returned error: 503", None),
+        ];
+        for (why, hint) in hints {
+            assert_eq!(Passing::way_out(why), hint, "{why}");
         }
     }
 
