@@ -10,11 +10,13 @@ mod untracked;
 mod index;
 mod objects;
 mod repository;
+mod restoring;
 mod spool;
 mod status;
 mod submodules;
 
 pub use contents::Memory;
+pub use restoring::{RESTORE_MARK, is_restore_mark};
 pub use spool::Spool;
 
 use contents::Taking;
@@ -244,6 +246,9 @@ fn ask_all(
 /// Looks once, and appends what was seen if nothing moved meanwhile.
 fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Captured, Stop> {
     let repository = Repository::open(scope)?;
+    if scope.objects == Objects::Unpushed && repository.is_being_restored() {
+        return Err(Withheld::Restoring.into());
+    }
     let before = repository.index_stamp();
     let (mut seen, listing, mut beside) = ask_all(scope, &repository, before, memory)?;
     if repository.index_stamp() != before {

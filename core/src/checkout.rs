@@ -14,6 +14,7 @@ mod facts;
 mod index;
 mod objects;
 mod opened;
+mod own_work;
 mod pack;
 mod plan;
 mod programs;
@@ -113,6 +114,11 @@ pub struct Report {
     pub unfiltered: Vec<String>,
     /// Where the record lies that `undo` takes.
     pub record: PathBuf,
+    /// Whether one more `undo` brings back what stood here until now.
+    pub again: bool,
+    /// Whether nothing was done but that the lock of a restore was taken away that was killed before its first
+    /// change, or after its last.
+    pub unlocked: bool,
 }
 
 /// A plan with everything that was looked at for it.
@@ -127,6 +133,8 @@ pub struct Prepared<'a> {
     outlook: Outlook,
     past: Option<Box<record::Record>>,
     is_ending: bool,
+    /// Whether what was done since an interrupted restore stands here.
+    has_own_work: bool,
     _lock: crate::disk::FileLock,
 }
 
@@ -149,7 +157,15 @@ pub fn undo(
     place: Place<'_>,
     progress: &dyn Fn(Step) -> Result<(), CheckoutError>,
 ) -> Result<Report, CheckoutError> {
-    let past = record::newest(place)?.ok_or(Refusal::NothingToUndo)?;
+    let past = record::newest(place)?;
+    if past.as_ref().is_none_or(|past| past.deeds.is_done) {
+        let _lock = record::lock(place)?;
+        if index::release_ours(place)? {
+            // It was killed before it changed anything, or after everything was done.
+            return Ok(Report { unlocked: true, ..Report::default() });
+        }
+    }
+    let past = past.ok_or(Refusal::NothingToUndo)?;
     let opened = past.opened().and_then(|opened| past.check_aside().map(|()| opened));
     let opened = opened.map_err(|error| past.damaged(&error))?;
     prepare(place, &opened, Purpose::Undo(Box::new(past)))?.apply(progress)
@@ -245,6 +261,12 @@ fn prepare<'a>(
     let is_resume = matches!(purpose, Purpose::Resume(_));
     outlook.is_here = is_resume && !is_ending && plan.is_nothing(&opened.state, &facts.here);
     objects.fetch_blobs(&plan.check_out.values().copied().collect(), purpose.fetch())?;
+    let has_own_work = match &purpose {
+        Purpose::Undo(past) if is_ending => {
+            own_work::is_there(&facts, &opened.state, past.target().as_ref(), &objects, place)?
+        }
+        _ => false,
+    };
     let past = match purpose {
         Purpose::Resume(_) => None,
         Purpose::Undo(past) => Some(past),
@@ -259,6 +281,7 @@ fn prepare<'a>(
         outlook,
         past,
         is_ending,
+        has_own_work,
         _lock: lock,
     };
     prepared.check_blobs()?;
@@ -285,12 +308,14 @@ impl Prepared<'_> {
             return Ok(Report { outlook: self.outlook.clone(), ..Report::default() });
         }
         let done = apply::apply(&mut self, progress)?;
-        let differences = verify::verify(&self, &done.made)?;
+        let differences = verify::verify(&self, &done)?;
         Ok(Report {
             outlook: self.outlook,
             differences,
             unfiltered: done.unfiltered.iter().map(RepoPath::shown).collect(),
             record: self.record.dir().to_owned(),
+            again: !self.record.deeds.is_rest,
+            unlocked: false,
         })
     }
 

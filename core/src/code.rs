@@ -342,6 +342,9 @@ pub enum Withheld {
     /// Commits that are not pushed, or what is staged, need an object that the clone does not have.
     #[error("object {0} is not in the clone")]
     Missing(Oid),
+    /// A restore is under way, or was interrupted: what stands there is nobody's work.
+    #[error("a restore of code is under way here, or was interrupted")]
+    Restoring,
     /// The repository did not hold still.
     #[error("the repository changed while it was read")]
     Changing,
@@ -363,6 +366,7 @@ impl Withheld {
             Self::TooManyCommits => "push the commits",
             Self::Bisecting => "end it with `git bisect reset`",
             Self::IndexTooLarge(_) => "commit what is staged",
+            Self::Restoring => "run `convosyncctl undo` there, if none is running",
             _ => return None,
         };
         Some(text.to_owned())

@@ -212,6 +212,16 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
+
+    /// The digest of all that `reader` gives.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_reader(reader: &mut dyn std::io::Read) -> std::io::Result<Self> {
+        let mut sum = Sha256::new();
+        std::io::copy(reader, &mut sum)?;
+        Ok(Self(sum.finalize().into()))
+    }
 }
 
 /// A session's identity: the stem of its transcript's file name, a UUID in practice.

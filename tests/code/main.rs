@@ -23,6 +23,8 @@ mod logs;
 #[cfg(test)]
 mod look;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod observer;

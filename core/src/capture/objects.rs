@@ -63,7 +63,9 @@ pub(super) fn take(
     if above.commits.is_empty() && blobs.is_empty() {
         return Ok(reach);
     }
-    guard(scope, &above.commits)?;
+    if scope.objects == Objects::Unpushed {
+        guard(scope, &above.commits)?;
+    }
     state.packs = last.map(|last| last.packs.clone()).unwrap_or_default();
     // What an index of the past needed is in a pack, or in the history that the packs stand on.
     let had = last.iter().flat_map(|last| &last.index).filter_map(|entry| entry.entry);
@@ -89,7 +91,8 @@ pub(super) fn take(
 
 /// The commits whose history has to be there.
 fn tips(scope: &Scope<'_>, state: &State) -> Vec<Oid> {
-    if scope.objects == Objects::Staged {
+    // A record stays in the clone, where a branch keeps its commits; of a detached HEAD nothing may.
+    if scope.objects == Objects::Staged && state.head.branch.is_some() {
         return Vec::new();
     }
     let heads = state.operation.iter().flat_map(|operation| operation.heads());
@@ -119,10 +122,11 @@ pub(super) fn known(
     repository: &Repository,
     branch: Option<&str>,
 ) -> Result<Known, Stop> {
+    if scope.objects == Objects::Staged {
+        return if branch.is_some() { Ok(Known::new()) } else { kept_by_refs(scope) };
+    }
     let remote = project::push_remote(scope.project, &repository.settings, branch);
-    let Some(remote) = remote.filter(|_| scope.objects == Objects::Unpushed) else {
-        return Ok(Known::new());
-    };
+    let Some(remote) = remote else { return Ok(Known::new()) };
     let format = "--format=%(objectname) %(refname)";
     let refs = format!("refs/remotes/{remote}/");
     let listed = scope.ask().args(["for-each-ref", format]).arg(refs).stdout_limit(WALK_MAX);
@@ -135,6 +139,14 @@ pub(super) fn known(
     let bytes = answer(listed)?;
     let known = bytes.split(|byte| *byte == b'\n').filter_map(line);
     Ok(known.filter(|(_, name)| !scope.gone.contains(name)).collect())
+}
+
+/// What any ref of the clone keeps from being cleaned up.
+fn kept_by_refs(scope: &Scope<'_>) -> Result<Known, Stop> {
+    let listed = scope.ask().args(["for-each-ref", "--format=%(objectname)"]);
+    let bytes = answer(listed.stdout_limit(WALK_MAX))?;
+    let ids = bytes.split(|byte| *byte == b'\n').filter_map(oid);
+    Ok(ids.map(|id| (id, String::new())).collect())
 }
 
 /// How names at the remote become names here.
@@ -194,7 +206,8 @@ fn above(
         tips.iter().partition(|tip| above.commits.contains(tip));
     above.tips = over;
     above.bounds.extend(under);
-    if repository.cuts()?.iter().any(|cut| above.commits.contains(cut)) {
+    let is_for_others = scope.objects == Objects::Unpushed;
+    if is_for_others && repository.cuts()?.iter().any(|cut| above.commits.contains(cut)) {
         return Err(Withheld::Shallow.into());
     }
     if above.bounds.len() > BASES_MAX {

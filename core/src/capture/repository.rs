@@ -94,6 +94,11 @@ impl Repository {
         std::fs::symlink_metadata(self.git_dir.join(name)).is_ok()
     }
 
+    /// Whether a restore works here, or was interrupted.
+    pub(super) fn is_being_restored(&self) -> bool {
+        super::is_restore_mark(&self.git_dir.join("index.lock"))
+    }
+
     /// The stamp of the index; `None` while there is none.
     pub(super) fn index_stamp(&self) -> Option<Stamp> {
         stamp(&self.git_dir.join("index"))

@@ -1,7 +1,7 @@
 //! Carries a plan out: the record first, then files, then refs and the index.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::branch::{Move, RefMove};
@@ -14,7 +14,10 @@ use super::spelling::Eyes;
 use super::{CheckoutError, Prepared, Refusal};
 use crate::code::{Limits, Node, OperationKind, RepoPath};
 use crate::disk::{Access, Beneath, Found};
-use crate::id::Oid;
+use crate::id::{Oid, hex};
+
+/// The largest of git's own files that is set aside for one of an operation.
+const GIT_FILE_MAX: u64 = 1 << 20;
 
 /// What is written into the reflog.
 const MESSAGE: &str = "convosync: restore";
@@ -57,6 +60,8 @@ pub(super) struct Done {
     pub(super) unfiltered: Vec<RepoPath>,
     /// Files that are as they should be, whatever git says of them without their filters.
     pub(super) made: BTreeMap<RepoPath, Found>,
+    /// What was set aside once and could not be brought back: it stays in the record.
+    pub(super) not_back: Vec<RepoPath>,
 }
 
 struct Applier<'p, 'a> {
@@ -75,7 +80,8 @@ pub(super) fn apply(
     prepared.check_standing(&beneath)?;
     prepared.record_all(&beneath)?;
     prepared.check_record()?;
-    prepared.record.keep()?;
+    prepared.record.keep(&prepared.opened.state)?;
+    draft.hold();
     let record = prepared.record.dir().to_owned();
     let mut applier = Applier { prepared, beneath };
     let done = applier.steps(&mut draft, progress);
@@ -96,6 +102,7 @@ impl Prepared<'_> {
 
     /// Writes down all that is needed to take back what follows.
     fn record_all(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
+        self.record_git_files()?;
         for path in &self.plan.aside {
             self.record.set_aside(beneath, path)?;
         }
@@ -120,11 +127,40 @@ impl Prepared<'_> {
         let permissions = permissions.collect();
         let deeds = &mut self.record.deeds;
         deeds.permissions = permissions;
-        deeds.written = self.plan.write.iter().cloned().map(PathBytes).collect();
+        // All that may stand here afterwards though git does not know it: ignored here, or brought back.
+        let past = self.past.iter().flat_map(|past| &past.deeds.aside).map(|aside| &aside.path.0);
+        let plan = &self.plan;
+        let placed = plan.write.iter().chain(plan.check_out.keys()).chain(&plan.aside).chain(past);
+        let placed: BTreeSet<&RepoPath> = placed.collect();
+        deeds.written = placed.into_iter().cloned().map(PathBytes).collect();
         deeds.moved = self.plan.head.as_ref().and_then(|head| head.branch.clone());
-        deeds.is_rest = self.is_ending;
+        deeds.is_rest = self.is_ending && !self.has_own_work;
         let operation = self.opened.state.operation.as_ref();
         deeds.operation = operation.map(|operation| format!("{:?}", operation.kind));
+        Ok(())
+    }
+
+    /// Writes down git's own files that those of an operation will replace: a prepared message, say.
+    fn record_git_files(&mut self) -> Result<(), CheckoutError> {
+        let git_dir = self.place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
+        let beneath = Beneath::open(git_dir)?;
+        let saved = self.opened.state.operation.as_ref();
+        let here = self.facts.here.operation.as_ref();
+        for name in saved.into_iter().flat_map(|operation| operation.files.keys()) {
+            let path = Path::new(name);
+            // Those of an operation that runs here are in the state.
+            let is_recorded = here.is_some_and(|here| here.files.contains_key(name));
+            if is_recorded || !matches!(beneath.look(path)?, Found::File(_)) {
+                continue;
+            }
+            let mut bytes = Vec::new();
+            let read = beneath.read(path)?.take(GIT_FILE_MAX + 1).read_to_end(&mut bytes);
+            read.map_err(|source| super::record::io_failed("read", path, source))?;
+            if bytes.len() as u64 > GIT_FILE_MAX {
+                return Err(Refusal::InTheWay { paths: vec![format!(".git/{name}")] }.into());
+            }
+            self.record.deeds.git_files.push((name.clone(), hex(&bytes)));
+        }
         Ok(())
     }
 
@@ -198,9 +234,11 @@ impl Applier<'_, '_> {
         self.operation()?;
         progress(Step::Finish)?;
         draft.put()?;
+        // On the disk before the record says that it is done.
+        self.beneath.settle();
+        let not_back = self.finish()?;
         draft.release()?;
-        self.finish()?;
-        Ok(Done { unfiltered, made })
+        Ok(Done { unfiltered, made, not_back })
     }
 
     /// Files that git is not asked to check out, because the restore that is undone set them aside as they
@@ -314,6 +352,9 @@ impl Applier<'_, '_> {
         let Some(past) = &self.prepared.past else { return Ok(made) };
         for aside in &past.deeds.aside {
             let path = aside.path.0.as_path();
+            if self.beneath.look(path)? == Found::Directory {
+                self.remove_empty(&aside.path.0)?;
+            }
             let found = self.beneath.look(path)?;
             if found != Found::Nothing {
                 continue;
@@ -417,16 +458,37 @@ impl Applier<'_, '_> {
             let access = Access { executable: false, permissions: None };
             beneath.write(name, access, found, &mut |to| to.write_all(bytes))?;
         }
+        let past = self.prepared.past.iter().flat_map(|past| past.git_files());
+        for (name, bytes) in past {
+            let stays = saved.is_some_and(|saved| saved.files.contains_key(&name));
+            let (name, access) =
+                (Path::new(&name), Access { executable: false, permissions: None });
+            let found = beneath.look(name)?;
+            if !stays && found == Found::Nothing {
+                beneath.write(name, access, found, &mut |to| to.write_all(&bytes))?;
+            }
+        }
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), CheckoutError> {
-        let record = &mut self.prepared.record;
+    /// Writes down that everything is done, and returns what could not be brought back.
+    fn finish(&mut self) -> Result<Vec<RepoPath>, CheckoutError> {
+        let Prepared { record, past, is_ending, .. } = &mut *self.prepared;
         record.deeds.is_done = true;
         record.write_deeds()?;
-        if let (Some(past), true) = (&self.prepared.past, self.prepared.is_ending) {
-            past.remove()?;
+        let mut not_back = Vec::new();
+        if let Some(past) = past {
+            not_back = past.not_brought_back(&self.beneath)?;
+            if *is_ending && not_back.is_empty() {
+                past.remove()?;
+            } else if *is_ending {
+                // It lies there alone.
+                past.deeds.is_done = true;
+                past.deeds.is_rest = true;
+                past.write_deeds()?;
+            }
         }
-        self.prepared.record.thin_out()
+        record.thin_out()?;
+        Ok(not_back)
     }
 }

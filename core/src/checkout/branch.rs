@@ -34,6 +34,13 @@ pub(super) struct Move {
     pub(super) instead_of: Option<String>,
 }
 
+impl Move {
+    /// Nothing moves.
+    pub(super) fn none(here: &Head) -> Self {
+        Self { head: here.clone(), branch: None, instead_of: None }
+    }
+}
+
 /// One ref's move.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct RefMove {
@@ -113,6 +120,9 @@ pub(super) fn back(
             if now != moved.to && now != moved.from {
                 return Err(Refusal::Moved(name.to_owned()));
             }
+            if now != moved.from && branches.elsewhere.contains(name) {
+                return Err(Refusal::Moved(name.to_owned()));
+            }
             (now != moved.from).then(|| RefMove {
                 name: moved.name.clone(),
                 from: now,
@@ -124,7 +134,9 @@ pub(super) fn back(
     if let Some(branch) = &before.branch {
         let is_moving =
             back.as_ref().is_some_and(|moved| moved.name == format!("refs/heads/{branch}"));
-        if !is_moving && branches.tips.get(branch).copied() != before.commit {
+        let is_elsewhere = branches.elsewhere.contains(branch);
+        let is_moved = !is_moving && branches.tips.get(branch).copied() != before.commit;
+        if is_elsewhere || is_moved {
             return Err(Refusal::Moved(branch.clone()));
         }
     }

@@ -15,12 +15,16 @@ use crate::id::Oid;
 const BELOW_MAX: usize = 10_000;
 /// How much room there is for the names of branches.
 const BRANCHES_MAX: usize = 16 << 20;
+/// How much room there is for the names of what is staged: half a million of them.
+const STAGED_MAX: usize = 128 << 20;
 
 /// What was looked at.
 #[derive(Debug)]
 pub(super) struct Facts {
     /// What stands here.
     pub(super) here: State,
+    /// Paths whose entries differ from HEAD's and were not recorded: what is guarded.
+    pub(super) unrecorded: BTreeSet<RepoPath>,
     /// The files of HEAD's commit here.
     pub(super) here_listing: Listing,
     /// The files of the saved commit.
@@ -126,6 +130,7 @@ pub(super) fn gather(
     }
     let (is_sparse, folds) = (is_set(objects, "core.sparseCheckout")?, folds(place)?);
     let converts = is_set(objects, "core.autocrlf")?;
+    let unrecorded = unrecorded(objects, &here)?;
     let here_listing = objects.listing(here.head.commit)?;
     let there_listing = objects.listing(saved.head.commit)?;
     let beneath = Beneath::open(&place.project.root)?;
@@ -141,6 +146,7 @@ pub(super) fn gather(
     let branches = branches(place, saved, objects)?;
     Ok(Facts {
         here,
+        unrecorded,
         here_listing,
         there_listing,
         branches,
@@ -151,6 +157,22 @@ pub(super) fn gather(
         others,
         below,
     })
+}
+
+/// Which paths git calls staged and the captured state does not know as such.
+fn unrecorded(objects: &Objects<'_>, here: &State) -> Result<BTreeSet<RepoPath>, CheckoutError> {
+    let command = objects.in_the_clone();
+    let command = match here.head.commit {
+        Some(commit) => command
+            .args(["diff-index", "--cached", "--no-renames", "--no-ext-diff", "-z", "--name-only"])
+            .arg(commit.to_string()),
+        None => command.args(["ls-files", "--cached", "-z"]),
+    };
+    let output = told(command.stdout_limit(STAGED_MAX).run(), "list what is staged")?;
+    let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let staged = names.filter_map(|name| RepoPath::new(name).ok());
+    let known: BTreeSet<&RepoPath> = here.index.iter().map(|entry| &entry.path).collect();
+    Ok(staged.filter(|path| !known.contains(path)).collect())
 }
 
 /// Every path that a plan may have something to do with.

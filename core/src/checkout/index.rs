@@ -10,6 +10,7 @@ use super::facts::Entry;
 use super::objects::told;
 use super::record::io_failed;
 use super::{CheckoutError, Place, Refusal};
+use crate::capture::{RESTORE_MARK, is_restore_mark};
 use crate::code::{Flags, Mode, RepoPath};
 use crate::disk::{self, Access, Beneath, DiskError, Found};
 use crate::git::GitCommand;
@@ -28,6 +29,7 @@ pub(super) struct Draft<'a> {
     git_dir: PathBuf,
     path: PathBuf,
     lock: Option<PathBuf>,
+    is_held: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -36,14 +38,14 @@ impl<'a> Draft<'a> {
     pub(super) fn begin(place: Place<'a>, path: PathBuf) -> Result<Self, CheckoutError> {
         let git_dir = place.project.git_dir.clone().ok_or(Refusal::NoWorkTree)?;
         let lock = git_dir.join("index.lock");
-        if is_ours(&lock) {
+        if is_restore_mark(&lock) {
             disk::remove_file(&lock)?;
         }
-        disk::create_new(&lock, LOCK_TEXT).map_err(|error| match error {
+        disk::create_new(&lock, RESTORE_MARK).map_err(|error| match error {
             DiskError::Exists(path) => Refusal::Locked(path).into(),
             error => CheckoutError::from(error),
         })?;
-        let draft = Self { place, git_dir, path, lock: Some(lock) };
+        let draft = Self { place, git_dir, path, lock: Some(lock), is_held: false };
         draft.copy()?;
         Ok(draft)
     }
@@ -240,6 +242,11 @@ impl<'a> Draft<'a> {
         Ok(beneath.write(name, access, found, &mut |to| io::copy(&mut file, to).map(drop))?)
     }
 
+    /// Keeps the lock whatever happens: from now on it stands for something that has to be ended.
+    pub(super) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
     /// Lets go of the user's index.
     pub(super) fn release(&mut self) -> Result<(), CheckoutError> {
         Ok(self.lock.take().map_or(Ok(()), |lock| disk::remove_file(&lock))?)
@@ -248,25 +255,28 @@ impl<'a> Draft<'a> {
 
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
-        // If it fails, the next undo finds the lock and knows it.
-        self.release().ok();
+        if !self.is_held {
+            // If it fails, the next undo finds the lock and knows it.
+            self.release().ok();
+        }
     }
 }
-
-/// What our lock holds, so that it is told from git's own, which is empty or an index.
-const LOCK_TEXT: &[u8] =
-    b"convosync restores code here; `convosyncctl undo` ends what was interrupted\n";
 
 /// The lock of an index that somebody else holds.
 pub(super) fn foreign_lock(git_dir: &Path) -> Option<PathBuf> {
     let lock = git_dir.join("index.lock");
-    (fs::symlink_metadata(&lock).is_ok() && !is_ours(&lock)).then_some(lock)
+    (fs::symlink_metadata(&lock).is_ok() && !is_restore_mark(&lock)).then_some(lock)
 }
 
-fn is_ours(lock: &Path) -> bool {
-    let is_short =
-        fs::symlink_metadata(lock).is_ok_and(|found| found.len() == LOCK_TEXT.len() as u64);
-    is_short && fs::read(lock).is_ok_and(|bytes| bytes == LOCK_TEXT)
+/// Takes away the lock of a restore that is gone, if there is one. The lock of the work tree's records is held.
+pub(super) fn release_ours(place: Place<'_>) -> Result<bool, CheckoutError> {
+    let git_dir = place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
+    let lock = git_dir.join("index.lock");
+    let is_ours = is_restore_mark(&lock);
+    if is_ours {
+        disk::remove_file(&lock)?;
+    }
+    Ok(is_ours)
 }
 
 /// Takes away what git checked out a moment ago.

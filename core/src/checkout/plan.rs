@@ -88,7 +88,11 @@ pub(super) fn plan(
         Purpose::Resume(restoring) => {
             branch::decide(&saved.head, &facts.branches, restoring.session.short())
         }
-        Purpose::Undo(past) => branch::back(&saved.head, past.moved(), &facts.branches)?,
+        Purpose::Undo(past) => match branch::back(&saved.head, past.moved(), &facts.branches) {
+            // What was begun has to be ended somehow: HEAD stays where the user went with it.
+            Err(Refusal::Moved(_)) if purpose.is_ending() => Move::none(&facts.here.head),
+            back => back?,
+        },
     });
     Ok(plan)
 }
@@ -134,14 +138,18 @@ impl<'a> Planner<'a> {
             }
         }
         // What could not be recorded is not replaced.
-        let is_recorded = !self.facts.here.omitted.contains_key(path);
-        if here != there && (is_recorded || here.is_empty()) {
+        if self.facts.unrecorded.contains(path) {
+            self.plan.left.extend(self.left(path).map(|why| (path.clone(), why)));
+        } else if here != there {
             self.plan.index.insert(path.clone(), there);
         }
     }
 
     /// Why a path stays as it is here.
     fn left(&self, path: &RepoPath) -> Option<Why> {
+        if self.facts.unrecorded.contains(path) {
+            return Some(omitted(&self.facts.here, path).map_or(Why::Guarded, |found| found.why));
+        }
         if self.facts.at(path) == Found::Nothing && self.here.entries(path).is_empty() {
             return None;
         }
@@ -180,7 +188,8 @@ impl<'a> Planner<'a> {
         let is_merging = self.there.entries(path).iter().any(|entry| entry.stage > 0);
         if is_same(&here, &there) && !self.is_hidden(path) {
             // An ignored file may stand where the saved state has a tracked one deleted.
-            if !(self.is_deleted(path)
+            if !(there == Thing::Nothing
+                && self.is_deleted(path)
                 && matches!(self.facts.at(path), Found::File(_) | Found::Link(_)))
             {
                 return;

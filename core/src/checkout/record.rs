@@ -13,7 +13,7 @@ use super::branch::RefMove;
 use super::{CheckoutError, Opened, Place, RECORDS_KEPT, Refusal};
 use crate::capture::{Memory, NONE_GONE, Objects, Scope, Spool, capture};
 use crate::cause::with_causes;
-use crate::code::{Limits, OperationKind, RepoPath, State};
+use crate::code::{self, Limits, OperationKind, RepoPath, State};
 use crate::disk::{self, Beneath, DiskError, FileLock, Found};
 use crate::id::{Digest, hex};
 
@@ -43,6 +43,9 @@ pub(super) struct Deeds {
     pub(super) written: Vec<PathBytes>,
     /// Permissions of files that were replaced or removed.
     pub(super) permissions: Vec<(PathBytes, u32)>,
+    /// Git's own files that were replaced by those of an operation: name and bytes in hex.
+    #[serde(default)]
+    pub(super) git_files: Vec<(String, String)>,
 }
 
 /// A path's bytes, as hex.
@@ -58,13 +61,15 @@ impl Serialize for PathBytes {
 impl<'de> Deserialize<'de> for PathBytes {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let pairs = text.as_bytes().chunks(2).map(|pair| {
-            std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        });
-        let bytes = pairs.collect::<Option<Vec<u8>>>();
-        let path = bytes.and_then(|bytes| RepoPath::new(bytes).ok());
+        let path = bytes_of(&text).and_then(|bytes| RepoPath::new(bytes).ok());
         path.map(Self).ok_or_else(|| serde::de::Error::custom("no path"))
     }
+}
+
+/// The bytes that hex stands for.
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    hex.as_bytes().chunks(2).map(pair).collect()
 }
 
 /// A file or link that git does not know.
@@ -226,13 +231,44 @@ impl Record {
         self.deeds.aside.iter().try_for_each(|aside| self.open_aside(aside).map(drop))
     }
 
+    /// What was set aside and does not stand where it stood.
+    pub(super) fn not_brought_back(
+        &self,
+        beneath: &Beneath,
+    ) -> Result<Vec<RepoPath>, CheckoutError> {
+        let mut missing = Vec::new();
+        for aside in &self.deeds.aside {
+            let path = &aside.path.0;
+            let mut kept = self.open_aside(aside)?;
+            let failed = |source| io_failed("read", path.as_path(), source);
+            let stands = match beneath.look(path.as_path())? {
+                Found::File(_) if aside.permissions.is_some() => {
+                    let mut file = beneath.read(path.as_path())?;
+                    let found = Digest::of_reader(&mut file).map_err(failed)?;
+                    found == Digest::of_reader(&mut kept).map_err(failed)?
+                }
+                Found::Link(_) if aside.permissions.is_none() => {
+                    let mut target = Vec::new();
+                    io::Read::read_to_end(&mut kept, &mut target).map_err(failed)?;
+                    beneath.read_link(path.as_path())? == target
+                }
+                _ => false,
+            };
+            if !stands {
+                missing.push(path.clone());
+            }
+        }
+        Ok(missing)
+    }
+
     /// Opens what was set aside.
     pub(super) fn open_aside(&self, aside: &Aside) -> Result<File, CheckoutError> {
         Ok(disk::open_regular(&self.dir.join("aside").join(aside.number.to_string()))?)
     }
 
-    /// Makes the record durable: from now on there is something to undo.
-    pub(super) fn keep(&mut self) -> Result<(), CheckoutError> {
+    /// Makes the record durable: from now on there is something to undo. `target` is what is put in place.
+    pub(super) fn keep(&mut self, target: &State) -> Result<(), CheckoutError> {
+        disk::write_atomic(&self.dir.join("target"), &code::write(target))?;
         // The log and what was set aside, before what says that they are there.
         Beneath::open(&self.dir)?.settle();
         self.write_deeds()?;
@@ -245,6 +281,19 @@ impl Record {
         let failed = |error: serde_json::Error| io_failed("write", &self.dir, error.into());
         let bytes = serde_json::to_vec_pretty(&self.deeds).map_err(failed)?;
         Ok(disk::write_atomic(&self.dir.join("facts"), &bytes)?)
+    }
+
+    /// Git's own files that were replaced by those of an operation.
+    pub(super) fn git_files(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        let file = |(name, bytes): &(String, String)| Some((name.clone(), bytes_of(bytes)?));
+        self.deeds.git_files.iter().filter_map(file)
+    }
+
+    /// What was being put in place, if that can be read.
+    pub(super) fn target(&self) -> Option<State> {
+        let bytes = fs::read(self.dir.join("target")).ok()?;
+        let manifest = bytes.len().checked_sub(code::TRAILER as usize)?;
+        code::read(&bytes[..manifest], u64::MAX).ok()
     }
 
     /// The ref that was moved.

@@ -1,11 +1,9 @@
 //! Looks again after a restore: does everything stand as it was saved?
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 
-use sha2::{Digest as _, Sha256};
-
-use super::facts::Index;
+use super::apply::Done;
+use super::facts::{Index, touched};
 use super::plan::same_node;
 use super::{CheckoutError, Prepared, record};
 use crate::capture::Memory;
@@ -17,7 +15,7 @@ use crate::id::Digest;
 /// their stamps, and without their filters takes them for changed: they are `made` unless they changed since.
 pub(super) fn verify(
     prepared: &Prepared<'_>,
-    made: &BTreeMap<RepoPath, Found>,
+    Done { made, not_back, .. }: &Done,
 ) -> Result<Vec<String>, CheckoutError> {
     let place = prepared.place;
     let log = prepared.record.dir().join("after");
@@ -29,7 +27,8 @@ pub(super) fn verify(
     if wanted.is_some_and(|head| *head != after.head) {
         differences.push("HEAD".to_owned());
     }
-    let paths = paths(prepared, saved, &after, made)?;
+    let mut paths = paths(prepared, saved, &after, made)?;
+    paths.extend(not_back.iter().cloned());
     differences.extend(paths.iter().map(RepoPath::shown));
     Ok(differences)
 }
@@ -42,9 +41,15 @@ fn paths(
 ) -> Result<BTreeSet<RepoPath>, CheckoutError> {
     let beneath = Beneath::open(&prepared.place.project.root)?;
     let listing = &prepared.facts.there_listing;
-    let (wanted, found) = (Index::new(saved, listing), Index::new(after, listing));
+    // The end of an interrupted restore leaves HEAD where the user moved it.
+    let is_there = after.head.commit == saved.head.commit;
+    let other = if is_there { None } else { Some(prepared.objects.listing(after.head.commit)?) };
+    let found_listing = other.as_ref().unwrap_or(listing);
+    let (wanted, found) = (Index::new(saved, listing), Index::new(after, found_listing));
     let mut differing = BTreeSet::new();
-    for path in wanted.differing().chain(found.differing()) {
+    let moved =
+        if is_there { BTreeSet::new() } else { touched(after, saved, found_listing, listing) };
+    for path in wanted.differing().chain(found.differing()).chain(&moved) {
         let strip = |index: &Index<'_>| {
             let mut entries = index.entries(path);
             // Which tracked files are checked out is each clone's own matter.
@@ -81,9 +86,7 @@ fn paths(
 fn stands(beneath: &Beneath, path: &RepoPath, node: &Node) -> bool {
     let digest = || {
         let mut file = beneath.read(path.as_path()).ok()?;
-        let mut sum = Sha256::new();
-        io::copy(&mut file, &mut sum).ok()?;
-        Some(Digest(sum.finalize().into()))
+        Digest::of_reader(&mut file).ok()
     };
     match node {
         Node::File { content, .. } => digest() == Some(content.digest),

@@ -16,10 +16,17 @@ pub(crate) fn run(call: &mut Call<'_>) -> Result<ExitCode, CtlError> {
     drop(steps);
     if call.print.json {
         call.print.answer(&report)?;
+    } else if report.unlocked {
+        call.print.done(
+            "a restore that was killed had left its lock: it is gone, and no file was touched",
+        )?;
     } else {
         call.print.done("what stood here before is back")?;
         tell_report(call, &report)?;
-        call.print.next("convosyncctl undo (once more brings the resumed code back)")?;
+        if report.again {
+            call.print
+                .next("convosyncctl undo (once more brings back what stood here until now)")?;
+        }
     }
     Ok(if report.differences.is_empty() { ExitCode::Ok } else { ExitCode::Failed })
 }

@@ -1,0 +1,72 @@
+//! Tells what a user did since a restore was interrupted from what the restore left.
+
+use std::collections::BTreeSet;
+
+use super::facts::{Entry, Facts, Index, touched};
+use super::objects::{Listing, Objects};
+use super::plan::same_node;
+use super::{CheckoutError, Place};
+use crate::code::{Node, RepoPath, State};
+use crate::id::Oid;
+
+/// Whether anything stands here that is neither as it was `before` nor as the `target` has it. Where nobody
+/// knows, it does.
+pub(super) fn is_there(
+    facts: &Facts,
+    before: &State,
+    target: Option<&State>,
+    objects: &Objects<'_>,
+    place: Place<'_>,
+) -> Result<bool, CheckoutError> {
+    let Some(target) = target else { return Ok(true) };
+    let here = &facts.here;
+    let heads = [before.head.commit, target.head.commit];
+    if !heads.contains(&here.head.commit) {
+        return Ok(true);
+    }
+    // Before its commits came into the clone, nothing of it could be checked out.
+    let has_begun = objects.is_connected(target.head.commit.as_slice())?;
+    let listing = if has_begun { objects.listing(target.head.commit)? } else { Listing::new() };
+    let target = if has_begun { target } else { before };
+    let listing = if has_begun { &listing } else { &facts.there_listing };
+    let states = [(before, &facts.there_listing), (target, listing)];
+    let [was, will] = states.map(|(state, listing)| Index::new(state, listing));
+    let now = Index::new(here, &facts.here_listing);
+    let is_own = |path: &RepoPath| {
+        let entries = plain(&now, path);
+        if entries != plain(&was, path) && entries != plain(&will, path) {
+            return true;
+        }
+        let Some(node) = here.tree.get(path) else { return false };
+        let known = [before, target].map(|state| state.tree.get(path));
+        if known.into_iter().flatten().any(|known| same_node(known, node)) {
+            return false;
+        }
+        match node {
+            Node::Gone | Node::EmptyDirectory => false,
+            Node::Link(_) => true,
+            Node::File { .. } => {
+                let found = git2::Oid::hash_file(
+                    git2::ObjectType::Blob,
+                    place.project.root.join(path.as_path()),
+                );
+                let ids = [&was, &will].map(|index| index.entry(path).map(|entry| entry.id));
+                let found = found.ok().and_then(|id| Some(Oid(id.as_bytes().try_into().ok()?)));
+                found.is_none() || !ids.contains(&found)
+            }
+        }
+    };
+    Ok(paths(facts, before, target, listing).iter().any(is_own))
+}
+
+fn paths(facts: &Facts, before: &State, target: &State, listing: &Listing) -> BTreeSet<RepoPath> {
+    let mut paths = touched(&facts.here, before, &facts.here_listing, &facts.there_listing);
+    paths.extend(touched(&facts.here, target, &facts.here_listing, listing));
+    paths
+}
+
+/// The entries of a path without their flags, which are set last.
+fn plain(index: &Index<'_>, path: &RepoPath) -> Vec<(u8, crate::code::Mode, Oid)> {
+    let entries = index.entries(path).into_iter();
+    entries.map(|Entry { stage, mode, id, .. }| (stage, mode, id)).collect()
+}

@@ -1,0 +1,248 @@
+//! What a restore and its undo once lost, or could have.
+
+use std::cell::Cell;
+
+use convosync_core::capture::{Memory, NONE_GONE, Objects, Scope, Spool, capture};
+use convosync_core::checkout::{CheckoutError, Refusal, Step};
+use convosync_core::code::{Limits, Withheld};
+
+use super::look::look;
+use super::states::Place;
+use super::trip::{Device, onward};
+
+/// Lets so many steps pass, and stops the next one.
+fn stop_at(at: u32) -> impl Fn(Step) -> Result<(), CheckoutError> {
+    let left = Cell::new(at);
+    move |_| match left.replace(left.get().wrapping_sub(1)) {
+        0 => Err(CheckoutError::GitSaid { deed: "test", why: "stopped".to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// `a` tracks, in a commit that is not pushed, what `b` ignores and has otherwise.
+fn with_ignored() -> Place {
+    let place = Place::new();
+    place.write("a/config.local", "a's\n");
+    place.write("a/log/today", "a's\n");
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "not pushed"]);
+    place.write("b/.git/info/exclude", "config.local\nlog\n");
+    place.write("b/config.local", "b's own\n");
+    place.link("b/log", "/nowhere");
+    place
+}
+
+#[test]
+fn ignored_files_come_back_wherever_a_restore_or_its_undo_was_stopped() {
+    for at in 0_u32.. {
+        let place = with_ignored();
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let opened = a.save(&place.path("log-of-a"));
+        let before = look(&place, "b");
+        let done = b.restoring(&opened, true).plan().unwrap().apply(&stop_at(at));
+        let is_done = done.is_ok();
+        assert_eq!(b.undo().unwrap().differences, Vec::<String>::new(), "{at}");
+        assert_eq!(look(&place, "b"), before, "{at}");
+
+        b.restore(&opened, true).unwrap();
+        let restored = look(&place, "b");
+        if convosync_core::checkout::undo(b.place(), &stop_at(at)).is_err() {
+            b.undo().unwrap();
+            assert_eq!(look(&place, "b"), restored, "{at}: the undo is taken back");
+        }
+        b.undo().unwrap();
+        assert_eq!(look(&place, "b"), before, "{at}");
+        if is_done {
+            assert!(at > 8, "every step was stopped once");
+            return;
+        }
+    }
+}
+
+#[test]
+fn an_ignored_file_comes_back_where_a_folder_without_anything_in_it_stood() {
+    let place = Place::new();
+    place.folder("a/build");
+    place.write("b/.git/info/exclude", "build\n");
+    place.write("b/build", "b's own, and no folder\n");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    b.restore(&opened, true).unwrap();
+    assert!(place.path("b/build").is_dir());
+    assert_eq!(b.undo().unwrap().differences, Vec::<String>::new());
+    assert_eq!(place.read("b/build"), b"b's own, and no folder\n");
+}
+
+#[test]
+fn a_second_undo_brings_back_what_the_first_one_set_aside() {
+    let place = with_ignored();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log-of-a"));
+    b.restore(&opened, true).unwrap();
+    place.write("b/config.local", "changed after the restore\n");
+    b.undo().unwrap();
+    assert_eq!(place.read("b/config.local"), b"b's own\n");
+    b.undo().unwrap();
+    assert_eq!(place.read("b/config.local"), b"changed after the restore\n");
+    assert_eq!(place.read("b/log/today"), b"a's\n");
+}
+
+#[test]
+fn work_done_after_a_restore_was_interrupted_is_one_more_undo_away() {
+    let place = with_ignored();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log-of-a"));
+    let before = look(&place, "b");
+    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    place.write("b/work.txt", "hours of it\n");
+    let report = b.undo().unwrap();
+    assert!(report.again);
+    assert_eq!(look(&place, "b"), before);
+    b.undo().unwrap();
+    assert_eq!(place.read("b/work.txt"), b"hours of it\n");
+}
+
+#[test]
+fn commits_made_after_a_restore_was_interrupted_stay_and_it_can_be_ended() {
+    let place = with_ignored();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log-of-a"));
+    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    place.remove("b/.git/index.lock");
+    place.write("b/work.txt", "hours of it\n");
+    place.git("b", &["add", "work.txt"]);
+    place.git("b", &["commit", "-q", "-m", "work"]);
+    let commit = place.run("b", &["rev-parse", "HEAD"]);
+    assert_eq!(b.undo().unwrap().differences, Vec::<String>::new());
+    assert_eq!(place.run("b", &["rev-parse", "main"]), commit);
+    assert_eq!(place.read("b/config.local"), b"b's own\n");
+    assert!(!place.path("b/.git/index.lock").exists());
+}
+
+#[test]
+fn half_a_restore_is_not_captured() {
+    let place = with_ignored();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log-of-a"));
+    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    let scope = Scope {
+        project: &b.project,
+        git: &b.git,
+        guard: &b.guard,
+        limits: Limits::default(),
+        objects: Objects::Unpushed,
+        gone: NONE_GONE,
+        now_ms: 4_000_000_000_000,
+    };
+    let mut spool = Spool::open(&place.path("log-of-b")).unwrap();
+    let seen = capture(&scope, &mut spool, &mut Memory::default()).unwrap();
+    assert_eq!(seen.unwrap_err(), Withheld::Restoring);
+    b.undo().unwrap();
+    capture(&scope, &mut spool, &mut Memory::default()).unwrap().unwrap();
+}
+
+/// It would be in the next `commit -a`.
+#[test]
+fn a_secret_that_nobody_added_here_is_not_in_the_index_after_an_undo() {
+    let place = Place::new();
+    place.write("a/.env", "a's\n");
+    place.git("a", &["add", "-f", ".env"]);
+    place.git("a", &["commit", "-q", "-m", "a secret"]);
+    place.git("a", &["push", "-q", "origin", "main"]);
+    place.write("b/.env", "b's\n");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    let before = look(&place, "b");
+    b.restore(&opened, false).unwrap();
+    assert_eq!(place.read("b/.env"), b"b's\n");
+    b.undo().unwrap();
+    assert_eq!(place.run("b", &["ls-files", "--", ".env"]), "");
+    assert_eq!(look(&place, "b"), before);
+}
+
+#[test]
+fn a_secret_that_is_staged_here_stays_as_it_is_staged() {
+    let place = Place::new();
+    place.write("a/.env", "a's\n");
+    place.git("a", &["add", "-f", ".env"]);
+    place.git("a", &["commit", "-q", "-m", "a secret"]);
+    place.git("a", &["push", "-q", "origin", "main"]);
+    place.write("b/.env", "b's\n");
+    place.git("b", &["add", "-f", ".env"]);
+    place.remove("b/.env");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    let report = b.restore(&opened, false).unwrap();
+    assert!(report.outlook.left.iter().any(|(path, _)| path == ".env"), "{report:?}");
+    assert_eq!(place.run("b", &["show", ":.env"]), "b's");
+    b.undo().unwrap();
+    assert_eq!(place.run("b", &["show", ":.env"]), "b's");
+    assert!(!place.path("b/.env").exists());
+}
+
+#[test]
+fn commits_that_only_a_detached_head_kept_come_back_after_a_clean_up() {
+    let place = Place::new();
+    place.git("b", &["checkout", "-q", "--detach"]);
+    place.write("b/alone.txt", "on no branch\n");
+    place.git("b", &["add", "."]);
+    place.git("b", &["commit", "-q", "-m", "on no branch"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    let before = look(&place, "b");
+    b.restore(&opened, false).unwrap();
+    place.git("b", &["reflog", "expire", "--expire=now", "--all"]);
+    place.git("b", &["gc", "-q", "--prune=now"]);
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), before);
+    place.git("b", &["fsck", "--strict"]);
+}
+
+#[test]
+fn a_message_that_was_prepared_here_comes_back() {
+    let place = Place::new();
+    place.git("a", &["checkout", "-q", "-b", "other", "HEAD~1"]);
+    place.write("a/README", "otherwise\n");
+    place.git("a", &["commit", "-q", "-am", "other"]);
+    place.git("a", &["checkout", "-q", "main"]);
+    assert!(!place.try_git("a", &["merge", "-q", "other"]).status.success());
+    place.write("b/.git/MERGE_MSG", "a squashed branch\n");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    b.restore(&opened, true).unwrap();
+    assert_ne!(place.read("b/.git/MERGE_MSG"), b"a squashed branch\n");
+    b.undo().unwrap();
+    assert_eq!(place.read("b/.git/MERGE_MSG"), b"a squashed branch\n");
+    assert!(!place.path("b/.git/MERGE_HEAD").exists());
+}
+
+#[test]
+fn a_branch_that_another_work_tree_has_meanwhile_is_not_taken_from_it() {
+    let place = Place::new();
+    place.git("a", &["checkout", "-q", "-b", "topic"]);
+    place.git("a", &["commit", "-q", "--allow-empty", "-m", "not pushed"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    b.restore(&opened, false).unwrap();
+    place.git("b", &["checkout", "-q", "main"]);
+    place.git("b", &["worktree", "add", "-q", "../elsewhere", "topic"]);
+    let refused = b.undo();
+    assert!(matches!(refused, Err(CheckoutError::Refused(Refusal::Moved(_)))), "{refused:?}");
+    place.run("elsewhere", &["rev-parse", "--verify", "HEAD"]);
+}
+
+#[test]
+fn the_lock_of_a_restore_that_had_not_begun_is_all_that_an_undo_takes_away() {
+    let place = Place::new();
+    place.write("a/new.txt", "new\n");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    b.restore(&opened, false).unwrap();
+    let restored = look(&place, "b");
+    place.write("b/.git/index.lock", convosync_core::capture::RESTORE_MARK);
+    let report = convosync_core::checkout::undo(b.place(), &onward).unwrap();
+    assert!(report.unlocked);
+    assert_eq!(look(&place, "b"), restored);
+    assert!(!b.undo().unwrap().unlocked);
+    assert!(!place.path("b/new.txt").exists());
+}
