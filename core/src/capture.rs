@@ -6,9 +6,11 @@
 
 mod blobs;
 mod contents;
+mod draft;
 mod untracked;
 mod index;
 mod objects;
+mod reading;
 mod repository;
 mod spool;
 mod status;
@@ -18,6 +20,7 @@ pub use contents::Memory;
 pub use spool::Spool;
 
 use contents::Taking;
+use draft::Draft;
 use index::Listing;
 use repository::{Repository, Stamp};
 use status::Seen;
@@ -41,6 +44,18 @@ pub enum CaptureError {
     /// There is no git.
     #[error(transparent)]
     Git(GitError),
+    /// There is less room than what is to be copied takes.
+    #[error(
+        "{needed} bytes are to be copied, there is room for {room}; the largest file is `{largest}`"
+    )]
+    NoRoom {
+        /// How many bytes are to be copied.
+        needed: u64,
+        /// How many may be.
+        room: u64,
+        /// The largest of the files.
+        largest: String,
+    },
 }
 
 /// What is captured, and how much of it.
@@ -54,6 +69,8 @@ pub struct Scope<'a> {
     pub guard: &'a Guard,
     /// How much may be taken.
     pub limits: Limits,
+    /// How many bytes of files may be copied before it is given up as hopeless; `None` tries.
+    pub room: Option<u64>,
     /// Which objects are taken along.
     pub objects: Objects,
     /// The present time: a file that changed just now may change again without a new stamp.
@@ -93,10 +110,39 @@ pub fn capture(
     spool: &mut Spool,
     memory: &mut Memory,
 ) -> Result<Result<Captured, Withheld>, CaptureError> {
+    attempts(|| {
+        let (seen, draft) = look(scope, spool, memory, false)?;
+        let captured = finish(spool, seen.state, draft, seen.read)?;
+        *memory = seen.memory;
+        Ok(captured)
+    })
+}
+
+/// Looks at the state of a work tree, and copies nothing: where contents are not those of the log, their
+/// pieces lie nowhere. Returns it with whether it differs from the log's.
+///
+/// # Errors
+/// As [`capture()`].
+pub fn look_only(
+    scope: &Scope<'_>,
+    spool: &Spool,
+    memory: &Memory,
+) -> Result<Result<(State, bool), Withheld>, CaptureError> {
+    attempts(|| {
+        let (mut seen, _) = look(scope, spool, memory, true)?;
+        let is_changed = !is_last(spool, &mut seen.state);
+        Ok((seen.state, is_changed))
+    })
+}
+
+/// Tries again while the repository does not hold still.
+fn attempts<T>(
+    mut attempt: impl FnMut() -> Result<T, Stop>,
+) -> Result<Result<T, Withheld>, CaptureError> {
     let mut last = Withheld::Changing;
     for _ in 0..ATTEMPTS {
-        match look(scope, spool, memory) {
-            Ok(captured) => return Ok(Ok(captured)),
+        match attempt() {
+            Ok(done) => return Ok(Ok(done)),
             Err(Stop::Error(error)) => return Err(error),
             // Something may have been cleaned up while we read it.
             Err(Stop::Withheld(
@@ -178,13 +224,6 @@ fn oid(text: &[u8]) -> Option<Oid> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// What new bytes the log gets, and where they will stand.
-#[derive(Debug)]
-struct Draft {
-    at: u64,
-    fresh: Vec<u8>,
-}
-
 /// What git answers beside a status.
 struct Beside {
     head: Head,
@@ -224,14 +263,26 @@ fn ask_all(
     Ok((seen, listing, beside))
 }
 
-/// Looks once, and appends what was seen if nothing moved meanwhile.
-fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Captured, Stop> {
+/// What was seen of a repository that held still meanwhile.
+struct Sight {
+    state: State,
+    read: usize,
+    memory: Memory,
+}
+
+/// Looks once. New bytes are in the draft; a dry one has none of them.
+fn look(
+    scope: &Scope<'_>,
+    spool: &Spool,
+    memory: &Memory,
+    is_dry: bool,
+) -> Result<(Sight, Draft), Stop> {
     let repository = Repository::open(scope)?;
     let before = repository.index_stamp();
     let (mut seen, listing, mut beside) = ask_all(scope, &repository, before, memory)?;
     let mut omitted = std::mem::take(&mut seen.omitted);
     omitted.append(&mut beside.untracked.omitted);
-    let mut draft = Draft { at: spool.length(), fresh: Vec::new() };
+    let mut draft = Draft::begin(spool, is_dry);
     let mut state = State {
         head: seen.head.clone(),
         upstream: seen.upstream.clone().map(|name| {
@@ -278,36 +329,39 @@ fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Cap
     if repository.index_stamp() != before || repository.head(scope)? != seen.head {
         return Err(Withheld::Changing.into());
     }
-    let captured = finish(spool, state, &draft, taken.read)?;
-    *memory = Memory {
+    let memory = Memory {
         stamps: taken.stamps,
         hidden: taken.hidden,
         listing: before.map(|stamp| (stamp, listing)),
         reach: Some(reach),
         sizes,
     };
-    Ok(captured)
+    Ok((Sight { state, read: taken.read, memory }, draft))
 }
 
 /// Appends a state to the log, if it says something new.
 fn finish(
     spool: &mut Spool,
     mut state: State,
-    draft: &Draft,
+    draft: Draft,
     read: usize,
 ) -> Result<Captured, Stop> {
-    let fresh = draft.fresh.len() as u64;
-    if let Some(last) = spool.state() {
-        if let (Some(now), Some(then)) = (&mut state.upstream, &last.upstream)
-            && now.name == then.name
-            && state.head == last.head
-        {
-            now.clone_from(then);
-        }
-        if state == *last {
-            return Ok(Captured { state, is_changed: false, fresh: 0, read });
-        }
+    if is_last(spool, &mut state) {
+        return Ok(Captured { state, is_changed: false, fresh: 0, read });
     }
-    let state = spool.append(&draft.fresh, state)?;
+    let fresh = draft.length();
+    let state = spool.append(draft, state)?;
     Ok(Captured { state, is_changed: true, fresh, read })
+}
+
+/// Whether a state is the log's newest. How far it is from its upstream it takes from there, if that is all.
+fn is_last(spool: &Spool, state: &mut State) -> bool {
+    let Some(last) = spool.state() else { return false };
+    if let (Some(now), Some(then)) = (&mut state.upstream, &last.upstream)
+        && now.name == then.name
+        && state.head == last.head
+    {
+        now.clone_from(then);
+    }
+    state == last
 }

@@ -219,6 +219,7 @@ fn prepare<'a>(
     if !purpose.is_ending() && record::newest(place)?.is_some_and(|past| !past.deeds.is_done) {
         return Err(Refusal::Interrupted.into());
     }
+    record::sweep(place);
     let objects = objects::Objects::take(place, opened, purpose.limits(), purpose.fetch())?;
     opened.check_contents(&objects)?;
     let mut record = record::Record::begin(place)?;

@@ -67,6 +67,7 @@ impl<'a> Device<'a> {
             git: &self.git,
             guard: &self.guard,
             limits: self.limits,
+            room: None,
             objects: self.objects,
             now_ms: self.now_ms,
         };

@@ -58,6 +58,7 @@ impl Device {
             git: &self.git,
             guard: &self.guard,
             limits: Limits::default(),
+            room: None,
             objects: Objects::Unpushed,
             now_ms: NOW_MS,
         };

@@ -115,6 +115,7 @@ impl Rounds {
             git: &self.git,
             guard: &self.guard,
             limits: Limits::default(),
+            room: None,
             objects: Objects::Unpushed,
             now_ms: LATER_MS,
         };

@@ -81,7 +81,7 @@ pub(super) fn apply(
 
 impl Prepared<'_> {
     /// Makes sure that nothing changed since it was looked at.
-    fn check_standing(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
+    fn check_standing(&self, beneath: &Beneath) -> Result<(), CheckoutError> {
         for (path, found) in &self.facts.standing {
             if beneath.look(path.as_path())? != *found {
                 return Err(Refusal::Changing.into());
@@ -92,17 +92,26 @@ impl Prepared<'_> {
 
     /// Writes down all that is needed to take back what follows.
     fn record_all(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
+        let mut aside: BTreeMap<&RepoPath, u64> = BTreeMap::new();
         for path in &self.plan.aside {
-            self.record.set_aside(beneath, path)?;
+            let size = match self.facts.standing.get(path) {
+                Some(Found::File(stamp)) => stamp.size,
+                _ => 0,
+            };
+            aside.insert(path, size);
         }
         // What git would not check out with the same bytes (other line ends, a filter) is copied as it stands.
         let sizes = self.objects.sizes(&self.plan.tracked.values().copied().collect())?;
         for (path, id) in &self.plan.tracked {
             let Some(Found::File(stamp)) = self.facts.standing.get(path) else { continue };
-            let is_converted = self.facts.converts || sizes.get(id) != Some(&stamp.size);
-            if is_converted && !self.plan.aside.contains(path) {
-                self.record.set_aside(beneath, path)?;
+            if self.facts.converts || sizes.get(id) != Some(&stamp.size) {
+                aside.insert(path, stamp.size);
             }
+        }
+        self.record
+            .check_room(&aside.iter().map(|(path, size)| (*path, *size)).collect::<Vec<_>>())?;
+        for path in aside.into_keys() {
+            self.record.set_aside(beneath, path)?;
         }
         let permissions =
             self.plan.remove.iter().filter_map(|path| match self.facts.standing.get(path)? {
