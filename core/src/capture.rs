@@ -22,12 +22,12 @@ pub use spool::Spool;
 use contents::Taking;
 use draft::Draft;
 use index::Listing;
-use repository::{Repository, Stamp};
+use repository::Repository;
 use status::Seen;
 use untracked::Untracked;
 
 use crate::code::{Guard, Head, Limits, Node, State, Upstream, Withheld};
-use crate::disk::DiskError;
+use crate::disk::{DiskError, Stamp};
 use crate::git::{Git, GitCommand, GitError, Output};
 use crate::id::Oid;
 use crate::project::{Project, ProjectError};

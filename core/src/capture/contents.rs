@@ -8,10 +8,11 @@ use super::blobs::{Blobs, blobs, lay_out, sizes};
 use super::draft::{Draft, Piece};
 use super::index::Listing;
 use super::reading;
-use super::repository::{Repository, Stamp};
+use super::repository::Repository;
 use super::status::{Entry, Seen};
 use super::{CaptureError, Scope, Spool, Stop};
 use crate::code::{Bytes, Content, ENTRIES_MAX, Mode, Node, Omission, RepoPath, Rope, State, Why};
+use crate::disk::Stamp;
 use crate::id::{Digest, Oid};
 
 /// How many omissions are listed one by one.

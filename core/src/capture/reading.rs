@@ -7,11 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::contents::{HELD_MAX, Taking, Unread, is_gone};
 use super::draft::copy;
-use super::repository::{Stamp, stamp};
+use super::repository::stamp;
 use super::spool::Kept;
 use super::{Scope, Stop};
 use crate::code::{Bytes, Content, Node, Patch, Rope, State, Why};
-use crate::disk::{self, DiskError};
+use crate::disk::{self, DiskError, Stamp};
 use crate::id::{Digest, Oid};
 
 /// How often a file that changes while it is read is read.
