@@ -6,9 +6,11 @@
 
 mod blobs;
 mod contents;
+mod draft;
 mod untracked;
 mod index;
 mod objects;
+mod reading;
 mod repository;
 mod restoring;
 mod spool;
@@ -20,15 +22,16 @@ pub use restoring::{RESTORE_MARK, is_restore_mark};
 pub use spool::Spool;
 
 use contents::Taking;
+use draft::Draft;
 use index::Listing;
-use repository::{Repository, Stamp};
+use repository::Repository;
 use status::Seen;
 use untracked::Untracked;
 
 use std::collections::BTreeSet;
 
 use crate::code::{Guard, Head, Limits, Node, State, Upstream, Withheld};
-use crate::disk::DiskError;
+use crate::disk::{DiskError, Stamp};
 use crate::git::{Git, GitCommand, GitError, Output};
 use crate::id::Oid;
 use crate::project::{Project, ProjectError};
@@ -48,6 +51,18 @@ pub enum CaptureError {
     /// There is no git.
     #[error(transparent)]
     Git(GitError),
+    /// There is less room than what is to be copied takes.
+    #[error(
+        "{needed} bytes are to be copied, there is room for {room}; the largest file is `{largest}`"
+    )]
+    NoRoom {
+        /// How many bytes are to be copied.
+        needed: u64,
+        /// How many may be.
+        room: u64,
+        /// The largest of the files.
+        largest: String,
+    },
 }
 
 /// What is captured, and how much of it.
@@ -61,6 +76,8 @@ pub struct Scope<'a> {
     pub guard: &'a Guard,
     /// How much may be taken.
     pub limits: Limits,
+    /// How many bytes of files may be copied before it is given up as hopeless; `None` tries.
+    pub room: Option<u64>,
     /// Which objects are taken along.
     pub objects: Objects,
     /// Branches (`refs/heads/…`) that the remote was seen without: whatever git remembers of them, it is not
@@ -106,11 +123,40 @@ pub fn capture(
     spool: &mut Spool,
     memory: &mut Memory,
 ) -> Result<Result<Captured, Withheld>, CaptureError> {
+    attempts(|| {
+        let (seen, draft) = look(scope, spool, memory, false)?;
+        let captured = finish(spool, seen.state, draft, seen.read)?;
+        *memory = seen.memory;
+        Ok(captured)
+    })
+}
+
+/// Looks at the state of a work tree, and copies nothing: where contents are not those of the log, their
+/// pieces lie nowhere. Returns it with whether it differs from the log's.
+///
+/// # Errors
+/// As [`capture()`].
+pub fn look_only(
+    scope: &Scope<'_>,
+    spool: &Spool,
+    memory: &Memory,
+) -> Result<Result<(State, bool), Withheld>, CaptureError> {
+    attempts(|| {
+        let (mut seen, _) = look(scope, spool, memory, true)?;
+        let is_changed = !is_last(spool, &mut seen.state);
+        Ok((seen.state, is_changed))
+    })
+}
+
+/// Tries again while the repository does not hold still.
+fn attempts<T>(
+    mut attempt: impl FnMut() -> Result<T, Stop>,
+) -> Result<Result<T, Withheld>, CaptureError> {
     let mut last = Withheld::Changing;
     let mut failures = 0;
     for _ in 0..ATTEMPTS_WHILE_CHANGING {
-        match look(scope, spool, memory) {
-            Ok(captured) => return Ok(Ok(captured)),
+        match attempt() {
+            Ok(done) => return Ok(Ok(done)),
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Withheld(Withheld::Changing)) => last = Withheld::Changing,
             // Something may have been cleaned up while we read it.
@@ -197,13 +243,6 @@ fn oid(text: &[u8]) -> Option<Oid> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// What new bytes the log gets, and where they will stand.
-#[derive(Debug)]
-struct Draft {
-    at: u64,
-    fresh: Vec<u8>,
-}
-
 /// What git answers beside a status.
 struct Beside {
     head: Head,
@@ -243,8 +282,20 @@ fn ask_all(
     Ok((seen, listing, beside))
 }
 
-/// Looks once, and appends what was seen if nothing moved meanwhile.
-fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Captured, Stop> {
+/// What was seen of a repository that held still meanwhile.
+struct Sight {
+    state: State,
+    read: usize,
+    memory: Memory,
+}
+
+/// Looks once. New bytes are in the draft; a dry one has none of them.
+fn look(
+    scope: &Scope<'_>,
+    spool: &Spool,
+    memory: &Memory,
+    is_dry: bool,
+) -> Result<(Sight, Draft), Stop> {
     let repository = Repository::open(scope)?;
     if scope.objects == Objects::Unpushed && repository.is_being_restored() {
         return Err(Withheld::Restoring.into());
@@ -256,7 +307,7 @@ fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Cap
     }
     let mut omitted = std::mem::take(&mut seen.omitted);
     omitted.append(&mut beside.untracked.omitted);
-    let mut draft = Draft { at: spool.length(), fresh: Vec::new() };
+    let mut draft = Draft::begin(spool, is_dry);
     let mut state = State {
         head: seen.head.clone(),
         upstream: seen.upstream.clone().map(|name| {
@@ -305,36 +356,39 @@ fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Cap
     if repository.index_stamp() != before || repository.head(scope)? != seen.head {
         return Err(Withheld::Changing.into());
     }
-    let captured = finish(spool, state, &draft, taken.read)?;
-    *memory = Memory {
+    let memory = Memory {
         stamps: taken.stamps,
         hidden: taken.hidden,
         listing: before.map(|stamp| (stamp, listing)),
         reach: Some(reach),
         sizes,
     };
-    Ok(captured)
+    Ok((Sight { state, read: taken.read, memory }, draft))
 }
 
 /// Appends a state to the log, if it says something new.
 fn finish(
     spool: &mut Spool,
     mut state: State,
-    draft: &Draft,
+    draft: Draft,
     read: usize,
 ) -> Result<Captured, Stop> {
-    let fresh = draft.fresh.len() as u64;
-    if let Some(last) = spool.state() {
-        if let (Some(now), Some(then)) = (&mut state.upstream, &last.upstream)
-            && now.name == then.name
-            && state.head == last.head
-        {
-            now.clone_from(then);
-        }
-        if state == *last {
-            return Ok(Captured { state, is_changed: false, fresh: 0, read });
-        }
+    if is_last(spool, &mut state) {
+        return Ok(Captured { state, is_changed: false, fresh: 0, read });
     }
-    let state = spool.append(&draft.fresh, state)?;
+    let fresh = draft.length();
+    let state = spool.append(draft, state)?;
     Ok(Captured { state, is_changed: true, fresh, read })
+}
+
+/// Whether a state is the log's newest. How far it is from its upstream it takes from there, if that is all.
+fn is_last(spool: &Spool, state: &mut State) -> bool {
+    let Some(last) = spool.state() else { return false };
+    if let (Some(now), Some(then)) = (&mut state.upstream, &last.upstream)
+        && now.name == then.name
+        && state.head == last.head
+    {
+        now.clone_from(then);
+    }
+    state == last
 }

@@ -250,6 +250,7 @@ fn prepare<'a>(
     if !purpose.is_ending() && record::newest(place)?.is_some_and(|past| !past.deeds.is_done) {
         return Err(Refusal::Interrupted.into());
     }
+    record::sweep(place);
     let objects = objects::Objects::take(place, opened, purpose.limits(), purpose.fetch())
         .and_then(|objects| opened.check_contents(&objects).map(|()| objects))
         .map_err(|error| purpose.explained(error))?;
@@ -263,7 +264,7 @@ fn prepare<'a>(
     objects.fetch_blobs(&plan.check_out.values().copied().collect(), purpose.fetch())?;
     let has_own_work = match &purpose {
         Purpose::Undo(past) if is_ending => {
-            own_work::is_there(&facts, &opened.state, past.target().as_ref(), &objects, place)?
+            own_work::is_there(&facts, &opened.state, past, &objects, place)?
         }
         _ => false,
     };

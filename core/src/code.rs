@@ -13,7 +13,7 @@ mod path;
 
 use std::collections::BTreeMap;
 
-pub use content::{Content, PARTS_MAX, Part, Rope, differ};
+pub use content::{Bytes, Content, PARTS_MAX, Part, Patch, Rope};
 pub use format::{
     CodeError, ENTRIES_MAX, MANIFEST_MAX, OPERATION_FILE_MAX, TRAILER, manifest_length, read, write,
 };
@@ -351,6 +351,9 @@ pub enum Withheld {
     /// Git could not read it.
     #[error("git cannot read the repository: {0}")]
     Unreadable(String),
+    /// It could not be written down on this device.
+    #[error("it cannot be written on this device: {0}")]
+    Unwritten(String),
 }
 
 impl Withheld {

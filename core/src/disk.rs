@@ -4,16 +4,18 @@
 //! for reading where a link or a pipe in the wrong place must not be followed. It does not know what
 //! the bytes mean.
 
+mod append;
 mod beneath;
 mod names;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+pub use append::{append_from, append_verified};
 pub use beneath::{Access, Beneath, Found, Stamp};
 pub use names::is_taken_for_git;
 
@@ -267,6 +269,11 @@ impl NewFile {
         Ok(Self { temp, target: target.to_owned() })
     }
 
+    /// The file as it is so far, to read from and to write to.
+    pub fn file(&self) -> &File {
+        self.temp.as_file()
+    }
+
     /// Puts the file in its place, where nothing may be yet; returns when that is durable.
     ///
     /// # Errors
@@ -342,52 +349,6 @@ pub fn create_new(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     file.finish()
 }
 
-/// Appends `bytes` to a file that must be `expected_len` bytes long, in one write, and checks where
-/// they landed; returns when they are durable.
-///
-/// # Errors
-/// [`DiskError::OtherLength`] before anything is written; [`DiskError::Landed`] when somebody wrote
-/// between the look and the write; [`DiskError::Short`] when the disk is full.
-pub fn append_verified(path: &Path, expected_len: u64, bytes: &[u8]) -> Result<(), DiskError> {
-    let mut file =
-        open_checked(path, OpenOptions::new().append(true), OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
-    let found = file.metadata().map_err(failed("look at", path))?.len();
-    if found != expected_len {
-        return Err(DiskError::OtherLength {
-            path: path.to_owned(),
-            expected: expected_len,
-            found,
-        });
-    }
-    let written = write_once(&mut file, bytes).map_err(failed("append to", path))?;
-    // An appending write leaves the offset at the end of what it wrote, wherever that was.
-    let end = file.stream_position().map_err(failed("append to", path))?;
-    let landed = end - written as u64;
-    if landed != expected_len {
-        return Err(DiskError::Landed { path: path.to_owned(), expected: expected_len, landed });
-    }
-    if written < bytes.len() {
-        take_back(&file, expected_len, end).map_err(failed("shorten", path))?;
-        return Err(DiskError::Short { path: path.to_owned(), written, wanted: bytes.len() });
-    }
-    file.sync_all().map_err(failed("write", path))
-}
-
-/// Writes once and never a second time: the caller checks where it went and how much of it.
-fn write_once(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        match file.write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
-}
-
-/// Removes a half-written append, unless somebody has written after it.
-fn take_back(file: &File, before: u64, end: u64) -> io::Result<()> {
-    if file.metadata()?.len() == end { file.set_len(before) } else { Ok(()) }
-}
-
 /// Gives the file the present time as its time of change: Claude Code deletes by age.
 ///
 /// # Errors
@@ -456,6 +417,16 @@ pub fn remove_leftovers(dir: &Path, before_ms: i64) -> Result<usize, DiskError> 
         }
     }
     Ok(removed)
+}
+
+/// How many bytes the file system of `path` has left for us.
+///
+/// # Errors
+/// What the operating system says.
+pub fn free(path: &Path) -> Result<u64, DiskError> {
+    let found = rustix::fs::statvfs(path);
+    let found = found.map_err(|error| failed("ask for the room at", path)(error.into()))?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Returns when a file was last changed, in Unix milliseconds.

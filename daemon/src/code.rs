@@ -12,7 +12,7 @@ use convosync_core::cause::with_causes;
 use convosync_core::code::{Guard, Limits, Omission, RepoPath, Withheld};
 use convosync_core::disk::{self, NewFile};
 use convosync_core::history::{History, Reader};
-use convosync_core::id::{LogId, LogName, SessionId};
+use convosync_core::id::{Digest, LogId, LogName, SessionId};
 use convosync_core::project;
 use convosync_core::protocol::{CodeLeftOut, Failure, LeftOut, Warning};
 use convosync_core::seal::{CodePoint, CodeSaved};
@@ -77,18 +77,30 @@ pub fn take(
             lock(&place.left_out).insert(home.key, Report { omitted, withheld: None });
             point.saved = if captured.state.is_plain() { CodeSaved::Plain } else { CodeSaved::Log };
         }
-        Ok(Err(withheld)) => {
-            point.saved = CodeSaved::Withheld(withheld.to_string());
-            let report = Report { omitted: BTreeMap::new(), withheld: Some(withheld) };
-            lock(&place.left_out).insert(home.key, report);
-        }
+        Ok(Err(withheld)) => withhold(&mut point, place, home, withheld),
         Err(error) => {
             tracing::warn!("the code of a project could not be captured");
             tracing::debug!(reason = with_causes(&error), "the code could not be captured");
+            withhold(&mut point, place, home, Withheld::Unwritten(first_cause(&error)));
+            // Whatever the repository is at: the next look at it finds that it is not what was saved.
+            point.fingerprint = Digest::NONE;
         }
     }
     let log = (point.saved == CodeSaved::Log).then(|| log_file(path)).flatten();
     Taken { point, log, insist: is_lost }
+}
+
+/// Says that a save is without the code, and why.
+fn withhold(point: &mut CodePoint, place: &Place, home: &Home, withheld: Withheld) {
+    point.saved = CodeSaved::Withheld(withheld.to_string());
+    let report = Report { omitted: BTreeMap::new(), withheld: Some(withheld) };
+    lock(&place.left_out).insert(home.key, report);
+}
+
+/// What all of it comes from: it names no file of ours.
+fn first_cause(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |cause| cause.source());
+    causes.last().unwrap_or(error).to_string()
 }
 
 /// What the save before said, where nothing changed since then and this device made it.
@@ -128,6 +140,7 @@ fn capture_into(
         git: &house.git,
         guard: &guard,
         limits: Limits::of(&config.code),
+        room: None,
         objects: Objects::Unpushed,
         gone: &gone,
         now_ms: now_ms(),
@@ -153,11 +166,20 @@ fn is_pushed_here(place: &Place, home: &Home) -> bool {
     there.is_some() && there == home.project.push_url.as_deref().and_then(project::normalise)
 }
 
-/// Removes code logs that nothing went on from for long, and opened ones whose client is gone.
+/// Removes code logs that nothing went on from for long, opened ones whose client is gone, and what a killed
+/// daemon left unfinished.
 pub fn sweep(house: &House, now_ms: i64) {
     let folders = [(CODE, now_ms - KEPT_MS), (OPENED, now_ms - OPENED_KEPT_MS)];
     for (folder, before_ms) in folders {
-        let entries = std::fs::read_dir(house.paths.state_dir.join(folder));
+        let folder = house.paths.state_dir.join(folder);
+        // Nobody else writes here.
+        let removed = disk::remove_leftovers(&folder, i64::MAX);
+        if let Err(error) = removed.map(drop)
+            && !error.is_missing()
+        {
+            tracing::debug!(%error, "what a killed daemon left stays");
+        }
+        let entries = std::fs::read_dir(folder);
         for entry in entries.into_iter().flatten().flatten() {
             let is_old = entry.metadata().is_ok_and(|found| disk::modified_ms(&found) < before_ms);
             if is_old && let Err(error) = disk::remove_file(&entry.path()) {
@@ -218,7 +240,9 @@ pub fn told(report: &Report) -> CodeLeftOut {
         withheld: report.withheld.as_ref().map(|withheld| Warning {
             loud: true,
             message: withheld.to_string(),
-            hint: withheld.hint(),
+            hint: withheld
+                .hint()
+                .or_else(|| fail::machine_hint(&withheld.to_string()).map(str::to_owned)),
         }),
         paths: left_out(report.omitted.iter().take(LEFT_OUT_SHOWN_MAX)),
         count: u32::try_from(report.omitted.len()).unwrap_or(u32::MAX),

@@ -27,7 +27,7 @@ pub fn failure(kind: ErrorKind, error: &dyn Error, hint: Option<String>) -> Fail
 }
 
 /// What to do when the machine itself is at fault, whichever library or child said so.
-fn machine_hint(message: &str) -> Option<&'static str> {
+pub fn machine_hint(message: &str) -> Option<&'static str> {
     const SAYINGS: [(&str, &str); 6] = [
         (
             "No space left on device",

@@ -130,6 +130,7 @@ fn half_a_restore_is_not_captured() {
         git: &b.git,
         guard: &b.guard,
         limits: Limits::default(),
+        room: None,
         objects: Objects::Unpushed,
         gone: NONE_GONE,
         now_ms: 4_000_000_000_000,

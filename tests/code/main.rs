@@ -19,6 +19,8 @@ mod forge;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod look;

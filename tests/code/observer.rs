@@ -67,6 +67,7 @@ impl<'a> Observer<'a> {
             git: &self.git,
             guard: &self.guard,
             limits: self.limits,
+            room: None,
             objects: self.objects,
             gone: NONE_GONE,
             now_ms: self.now_ms,

@@ -60,6 +60,7 @@ impl Device {
             git: &self.git,
             guard: &self.guard,
             limits: self.limits,
+            room: None,
             objects: Objects::Unpushed,
             gone: NONE_GONE,
             now_ms: NOW_MS,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use convosync_tests::large::{self, Shape};
 use convosync_tests::synthetic::Conversation;
 use convosync_tests::world::Way;
-use convosync_tests::{Device, Run, World, Writer, eventually, files, home, program, skip};
+use convosync_tests::{Device, Run, World, Writer, eventually, files, home, program, skip, work};
 
 use crate::SAVED_WITHIN;
 
@@ -116,6 +116,50 @@ fn a_full_disk_is_told_and_everything_is_saved_when_there_is_room() {
     ada.saved_eventually(&id, length, RECOVERS_WITHIN);
     assert_store_is_whole(ada);
     assert_eq!(ada.ctl_json(&["status"])["problems"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn code_there_is_no_room_for_is_told_and_saved_when_there_is_and_the_conversation_goes_on() {
+    let mut world = World::new(&["ada"], Way::File);
+    world.devices[0].home.write_config("[watch]\ncode_check_every = \"1s\"\n");
+    let Some(mut writer) = on_a_small_disk(&mut world, "8m") else { return };
+    let ada = &world.devices[0];
+    work::write(ada, "small.txt", "captured\n");
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let before = code_logs(ada);
+    assert!(before.contains(writer.session()), "{before}");
+    // It is there as a whole: nobody captures a part of it that fits.
+    let (aside, place) = (ada.home.root().join("raw"), ada.home.project().join("large.raw"));
+    large::write_noise(&aside, 1, 8 * MIB);
+    std::fs::rename(aside, place).expect("both are on one disk");
+
+    writer.turn();
+    let withheld = eventually("it is told", TOLD_WITHIN, || {
+        let withheld = why_withheld(ada);
+        withheld["message"].is_string().then_some(withheld)
+    });
+    assert!(withheld["message"].to_string().contains("No space left on device"), "{withheld}");
+    assert!(withheld["hint"].to_string().contains("free some disk space"), "{withheld}");
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    assert_eq!(code_logs(ada), before, "the log is as it was, and nothing lies beside it");
+
+    inside(ada, &["mount", "-o", "remount,size=64m", text(&state(ada))]);
+    eventually("the code is saved", RECOVERS_WITHIN, || why_withheld(ada).is_null().then_some(()));
+    assert_ne!(code_logs(ada), before);
+    assert_store_is_whole(ada);
+}
+
+/// Why the project's code is not saved.
+fn why_withheld(device: &Device) -> serde_json::Value {
+    device.ctl_json(&["status"])["projects"][0]["code"]["withheld"].clone()
+}
+
+/// The code logs as the daemon sees them, with their sizes and all that lies beside them.
+fn code_logs(device: &Device) -> String {
+    const LIST: &str = r#"cd "$1/code" && stat -c '%n %s' $(ls -A)"#;
+    let state = state(device);
+    try_inside(device, &["sh", "-c", LIST, "sh", text(&state)]).ok().text()
 }
 
 #[test]

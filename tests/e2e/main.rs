@@ -17,6 +17,8 @@ mod kills;
 #[cfg(test)]
 mod large;
 #[cfg(test)]
+mod large_code;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod machine;

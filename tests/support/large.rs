@@ -1,4 +1,4 @@
-//! Transcripts of any size, written block by block: what no real conversation is, and some day one will be.
+//! Transcripts and files of any size, written block by block: what nobody has, and some day somebody will.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -45,6 +45,24 @@ pub fn write(folder: &Path, cwd: &Path, seed: u64, shape: Shape) -> (String, Pat
     }
     out.flush().expect("there is room");
     (id, path)
+}
+
+/// Writes a file of this many bytes that nothing makes smaller.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn write_noise(path: &Path, seed: u64, bytes: u64) {
+    let mut random = SeededRandom::new(seed);
+    files::write(path, "");
+    let mut file = File::options().append(true).open(path).expect("it was just made");
+    let mut block = vec![0; BLOCK];
+    let mut left = bytes;
+    while left > 0 {
+        let size = left.min(BLOCK as u64);
+        random.fill(&mut block);
+        file.write_all(&block[..size as usize]).expect("there is room");
+        left -= size;
+    }
 }
 
 /// Whether two files hold the same bytes; neither is held in memory.

@@ -115,6 +115,7 @@ impl Rounds {
             git: &self.git,
             guard: &self.guard,
             limits: Limits::default(),
+            room: None,
             objects: Objects::Unpushed,
             gone: NONE_GONE,
             now_ms: LATER_MS,

@@ -1,9 +1,12 @@
 //! Asks for git's objects: how large they are, and what is in them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
 
 use super::{Scope, Stop, answer, said};
 use crate::code::Withheld;
+use crate::disk::{DiskError, NewFile};
 use crate::git::GitError;
 use crate::id::Oid;
 
@@ -31,36 +34,63 @@ pub(super) fn sizes(
     Ok(bytes.split(|byte| *byte == b'\n').filter_map(line).collect())
 }
 
+/// Blobs that are held at once.
+#[derive(Debug, Default)]
+pub(super) struct Blobs {
+    /// What git printed, and where in it each of them lies.
+    bytes: Vec<u8>,
+    places: BTreeMap<Oid, Range<usize>>,
+}
+
+impl Blobs {
+    pub(super) fn get(&self, id: &Oid) -> Option<&[u8]> {
+        self.places.get(id).and_then(|place| self.bytes.get(place.clone()))
+    }
+}
+
 /// Reads blobs, raw; none at all where they have more than `limit` bytes together.
-pub(super) fn blobs(
-    scope: &Scope<'_>,
-    ids: &[Oid],
-    limit: u64,
-) -> Result<BTreeMap<Oid, Vec<u8>>, Stop> {
-    let mut blobs = BTreeMap::new();
+pub(super) fn blobs(scope: &Scope<'_>, ids: &[Oid], limit: usize) -> Result<Blobs, Stop> {
     if ids.is_empty() {
-        return Ok(blobs);
+        return Ok(Blobs::default());
     }
     let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
     let command = scope.ask().args(["cat-file", "--batch", "--buffer"]).stdin(lines.into_bytes());
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let bytes = match command.stdout_limit(limit).run() {
-        Err(GitError::TooMuchOutput { .. }) => return Ok(blobs),
+        Err(GitError::TooMuchOutput { .. }) => return Ok(Blobs::default()),
         output => said(output?)?,
     };
-    let mut rest = &bytes[..];
-    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-        let header = String::from_utf8_lossy(&rest[..end]).into_owned();
-        rest = &rest[end + 1..];
+    let mut places = BTreeMap::new();
+    let mut at = 0;
+    while let Some(end) = bytes[at..].iter().position(|byte| *byte == b'\n') {
+        let header = String::from_utf8_lossy(&bytes[at..at + end]).into_owned();
+        at += end + 1;
         let mut words = header.split(' ');
         let (id, kind, size) = (words.next(), words.next(), words.next());
         let (Some(Ok(id)), Some(size)) = (id.map(str::parse), size) else { continue };
-        let cut = || Stop::from(Withheld::Unreadable("an object of it is cut".to_owned()));
         let size: usize = size.parse().map_err(|_| cut())?;
-        if kind == Some("blob") {
-            blobs.insert(id, rest.get(..size).ok_or_else(cut)?.to_vec());
+        let place = at..at.saturating_add(size);
+        at = place.end.saturating_add(1);
+        if at > bytes.len() {
+            return Err(cut());
         }
-        rest = rest.get(size + 1..).ok_or_else(cut)?;
+        if kind == Some("blob") {
+            places.insert(id, place);
+        }
     }
-    Ok(blobs)
+    Ok(Blobs { bytes, places })
+}
+
+/// Lays a blob of `size` bytes out in a file that lies beside `log` until it is let go.
+pub(super) fn lay_out(scope: &Scope<'_>, id: Oid, size: u64, log: &Path) -> Result<NewFile, Stop> {
+    let file = NewFile::create(log)?;
+    let failed = |source| DiskError::Io { deed: "write beside", path: log.to_owned(), source };
+    let to = file.file().try_clone().map_err(failed)?;
+    let command = scope.ask().args(["cat-file", "blob"]).arg(id.to_string());
+    said(command.stdout_file(to).run()?)?;
+    let found = file.file().metadata().map_err(failed)?;
+    if found.len() == size { Ok(file) } else { Err(cut()) }
+}
+
+fn cut() -> Stop {
+    Withheld::Unreadable("an object of it is cut".to_owned()).into()
 }

@@ -1,31 +1,34 @@
 //! Reads what differs in a work tree: only what changed since the last time, and only what may be read.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 
-use super::blobs::{blobs, sizes};
+use super::blobs::{Blobs, blobs, lay_out, sizes};
+use super::draft::{Draft, Piece};
 use super::index::Listing;
-use super::repository::{Repository, Stamp, stamp};
+use super::reading;
+use super::repository::Repository;
 use super::status::{Entry, Seen};
-use super::{Draft, Scope, Spool, Stop};
-use crate::code::{Content, ENTRIES_MAX, Mode, Node, Omission, RepoPath, Rope, State, Why};
-use crate::disk::{self, DiskError};
+use super::{CaptureError, Scope, Spool, Stop};
+use crate::code::{Bytes, Content, ENTRIES_MAX, Mode, Node, Omission, RepoPath, Rope, State, Why};
+use crate::disk::Stamp;
 use crate::id::{Digest, Oid};
 
-/// How often a file that changes while it is read is read.
-const READS: usize = 4;
 /// How many omissions are listed one by one.
 const OMITTED_MAX: usize = 2000;
 /// Blobs of more bytes are not compared with what the work tree holds.
 const BLOB_MAX: u64 = 64 << 20;
+/// Files and blobs of more bytes are read piece by piece.
+pub(super) const HELD_MAX: u64 = 4 << 20;
 /// Blobs of this few files are read without asking for their sizes first, unless the files are large.
 const FEW: usize = 64;
 /// How large the files may be together.
 const FEW_BYTES: u64 = 4 << 20;
 /// How many bytes of blobs are held at once.
-const BATCH_MAX: u64 = 64 << 20;
+const BATCH_MAX: u64 = 8 << 20;
+/// What git prints around the blobs of a batch.
+const AROUND_MAX: u64 = 4 << 20;
 
 /// What the last capture learned. May be forgotten at any time: the next capture then reads everything.
 #[derive(Debug, Default)]
@@ -111,11 +114,21 @@ pub(super) fn shortened(omitted: BTreeMap<RepoPath, Omission>) -> BTreeMap<RepoP
 }
 
 /// A file that has to be read.
-struct Unread {
-    path: RepoPath,
-    executable: bool,
-    size: u64,
-    blob: Option<Oid>,
+pub(super) struct Unread {
+    pub(super) path: RepoPath,
+    pub(super) executable: bool,
+    pub(super) size: u64,
+    /// What the index has of it.
+    pub(super) blob: Option<Oid>,
+    /// How large that is, where it was asked.
+    blob_size: Option<u64>,
+}
+
+impl Unread {
+    /// How large its blob is, if it is one that nobody wants to hold.
+    fn large_blob(&self) -> Option<(Oid, u64)> {
+        self.blob.zip(self.blob_size).filter(|(_, size)| *size > HELD_MAX)
+    }
 }
 
 /// What one look takes in.
@@ -173,12 +186,13 @@ pub(super) fn take(
         }
     }
     let read = unread.len();
+    check_room(taking, &unread)?;
     for batch in batches(taking.scope, unread)? {
-        let ids: Vec<Oid> = batch.iter().filter_map(|file| file.blob).collect();
-        let blobs = blobs(taking.scope, &ids, BATCH_MAX + BLOB_MAX)?;
+        let held = batch.iter().filter(|file| file.large_blob().is_none());
+        let ids: Vec<Oid> = held.filter_map(|file| file.blob).collect();
+        let blobs = blobs(taking.scope, &ids, (BATCH_MAX + AROUND_MAX) as usize)?;
         for file in batch {
-            let blob = file.blob.and_then(|id| blobs.get(&id).map(|bytes| (id, &bytes[..])));
-            read_into(taking, &file, blob, &mut tree, &mut stamps)?;
+            read_into(taking, &file, &blobs, &mut tree, &mut stamps)?;
         }
     }
     // A file that git does not look at is worth a word only where it is another than the index says.
@@ -258,12 +272,12 @@ fn classify(taking: &Taking<'_>, path: &RepoPath, known: Known, room: &mut Room)
     room.bytes += found.len();
     let blob = known.index.filter(|(mode, _)| matches!(mode, Mode::File | Mode::Executable));
     let executable = executable(taking.repository, &found, known.index);
-    let file =
-        Unread { path: path.clone(), executable, size: found.len(), blob: blob.map(|(_, id)| id) };
+    let blob = blob.map(|(_, id)| id);
+    let file = Unread { path: path.clone(), executable, size: found.len(), blob, blob_size: None };
     Found::File(file, Stamp::of(&found))
 }
 
-fn is_gone(error: &std::io::Error) -> bool {
+pub(super) fn is_gone(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
@@ -302,14 +316,14 @@ fn batches(scope: &Scope<'_>, mut files: Vec<Unread>) -> Result<Vec<Vec<Unread>>
     for mut file in files.drain(..) {
         let size = file.blob.and_then(|id| sizes.get(&id).copied().flatten());
         let size = size.filter(|size| *size <= BLOB_MAX);
-        if size.is_none() {
-            file.blob = None;
-        }
-        held = held.saturating_add(size.unwrap_or(0));
+        file.blob = file.blob.filter(|_| size.is_some());
+        file.blob_size = size;
+        let size = size.filter(|size| *size <= HELD_MAX).unwrap_or(0);
+        held = held.saturating_add(size);
         match batches.last_mut() {
             Some(batch) if held <= BATCH_MAX => batch.push(file),
             _ => {
-                held = size.unwrap_or(0);
+                held = size;
                 batches.push(vec![file]);
             }
         }
@@ -321,13 +335,20 @@ fn batches(scope: &Scope<'_>, mut files: Vec<Unread>) -> Result<Vec<Vec<Unread>>
 fn read_into(
     taking: &mut Taking<'_>,
     file: &Unread,
-    blob: Option<(Oid, &[u8])>,
+    blobs: &Blobs,
     tree: &mut BTreeMap<RepoPath, Node>,
     stamps: &mut BTreeMap<RepoPath, Stamp>,
 ) -> Result<(), Stop> {
-    match read_steady(taking.scope, file) {
-        Ok((bytes, stamp)) => {
-            let content = content(taking, file, blob, &bytes)?;
+    let log = taking.spool.path();
+    let large = file.large_blob().map(|(id, size)| lay_out(taking.scope, id, size, log));
+    let large = large.transpose()?;
+    let large = large.as_ref().zip(file.blob_size);
+    let large = large.map(|(blob, size)| Piece::of(blob.file(), 0..size));
+    let held = file.blob.and_then(|id| blobs.get(&id));
+    let held = held.as_ref().map(|bytes| bytes as &dyn Bytes);
+    let blob = large.as_ref().map(|bytes| bytes as &dyn Bytes).or(held);
+    match reading::read(taking, file, file.blob.zip(blob))? {
+        Ok((content, stamp)) => {
             if stamp.is_settled(taking.scope.now_ms) {
                 stamps.insert(file.path.clone(), stamp);
             }
@@ -341,110 +362,15 @@ fn read_into(
     Ok(())
 }
 
-/// Reads a file that holds still meanwhile. One that was changed just now is read until two readings agree:
-/// whoever writes to it in place may not be done.
-fn read_steady(scope: &Scope<'_>, file: &Unread) -> Result<(Vec<u8>, Stamp), Why> {
-    let mut last = None;
-    for _ in 0..READS {
-        let Some((bytes, stamp)) = read_once(scope, file)? else {
-            last = None;
-            continue;
-        };
-        if stamp.is_settled(scope.now_ms) || last.as_ref() == Some(&bytes) {
-            return Ok((bytes, stamp));
+/// Makes sure that there is room for all that is copied, before any of it is.
+fn check_room(taking: &Taking<'_>, unread: &[Unread]) -> Result<(), Stop> {
+    let needed = unread.iter().map(|file| file.size).fold(0, u64::saturating_add);
+    let largest = unread.iter().max_by_key(|file| file.size);
+    match (taking.scope.room, largest) {
+        (Some(room), Some(largest)) if needed > room && !taking.draft.is_dry() => {
+            let largest = largest.path.shown();
+            Err(CaptureError::NoRoom { needed, room, largest }.into())
         }
-        last = Some(bytes);
+        _ => Ok(()),
     }
-    Err(Why::Changing)
-}
-
-/// Reads a file; `None` when it was another one, or had another stamp, before than after.
-fn read_once(scope: &Scope<'_>, file: &Unread) -> Result<Option<(Vec<u8>, Stamp)>, Why> {
-    let opened = disk::open_beneath(&scope.project.root, file.path.as_path());
-    let opened = opened.map_err(|error| match error {
-        DiskError::NotAFile(_) => Why::Special,
-        DiskError::SymbolicLink(_) => Why::Changing,
-        DiskError::Io { source, .. } if is_gone(&source) => Why::Changing,
-        _ => Why::Unreadable,
-    })?;
-    let before = opened.metadata().map_err(|_| Why::Unreadable)?;
-    if before.len() > scope.limits.file {
-        return Err(Why::TooLarge);
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
-    let read = (&opened).take(before.len().saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(|_| Why::Unreadable)?;
-    let after = Stamp::of(&opened.metadata().map_err(|_| Why::Unreadable)?);
-    // An editor that saves by rename leaves what we read whole, under another name.
-    let place = stamp(&scope.project.root.join(file.path.as_path()));
-    let is_whole = bytes.len() as u64 == before.len();
-    let is_same = Stamp::of(&before) == after && place == Some(after);
-    Ok((is_whole && is_same).then_some((bytes, after)))
-}
-
-/// Describes bytes by what there is already: the last content of the file, or the blob of the index.
-fn content(
-    taking: &mut Taking<'_>,
-    file: &Unread,
-    blob: Option<(Oid, &[u8])>,
-    bytes: &[u8],
-) -> Result<Content, Stop> {
-    let digest = Digest::of(bytes);
-    let length = bytes.len() as u64;
-    let described = |rope| Content { length, digest, rope };
-    if let Some((id, blob)) = blob
-        && blob == bytes
-    {
-        return Ok(described(Rope::of_blob(id, length)));
-    }
-    let last = last(taking, file, blob)?;
-    if let Some((content, _)) = &last
-        && content.digest == digest
-        && content.length == length
-    {
-        return Ok(content.clone());
-    }
-    let at = taking.draft.at;
-    let mut tries: Vec<(Rope, Vec<u8>)> = Vec::new();
-    let offset = at + taking.draft.fresh.len() as u64;
-    let mut attempt = |rope: &Rope, old: &[u8]| {
-        let mut fresh = Vec::new();
-        if let Some(rope) = rope.patched(old, bytes, offset, &mut fresh) {
-            tries.push((rope, fresh));
-        }
-    };
-    if let Some((content, old)) = &last {
-        attempt(&content.rope, old);
-    }
-    if let Some((id, blob)) = blob {
-        attempt(&Rope::of_blob(id, blob.len() as u64), blob);
-    }
-    let best = tries.into_iter().min_by_key(|(_, fresh)| fresh.len());
-    let rope = match best {
-        Some((rope, fresh)) => {
-            taking.draft.fresh.extend(fresh);
-            rope
-        }
-        None => Rope::whole(bytes, at, &mut taking.draft.fresh),
-    };
-    Ok(described(rope))
-}
-
-/// What the log has of a file, if all its pieces still are to be had.
-fn last(
-    taking: &Taking<'_>,
-    file: &Unread,
-    blob: Option<(Oid, &[u8])>,
-) -> Result<Option<(Content, Vec<u8>)>, Stop> {
-    let Some(state) = taking.spool.state() else { return Ok(None) };
-    let Some(Node::File { content, .. }) = state.tree.get(&file.path) else { return Ok(None) };
-    let is_there = content.rope.blob.is_none() || content.rope.blob == blob.map(|(id, _)| id);
-    if !is_there || content.length > BLOB_MAX {
-        return Ok(None);
-    }
-    let blob = blob.map(|(_, bytes)| bytes).unwrap_or_default();
-    let bytes = taking.spool.content(content, blob)?;
-    // A log that was damaged would spread the damage.
-    let bytes = bytes.filter(|bytes| Digest::of(bytes) == content.digest);
-    Ok(bytes.map(|bytes| (content.clone(), bytes)))
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::blobs::sizes;
 use super::contents::Memory;
-use super::repository::{Repository, Stamp};
+use super::repository::Repository;
 use super::status::{Changed, Entry, Seen};
 use super::{Scope, Stop, answer, oid};
 use crate::code::{ENTRIES_MAX, Flags, IndexEntry, Mode, Omission, RepoPath, Why, Withheld};
+use crate::disk::Stamp;
 use crate::id::Oid;
 
 /// How much of an index is read: 100 bytes for each of three million files.

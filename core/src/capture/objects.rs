@@ -19,6 +19,14 @@ const PACKS_MAX: usize = 64;
 /// How many commits may bound what is not pushed: as many as a manifest names.
 const BASES_MAX: usize = 256;
 
+/// What keeps packing from taking a multiple of the largest objects: what is larger is streamed, and neither
+/// compared nor held.
+const LEAN: &[(&str, &str)] = &[
+    ("core.bigFileThreshold", "4m"),
+    ("pack.deltaCacheSize", "16m"),
+    ("pack.threads", "1"),
+    ("pack.windowMemory", "16m"),
+];
 /// How long packing may take: 100 MiB need some seconds.
 const PACK_DEADLINE: Duration = Duration::from_secs(120);
 
@@ -76,11 +84,10 @@ pub(super) fn take(
     let below = state.bases.iter().map(|base| base.commit).chain(packed);
     let wanted: Vec<Oid> = new_tips.iter().chain(&blobs).copied().collect();
     let objects = objects(scope, repository, &wanted, below)?;
-    if !objects.is_empty() {
-        let pack = pack(scope, &objects)?;
-        let start = draft.at + draft.fresh.len() as u64;
-        state.packs.push(Pack { start, length: pack.len() as u64, tips: new_tips });
-        draft.fresh.extend(pack);
+    if !objects.is_empty() && !draft.is_dry() {
+        let start = draft.end();
+        pack(scope, objects, draft)?;
+        state.packs.push(Pack { start, length: draft.end() - start, tips: new_tips });
     }
     let total: u64 = state.packs.iter().map(|pack| pack.length).sum();
     if total > scope.limits.total {
@@ -307,13 +314,13 @@ fn walked(command: GitCommand) -> Result<Vec<u8>, Stop> {
     }
 }
 
-/// Lists what the tips reach and `below` does not.
+/// Lists what the tips reach and `below` does not, one a line.
 fn objects(
     scope: &Scope<'_>,
     repository: &Repository,
     tips: &[Oid],
     below: impl Iterator<Item = Oid>,
-) -> Result<Vec<Vec<u8>>, Stop> {
+) -> Result<Vec<u8>, Stop> {
     if tips.is_empty() {
         return Ok(Vec::new());
     }
@@ -322,18 +329,13 @@ fn objects(
     let is_partial = repository.notes().partial;
     // What is missing in a partial clone can be had from the remote.
     walk = walk.arg(if is_partial { "--missing=allow-promisor" } else { "--missing=print" });
-    let bytes = walked(walk.stdin(ends(tips, below)).stdout_limit(4 * WALK_MAX))?;
-    let absent = bytes.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"?"));
+    let lines = walked(walk.stdin(ends(tips, below)).stdout_limit(4 * WALK_MAX))?;
+    let absent = lines.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"?"));
     if let Some(missing) = absent.and_then(|line| oid(line.get(..40)?)) {
         return Err(Withheld::Missing(missing).into());
     }
-    let lines: Vec<Vec<u8>> = bytes
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect();
-    let id = |line: &Vec<u8>| oid(line.get(..40).unwrap_or_default());
-    let ids: Vec<Oid> = lines.iter().filter_map(id).collect();
+    let id = |line: &[u8]| oid(line.get(..40).unwrap_or_default());
+    let ids: Vec<Oid> = lines.split(|byte| *byte == b'\n').filter_map(id).collect();
     // Of a partial clone, what is staged may have to be had from the remote too.
     let asked = ids.iter().chain(tips.iter().filter(|_| !is_partial));
     let asked: Vec<Oid> = asked.copied().collect();
@@ -348,19 +350,14 @@ fn objects(
     Ok(lines)
 }
 
-/// Packs objects: none of them as a difference to one outside.
-fn pack(scope: &Scope<'_>, objects: &[Vec<u8>]) -> Result<Vec<u8>, Stop> {
+/// Packs objects into the draft: none of them as a difference to one outside.
+fn pack(scope: &Scope<'_>, objects: Vec<u8>, draft: &mut Draft) -> Result<(), Stop> {
     let limit = scope.limits.total;
-    let command =
-        scope.ask().watched().args(["pack-objects", "--stdout", "-q"]).deadline(PACK_DEADLINE);
-    let mut list = objects.join(&b'\n');
-    list.push(b'\n');
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let output = match command.stdin(list).stdout_limit(most).run() {
-        Err(GitError::TooMuchOutput { .. }) => {
-            return Err(Withheld::CommitsTooLarge { size: limit.saturating_add(1), limit }.into());
-        }
-        other => other?,
-    };
-    said(output)
+    let command = scope.ask().watched().lean().args(["pack-objects", "--stdout", "-q"]);
+    let command = LEAN.iter().fold(command, |command, (key, value)| command.config(*key, *value));
+    let command = command.deadline(PACK_DEADLINE);
+    match draft.put_output(command.stdin(objects), limit)? {
+        Some(_) => Ok(()),
+        None => Err(Withheld::CommitsTooLarge { size: limit.saturating_add(1), limit }.into()),
+    }
 }

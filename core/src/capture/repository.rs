@@ -1,49 +1,16 @@
 //! What kind of repository it is, and where it stands.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Scope, Stop};
 use crate::code::{Head, Notes, OPERATION_FILE_MAX, Operation, OperationKind, Withheld};
+use crate::disk::Stamp;
 use crate::project;
 
 /// How long counting the commits between a branch and its upstream may take.
 const AHEAD_DEADLINE: Duration = Duration::from_secs(5);
-
-/// When a file was changed last, and which it is: two alike mean the same content, unless it was changed
-/// just before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    place: (u64, u64),
-    size: u64,
-    mode: u32,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-/// How long a file must have been left alone for its stamp to tell: the coarsest clock of a file system
-/// ticks every two seconds.
-const SETTLES_MS: i64 = 2_500;
-
-impl Stamp {
-    pub(super) fn of(found: &std::fs::Metadata) -> Self {
-        Self {
-            place: (found.dev(), found.ino()),
-            size: found.size(),
-            mode: found.mode(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        }
-    }
-
-    /// Whether a change after this look would have another stamp.
-    pub(super) fn is_settled(&self, now_ms: i64) -> bool {
-        let newest = self.modified.0.max(self.changed.0).saturating_mul(1000);
-        newest.saturating_add(SETTLES_MS) < now_ms
-    }
-}
 
 /// A repository that can be captured.
 #[derive(Debug)]

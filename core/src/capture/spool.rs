@@ -1,15 +1,17 @@
 //! The code log of a session on this device: what captures append to.
 
 use std::fs::File;
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use super::draft::{Draft, Piece, copy};
 use super::{CaptureError, Stop};
 use crate::code::{
-    self, CodeError, Content, Node, Part, Rope, State, TRAILER, Withheld, manifest_length,
+    self, Bytes, CodeError, Content, Node, Part, Rope, State, TRAILER, Withheld, manifest_length,
 };
-use crate::disk::{self, DiskError};
+use crate::disk::{self, DiskError, NewFile};
 
 /// How many bytes nothing refers to may lie in a log, if what it holds is smaller still.
 const GARBAGE_MAX: u64 = 1 << 20;
@@ -75,66 +77,112 @@ impl Spool {
         Ok(bytes)
     }
 
-    /// Reads a content whose blob, if it needs one, is `blob`. `None` when a piece lies outside of it.
-    pub(super) fn content(
+    /// The bytes of a content whose blob, if it needs one, is `blob`.
+    pub(super) fn content<'a>(
         &self,
-        content: &Content,
-        blob: &[u8],
-    ) -> Result<Option<Vec<u8>>, CaptureError> {
-        let file = disk::open_regular(&self.path)?;
-        let mut bytes = Vec::new();
-        for part in &content.rope.parts {
-            match part {
-                Part::Log(range) => bytes.extend(self.bytes(&file, range.clone())?),
-                Part::Blob(range) => {
-                    let range = range.start as usize..range.end as usize;
-                    let Some(piece) = blob.get(range) else { return Ok(None) };
-                    bytes.extend_from_slice(piece);
-                }
-            }
-        }
-        Ok(Some(bytes))
+        content: &'a Content,
+        blob: Option<&'a dyn Bytes>,
+    ) -> Result<Kept<'a>, CaptureError> {
+        Ok(Kept { log: disk::open_regular(&self.path)?, content, blob })
     }
 
-    /// Appends `fresh` and the manifest of `state`, whose pieces lie in the log with `fresh` at its end; or,
-    /// where too much in it means nothing any more, writes the log anew. Returns the state as it stands.
-    pub(super) fn append(&mut self, fresh: &[u8], mut state: State) -> Result<State, Stop> {
-        let length = self.length + fresh.len() as u64;
+    /// Appends what was drafted and the manifest of `state`, whose pieces lie in the log with the draft at its
+    /// end; or, where too much in it means nothing any more, writes the log anew. Returns the state as it
+    /// stands.
+    pub(super) fn append(&mut self, draft: Draft, mut state: State) -> Result<State, Stop> {
+        let length = self.length + draft.length();
         let live = live(&state);
         let used: u64 = live.iter().map(|range| range.end - range.start).sum();
         let is_new = self.state.is_none();
-        if !is_new && length - used <= used.max(GARBAGE_MAX) {
-            let bytes = [fresh, &manifest(&state, length)?].concat();
-            disk::append_verified(&self.path, self.length, &bytes)?;
-            self.length += bytes.len() as u64;
+        self.length = if !is_new && length - used <= used.max(GARBAGE_MAX) {
+            let end = manifest(&state, length)?;
+            let fresh = Reading { bytes: &draft.piece(self.length..length), at: 0 };
+            let added = disk::append_from(&self.path, self.length, &mut fresh.chain(&end[..]))?;
+            self.length + added
         } else {
-            let mut bytes = self.gather(&live, fresh)?;
+            let mut file = draft.into_log(&live).or_else(|draft| self.gather(&live, &draft))?;
             relocate(&mut state, &live);
-            let end = manifest(&state, bytes.len() as u64)?;
-            bytes.extend(end);
-            disk::write_atomic(&self.path, &bytes)?;
-            self.length = bytes.len() as u64;
-        }
+            let end = manifest(&state, used)?;
+            let written = file.file().seek(SeekFrom::End(0)).and_then(|_| file.write_all(&end));
+            written.map_err(|source| self.unwritten(source))?;
+            file.finish_replacing()?;
+            used + end.len() as u64
+        };
         self.state = Some(state.clone());
         Ok(state)
     }
 
-    /// The bytes of `ranges` of the log with `fresh` at its end.
-    fn gather(&self, ranges: &[Range<u64>], fresh: &[u8]) -> Result<Vec<u8>, CaptureError> {
-        let mut bytes = Vec::new();
+    /// A new log with the bytes of `ranges` of this one with the draft at its end.
+    fn gather(&self, ranges: &[Range<u64>], draft: &Draft) -> Result<NewFile, CaptureError> {
+        let mut new = NewFile::create(&self.path)?;
         for range in ranges {
             let old = range.start..range.end.min(self.length);
             if old.start < old.end {
                 let file = disk::open_regular(&self.path)?;
-                bytes.extend(self.bytes(&file, old)?);
+                copy(&Piece::of(&file, old), &mut new).map_err(|source| self.unwritten(source))?;
             }
-            let new = range.start.max(self.length)..range.end;
-            if new.start < new.end {
-                let place = |at: u64| (at - self.length) as usize;
-                bytes.extend_from_slice(&fresh[place(new.start)..place(new.end)]);
+            let fresh = range.start.max(self.length)..range.end;
+            if fresh.start < fresh.end {
+                draft.copy(fresh, &mut new)?;
             }
         }
-        Ok(bytes)
+        Ok(new)
+    }
+
+    fn unwritten(&self, source: io::Error) -> CaptureError {
+        DiskError::Io { deed: "write", path: self.path.clone(), source }.into()
+    }
+}
+
+/// A content as it lies in the log and in its blob.
+pub(super) struct Kept<'a> {
+    log: File,
+    content: &'a Content,
+    blob: Option<&'a dyn Bytes>,
+}
+
+impl Bytes for Kept<'_> {
+    fn length(&self) -> u64 {
+        self.content.length
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        let (mut passed, mut filled) = (0, 0);
+        for part in &self.content.rope.parts {
+            let range = part.range();
+            let length = range.end - range.start;
+            let skip = (at + filled as u64).saturating_sub(passed).min(length);
+            let size =
+                usize::try_from(length - skip).unwrap_or(usize::MAX).min(into.len() - filled);
+            let piece = &mut into[filled..filled + size];
+            match part {
+                _ if size == 0 => {}
+                Part::Log(range) => self.log.read_exact_at(piece, range.start + skip)?,
+                Part::Blob(range) => {
+                    let blob = self.blob.ok_or(io::ErrorKind::UnexpectedEof)?;
+                    blob.read_at(range.start + skip, piece)?;
+                }
+            }
+            filled += size;
+            passed += length;
+        }
+        if filled == into.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
+/// Reads bytes from their start to their end.
+struct Reading<'a, B> {
+    bytes: &'a B,
+    at: u64,
+}
+
+impl<B: Bytes> Read for Reading<'_, B> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.bytes.length() - self.at).unwrap_or(usize::MAX);
+        let size = into.len().min(left);
+        self.bytes.read_at(self.at, &mut into[..size])?;
+        self.at += size as u64;
+        Ok(size)
     }
 }
 

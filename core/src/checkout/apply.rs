@@ -83,14 +83,17 @@ pub(super) fn apply(
     prepared.record.keep(&prepared.opened.state)?;
     draft.hold();
     let record = prepared.record.dir().to_owned();
-    let mut applier = Applier { prepared, beneath };
+    let mut applier = Applier { prepared: &mut *prepared, beneath };
     let done = applier.steps(&mut draft, progress);
-    done.map_err(|source| CheckoutError::Halfway { record, source: Box::new(source) })
+    done.map_err(|source| {
+        prepared.record.note_stop(place);
+        CheckoutError::Halfway { record, source: Box::new(source) }
+    })
 }
 
 impl Prepared<'_> {
     /// Makes sure that nothing changed since it was looked at.
-    fn check_standing(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
+    fn check_standing(&self, beneath: &Beneath) -> Result<(), CheckoutError> {
         let eyes = Eyes::new(beneath, self.facts.folds);
         for (path, found) in &self.facts.standing {
             if eyes.look(path)? != *found {
@@ -103,8 +106,13 @@ impl Prepared<'_> {
     /// Writes down all that is needed to take back what follows.
     fn record_all(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
         self.record_git_files()?;
+        let mut aside: BTreeMap<&RepoPath, u64> = BTreeMap::new();
         for path in &self.plan.aside {
-            self.record.set_aside(beneath, path)?;
+            let size = match self.facts.standing.get(path) {
+                Some(Found::File(stamp)) => stamp.size,
+                _ => 0,
+            };
+            aside.insert(path, size);
         }
         // What git would not check out with the same bytes (other line ends, a filter) is copied as it stands.
         let sizes = self.objects.sizes(&self.plan.tracked.values().copied().collect())?;
@@ -115,9 +123,14 @@ impl Prepared<'_> {
             let is_converted = self.facts.converts
                 || filters.contains_key(path)
                 || sizes.get(id) != Some(&stamp.size);
-            if is_converted && !self.plan.aside.contains(path) {
-                self.record.set_aside(beneath, path)?;
+            if is_converted {
+                aside.insert(path, stamp.size);
             }
+        }
+        self.record
+            .check_room(&aside.iter().map(|(path, size)| (*path, *size)).collect::<Vec<_>>())?;
+        for path in aside.into_keys() {
+            self.record.set_aside(beneath, path)?;
         }
         let permissions =
             self.plan.remove.iter().filter_map(|path| match self.facts.standing.get(path)? {

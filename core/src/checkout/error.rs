@@ -68,6 +68,18 @@ pub enum Refusal {
     /// What stands here cannot be recorded first.
     #[error("what stands here cannot be recorded: {0}")]
     Unrecordable(Withheld),
+    /// What stands here is more than there is room for to record it.
+    #[error("what stands here cannot be recorded first: {needed} bytes (the largest file is `{largest}`), and `{}` has room for {room}", folder.display())]
+    NoRoom {
+        /// How many bytes would be copied.
+        needed: u64,
+        /// How many may be.
+        room: u64,
+        /// The largest of the files.
+        largest: String,
+        /// Where they would be copied to.
+        folder: PathBuf,
+    },
     /// Changes stand here that were not committed.
     #[error("{count} changed files stand here, the first is `{first}`")]
     Dirty {
@@ -158,6 +170,9 @@ impl Refusal {
         let text = match self {
             Self::Dirty { .. } => {
                 "commit or stash them, or run with `--force` (they are recorded, and `convosyncctl undo` brings them back), or `--worktree DIR`"
+            }
+            Self::NoRoom { .. } => {
+                "free some disk space, move the largest files out of the work tree, or run with `--worktree DIR`"
             }
             Self::Operation => "finish or abort it, or run with `--worktree DIR`",
             Self::Locked(_) => "wait for the other program; if there is none, remove the file",

@@ -68,7 +68,7 @@ impl<'a> Draft<'a> {
 
     fn git(&self) -> GitCommand {
         let command = self.place.git.command().dir(&self.place.project.root).index(&self.path);
-        command.config("core.splitIndex", "false").deadline(DEADLINE).watched()
+        command.config("core.splitIndex", "false").lean().deadline(DEADLINE).watched()
     }
 
     /// Gives paths the entries they will have.

@@ -5,21 +5,25 @@ use std::collections::BTreeSet;
 use super::facts::{Entry, Facts, Index, touched};
 use super::objects::{Listing, Objects};
 use super::plan::same_node;
+use super::record::Record;
 use super::{CheckoutError, Place};
 use crate::code::{Node, RepoPath, State};
 use crate::id::Oid;
 
-/// Whether anything stands here that is neither as it was `before` nor as the `target` has it. Where nobody
-/// knows, it does.
+/// Whether anything stands here that is neither as the restore left it, nor as it was `before`, nor as what
+/// was being put in place has it. Where nobody knows, it does.
 pub(super) fn is_there(
     facts: &Facts,
     before: &State,
-    target: Option<&State>,
+    past: &Record,
     objects: &Objects<'_>,
     place: Place<'_>,
 ) -> Result<bool, CheckoutError> {
-    let Some(target) = target else { return Ok(true) };
     let here = &facts.here;
+    if past.stopped().is_some_and(|stopped| is_same(&stopped, here)) {
+        return Ok(false);
+    }
+    let Some(target) = &past.target() else { return Ok(true) };
     let heads = [before.head.commit, target.head.commit];
     if !heads.contains(&here.head.commit) {
         return Ok(true);
@@ -57,6 +61,15 @@ pub(super) fn is_there(
         }
     };
     Ok(paths(facts, before, target, listing).iter().any(is_own))
+}
+
+/// Whether two states are one, wherever their contents lie.
+fn is_same(a: &State, b: &State) -> bool {
+    let is_same_tree = || {
+        a.tree.len() == b.tree.len()
+            && a.tree.iter().zip(&b.tree).all(|(a, b)| a.0 == b.0 && same_node(a.1, b.1))
+    };
+    a.head == b.head && a.index == b.index && is_same_tree()
 }
 
 fn paths(facts: &Facts, before: &State, target: &State, listing: &Listing) -> BTreeSet<RepoPath> {

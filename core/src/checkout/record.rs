@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::branch::RefMove;
 use super::{CheckoutError, Opened, Place, RECORDS_KEPT, Refusal};
-use crate::capture::{Memory, NONE_GONE, Objects, Scope, Spool, capture};
+use crate::capture::{CaptureError, Memory, NONE_GONE, Objects, Scope, Spool, capture, look_only};
 use crate::cause::with_causes;
 use crate::code::{self, Limits, OperationKind, RepoPath, State};
 use crate::disk::{self, Beneath, DiskError, FileLock, Found};
@@ -19,6 +19,10 @@ use crate::id::{Digest, hex};
 
 /// The largest file of facts: a list of all files that were set aside.
 const FACTS_MAX: u64 = 64 << 20;
+/// How much room a record leaves on the disk: for what is restored, and for everybody else.
+const RESERVE: u64 = 64 << 20;
+/// A restore that has not removed its quarantine for so long is gone.
+const SCRATCH_KEPT_MS: i64 = 24 * 3_600 * 1_000;
 /// How many bytes of a work tree's digest name its folder.
 const NAME_BYTES: usize = 12;
 
@@ -119,6 +123,42 @@ fn numbers(folder: &Path) -> Result<Vec<u64>, CheckoutError> {
     Ok(numbers)
 }
 
+/// Removes what somebody left who is gone. We hold the folder's lock: a record without facts changed nothing.
+fn remove_unfinished(folder: &Path) -> Result<(), CheckoutError> {
+    for number in numbers(folder)? {
+        let dir = folder.join(number.to_string());
+        if fs::symlink_metadata(dir.join("facts")).is_err() {
+            disk::remove_tree(&dir)?;
+        } else {
+            disk::remove_leftovers(&dir, i64::MAX)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what killed restores of other work trees left, where nobody works now: it may be gigabytes. What
+/// cannot be removed is left to the next one.
+pub(super) fn sweep(place: Place<'_>) {
+    let own = folder(place);
+    for entry in fs::read_dir(place.records).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_scratch =
+            entry.file_name().as_encoded_bytes().starts_with(disk::TEMP_PREFIX.as_bytes());
+        let is_old = entry
+            .metadata()
+            .is_ok_and(|found| disk::modified_ms(&found) < place.now_ms - SCRATCH_KEPT_MS);
+        if is_scratch && is_old {
+            disk::remove_tree(&path).ok();
+        } else if !is_scratch
+            && path != own
+            && path.join("lock").exists()
+            && let Ok(Some(_lock)) = disk::lock(&path.join("lock"))
+        {
+            remove_unfinished(&path).ok();
+        }
+    }
+}
+
 /// The newest record that an undo can take.
 pub(super) fn newest(place: Place<'_>) -> Result<Option<Record>, CheckoutError> {
     let folder = folder(place);
@@ -156,13 +196,7 @@ impl Record {
     pub(super) fn begin(place: Place<'_>) -> Result<Self, CheckoutError> {
         let folder = folder(place);
         let numbers = numbers(&folder)?;
-        // We hold the lock: a record without facts is of somebody who is gone, and changed nothing.
-        for number in &numbers {
-            let dir = folder.join(number.to_string());
-            if fs::symlink_metadata(dir.join("facts")).is_err() {
-                disk::remove_tree(&dir)?;
-            }
-        }
+        remove_unfinished(&folder)?;
         let dir = folder.join((numbers.last().unwrap_or(&0) + 1).to_string());
         disk::private_dir(&dir)?;
         let deeds = Deeds {
@@ -180,17 +214,54 @@ impl Record {
 
     /// The state before, opened.
     pub(super) fn opened(&self) -> Result<Opened, CheckoutError> {
-        Opened::read(&self.dir.join("log"))
+        Opened::read(&self.log())
     }
 
-    /// Records what stands here now.
+    /// Records what stands here now, unless the disk has not the room for it.
     pub(super) fn capture(&mut self, place: Place<'_>) -> Result<State, CheckoutError> {
-        Ok(captured(place, &self.dir.join("log"), &mut self.memory)?.0)
+        let room = Some(room(&self.dir)?);
+        let mut spool = Spool::open(&self.log())?;
+        match capture(&scope(place, room), &mut spool, &mut self.memory) {
+            Ok(Ok(captured)) => Ok(captured.state),
+            Ok(Err(withheld)) => Err(Refusal::Unrecordable(withheld).into()),
+            Err(CaptureError::NoRoom { needed, room, largest }) => {
+                Err(self.no_room(needed, room, largest).into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether what stands here is still what was recorded.
-    pub(super) fn is_current(&mut self, place: Place<'_>) -> Result<bool, CheckoutError> {
-        Ok(!captured(place, &self.dir.join("log"), &mut self.memory)?.1)
+    pub(super) fn is_current(&self, place: Place<'_>) -> Result<bool, CheckoutError> {
+        Ok(!self.look(place)?.1)
+    }
+
+    /// Looks at what stands here now, and whether it differs from what was recorded. Nothing is copied.
+    pub(super) fn look(&self, place: Place<'_>) -> Result<(State, bool), CheckoutError> {
+        let spool = Spool::open(&self.log())?;
+        let seen = look_only(&scope(place, None), &spool, &self.memory)?;
+        Ok(seen.map_err(Refusal::Unrecordable)?)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    fn no_room(&self, needed: u64, room: u64, largest: String) -> Refusal {
+        Refusal::NoRoom { needed, room, largest, folder: self.dir.clone() }
+    }
+
+    /// Refuses to copy more files into the record than there is room for: these, with their sizes.
+    pub(super) fn check_room(&self, files: &[(&RepoPath, u64)]) -> Result<(), CheckoutError> {
+        let needed = files.iter().map(|(_, size)| *size).fold(0, u64::saturating_add);
+        let largest = files.iter().max_by_key(|(_, size)| *size);
+        let room = room(&self.dir)?;
+        match largest {
+            Some((path, _)) if needed > room => {
+                Err(self.no_room(needed, room, path.shown()).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Copies what git does not know.
@@ -289,9 +360,26 @@ impl Record {
         self.deeds.git_files.iter().filter_map(file)
     }
 
+    /// Notes how a restore that failed left everything, so that work done afterwards is told from it. On a full
+    /// disk there may be no room for it: then what stands here is taken for work.
+    pub(super) fn note_stop(&self, place: Place<'_>) {
+        if let Ok((state, _)) = self.look(place) {
+            disk::write_atomic(&self.dir.join("stopped"), &code::write(&state)).ok();
+        }
+    }
+
+    /// How a restore that failed left everything, if that can be read.
+    pub(super) fn stopped(&self) -> Option<State> {
+        self.manifest("stopped")
+    }
+
     /// What was being put in place, if that can be read.
     pub(super) fn target(&self) -> Option<State> {
-        let bytes = fs::read(self.dir.join("target")).ok()?;
+        self.manifest("target")
+    }
+
+    fn manifest(&self, name: &str) -> Option<State> {
+        let bytes = fs::read(self.dir.join(name)).ok()?;
         let manifest = bytes.len().checked_sub(code::TRAILER as usize)?;
         code::read(&bytes[..manifest], u64::MAX).ok()
     }
@@ -340,25 +428,22 @@ impl Drop for Record {
     }
 }
 
-/// Captures what stands here into a code log; says whether it differs from what the log held.
-pub(super) fn captured(
-    place: Place<'_>,
-    log: &Path,
-    memory: &mut Memory,
-) -> Result<(State, bool), CheckoutError> {
-    let mut spool = Spool::open(log)?;
-    let scope = Scope {
+/// How many bytes may be recorded there.
+fn room(dir: &Path) -> Result<u64, DiskError> {
+    Ok(disk::free(dir)?.saturating_sub(RESERVE))
+}
+
+/// All that stands here, for this clone itself.
+fn scope(place: Place<'_>, room: Option<u64>) -> Scope<'_> {
+    Scope {
         project: place.project,
         git: place.git,
         guard: place.guard,
         limits: Limits::NONE,
+        room,
         objects: Objects::Staged,
         gone: NONE_GONE,
         now_ms: place.now_ms,
-    };
-    match capture(&scope, &mut spool, memory)? {
-        Ok(captured) => Ok((captured.state, captured.is_changed)),
-        Err(withheld) => Err(Refusal::Unrecordable(withheld).into()),
     }
 }
 

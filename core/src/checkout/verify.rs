@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::apply::Done;
 use super::facts::{Index, touched};
 use super::plan::same_node;
-use super::{CheckoutError, Prepared, record};
-use crate::capture::Memory;
+use super::{CheckoutError, Prepared};
 use crate::code::{Node, RepoPath, State};
 use crate::disk::{Beneath, Found};
 use crate::id::Digest;
@@ -17,10 +16,7 @@ pub(super) fn verify(
     prepared: &Prepared<'_>,
     Done { made, not_back, .. }: &Done,
 ) -> Result<Vec<String>, CheckoutError> {
-    let place = prepared.place;
-    let log = prepared.record.dir().join("after");
-    let (after, _) = record::captured(place, &log, &mut Memory::default())?;
-    crate::disk::remove_file(&log)?;
+    let (after, _) = prepared.record.look(prepared.place)?;
     let saved = &prepared.opened.state;
     let mut differences = Vec::new();
     let wanted = prepared.plan.head.as_ref().map(|to| &to.head);

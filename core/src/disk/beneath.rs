@@ -2,10 +2,11 @@
 //! it came there, leads a step out of it.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,7 +37,8 @@ pub enum Found {
     Other,
 }
 
-/// What tells a file from what it was before.
+/// When a file was changed last, and which it is: two alike mean the same content, unless it was changed
+/// just before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Its permissions.
@@ -44,24 +46,42 @@ pub struct Stamp {
     /// How many bytes it has.
     pub size: u64,
     place: (u64, u64),
-    changed: (i64, i64, i64, i64),
+    modified: (i64, i64),
+    changed: (i64, i64),
 }
 
+/// How long a file must have been left alone for its stamp to tell: the coarsest clock of a file system
+/// ticks every two seconds.
+const SETTLES_MS: i64 = 2_500;
+
 impl Stamp {
+    /// That of what was looked at.
+    pub fn of(found: &Metadata) -> Self {
+        Self {
+            permissions: found.mode() & PERMISSIONS,
+            size: found.size(),
+            place: (found.dev(), found.ino()),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+
     // The types of these fields differ between systems.
     #[expect(clippy::unnecessary_cast, reason = "not on every system")]
-    fn of(stat: &Stat) -> Self {
+    fn of_stat(stat: &Stat) -> Self {
         Self {
             permissions: stat.st_mode as u32 & PERMISSIONS,
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             place: (stat.st_dev as u64, stat.st_ino as u64),
-            changed: (
-                stat.st_mtime as i64,
-                stat.st_mtime_nsec as i64,
-                stat.st_ctime as i64,
-                stat.st_ctime_nsec as i64,
-            ),
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         }
+    }
+
+    /// Whether a change after this look would have another stamp.
+    pub fn is_settled(&self, now_ms: i64) -> bool {
+        let newest = self.modified.0.max(self.changed.0).saturating_mul(1000);
+        newest.saturating_add(SETTLES_MS) < now_ms
     }
 }
 
@@ -384,8 +404,8 @@ fn look_at(dir: impl AsFd, name: &OsStr) -> Result<Found, Errno> {
         other => other?,
     };
     Ok(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Found::File(Stamp::of(&stat)),
-        FileType::Symlink => Found::Link(Stamp::of(&stat)),
+        FileType::RegularFile => Found::File(Stamp::of_stat(&stat)),
+        FileType::Symlink => Found::Link(Stamp::of_stat(&stat)),
         FileType::Directory => Found::Directory,
         _ => Found::Other,
     })

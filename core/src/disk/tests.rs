@@ -1,7 +1,9 @@
 //! Files that appear whole, appends that land where they should, and what is refused.
 
+use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use super::append::{BLOCK, take_back};
 use super::*;
 
 fn dir() -> tempfile::TempDir {
@@ -97,6 +99,34 @@ fn an_append_goes_into_files_only() {
     assert!(matches!(append_verified(&link, 0, b"x"), Err(DiskError::SymbolicLink(_))));
     assert!(append_verified(&dir.path().join("none"), 0, b"x").unwrap_err().is_missing());
     assert!(append_verified(dir.path(), 0, b"x").is_err());
+}
+
+#[test]
+fn what_is_appended_in_blocks_is_all_there_or_nothing_of_it() {
+    /// Has some blocks, and then fails.
+    struct Broken(usize);
+    impl Read for Broken {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+            into.fill(b'x');
+            Ok(into.len())
+        }
+    }
+    let dir = dir();
+    let path = dir.path().join("a");
+    write_atomic(&path, b"one\n").unwrap();
+    assert!(append_from(&path, 4, &mut Broken(3)).is_err());
+    assert!(matches!(append_from(&path, 3, &mut &b"x"[..]), Err(DiskError::OtherLength { .. })));
+    assert_eq!(fs::read(&path).unwrap(), b"one\n");
+    let long = vec![b'y'; 2 * BLOCK + 7];
+    assert_eq!(append_from(&path, 4, &mut &long[..]).unwrap(), long.len() as u64);
+    assert_eq!(fs::read(&path).unwrap(), [b"one\n", &long[..]].concat());
+}
+
+#[test]
+fn there_is_room_somewhere() {
+    assert!(free(dir().path()).unwrap() > 0);
+    assert!(free(&dir().path().join("gone")).is_err());
 }
 
 #[test]

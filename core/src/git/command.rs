@@ -274,6 +274,11 @@ impl GitCommand {
         self
     }
 
+    /// Lets the child map only a little of large packs at once: what it maps counts as its memory.
+    pub fn lean(self) -> Self {
+        self.config("core.packedGitLimit", "32m").config("core.packedGitWindowSize", "8m")
+    }
+
     /// Lets the child write each packet of git's protocol to standard error.
     pub fn traced(mut self) -> Self {
         self.traced = true;
