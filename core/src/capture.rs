@@ -104,6 +104,10 @@ pub fn capture(
     spool: &mut Spool,
     memory: &mut Memory,
 ) -> Result<Result<Captured, Withheld>, CaptureError> {
+    // Another device's log may have taken the place of the one that all this was learned from.
+    if memory.log != spool.mark() {
+        *memory = Memory::default();
+    }
     let mut last = Withheld::Changing;
     let mut failures = 0;
     for _ in 0..ATTEMPTS_WHILE_CHANGING {
@@ -302,6 +306,7 @@ fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Cap
     }
     let captured = finish(spool, state, &draft, taken.read)?;
     *memory = Memory {
+        log: spool.mark(),
         stamps: taken.stamps,
         hidden: taken.hidden,
         listing: before.map(|stamp| (stamp, listing)),

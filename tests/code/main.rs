@@ -37,4 +37,6 @@ mod specials;
 #[cfg(test)]
 mod states;
 #[cfg(test)]
+mod strays;
+#[cfg(test)]
 mod trip;

@@ -30,6 +30,8 @@ const BATCH_MAX: u64 = 64 << 20;
 /// What the last capture learned. May be forgotten at any time: the next capture then reads everything.
 #[derive(Debug, Default)]
 pub struct Memory {
+    /// The log that was appended to, as it stood then. What is in another one was learned elsewhere.
+    pub(super) log: Option<(u64, Digest)>,
     /// The stamps of files as they were read, and whether they will tell of a later change.
     pub(super) stamps: BTreeMap<RepoPath, Stamp>,
     /// Files that git does not look at, and that were as the index says.
