@@ -275,7 +275,9 @@ fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Cap
     let reach = objects::take(scope, &repository, needed, spool, memory, &mut state, &mut draft)?;
     let swapped = seen.changed.iter().filter(|changed| {
         let place = scope.project.root.join(changed.path.as_path());
-        changed.tree == b'D' && std::fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
+        changed.tree == b'D'
+            && std::fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
+            && !contents::is_behind_link(&scope.project.root, &changed.path)
     });
     let swapped = swapped.map(|changed| changed.path.clone()).collect();
     beside.untracked.look_below(scope, swapped)?;
@@ -296,7 +298,7 @@ fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Cap
     let deleted = state.tree.iter().filter(|(_, node)| **node == Node::Gone);
     let deleted = deleted.map(|(path, _)| path);
     for folder in untracked::empty(scope, &beside.untracked, deleted)? {
-        if !scope.guard.covers(&folder) {
+        if !scope.guard.covers(&folder) && !contents::is_behind_link(&scope.project.root, &folder) {
             state.tree.entry(folder).or_insert(Node::EmptyDirectory);
         }
     }

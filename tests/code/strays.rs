@@ -1,11 +1,16 @@
 //! What a capture or a restore takes for something else: another device's log, a folder behind a link, a
 //! repository of the user's, a small log with a large work tree.
 
+use std::collections::BTreeMap;
+
 use convosync_core::capture::Spool;
+use convosync_core::code::{Node, RepoPath, State};
 use convosync_tests::files;
 
+use super::look::look;
 use super::observer::{Observer, check_objects, check_tree};
 use super::states::Place;
+use super::trip::Device;
 
 #[test]
 fn a_log_that_went_on_on_another_device_does_not_pass_for_what_stands_here() {
@@ -27,4 +32,49 @@ fn a_log_that_went_on_on_another_device_does_not_pass_for_what_stands_here() {
 
     check_tree(&b, &state);
     check_objects(&b, &state);
+}
+
+#[test]
+fn a_folder_that_became_a_link_to_its_copy_is_captured_arrives_and_is_taken_back() {
+    let place = Place::new();
+    for clone in ["a", "b"] {
+        place.link(&format!("{clone}/src/short"), "lib.txt");
+        place.write(&format!("{clone}/src/deep/inner.txt"), "inner\n");
+        place.git(clone, &["add", "."]);
+        let date = "2026-01-01T00:00:00Z";
+        place.git(clone, &["config", "user.name", "Ada"]);
+        place.git(clone, &["commit", "-q", "-m", "a link inside", "--date", date]);
+    }
+    place.git("a", &["push", "-q"]);
+    place.git("b", &["fetch", "-q"]);
+    place.git("b", &["reset", "-q", "--hard", "origin/main"]);
+    std::fs::rename(place.path("a/src"), place.path("a/copy")).unwrap();
+    place.link("a/src", "copy");
+    place.remove("a/copy/deep/inner.txt");
+    let mut observer = Observer::new(&place, "a");
+
+    let state = observer.capture().state;
+
+    check_tree_of_links(&observer, &state);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let (wanted, before) = (look(&place, "a"), look(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    let report = b.restore(&opened, false).unwrap();
+    assert_eq!(report.differences, Vec::<String>::new());
+    assert_eq!(look(&place, "b"), wanted);
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), before);
+}
+
+#[track_caller]
+fn check_tree_of_links(observer: &Observer<'_>, state: &State) {
+    check_tree(observer, state);
+    assert_eq!(state.omitted, BTreeMap::new());
+    for gone in ["src/lib.txt", "src/main.txt", "src/short", "src/deep/inner.txt"] {
+        assert_eq!(state.tree.get(&path(gone)), Some(&Node::Gone), "{gone}");
+    }
+}
+
+fn path(text: &str) -> RepoPath {
+    RepoPath::new(text).unwrap()
 }

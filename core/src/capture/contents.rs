@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use super::blobs::{blobs, sizes};
 use super::index::Listing;
@@ -207,6 +208,31 @@ fn is_as_indexed(node: &Node, (mode, id): Entry) -> bool {
 struct Room {
     files: usize,
     bytes: u64,
+    /// The folder of the path before, and whether a link leads to it.
+    folder: Option<(RepoPath, bool)>,
+}
+
+impl Room {
+    fn is_behind_link(&mut self, root: &Path, path: &RepoPath) -> bool {
+        let Some(folder) = path.parent() else { return false };
+        match &self.folder {
+            Some((known, is_behind)) if *known == folder => *is_behind,
+            _ => {
+                let is_behind = is_behind_link(root, path);
+                self.folder = Some((folder, is_behind));
+                is_behind
+            }
+        }
+    }
+}
+
+/// Whether a link lies above a path: what the disk finds there lies elsewhere, and git has nothing there.
+pub(super) fn is_behind_link(root: &Path, path: &RepoPath) -> bool {
+    let mut above = std::iter::successors(path.parent(), RepoPath::parent);
+    above.any(|folder| {
+        let found = std::fs::symlink_metadata(root.join(folder.as_path()));
+        found.is_ok_and(|found| found.is_symlink())
+    })
 }
 
 enum Found {
@@ -232,7 +258,7 @@ fn classify(taking: &Taking<'_>, path: &RepoPath, known: Known, room: &mut Room)
         Err(_) => return omit(Why::Unreadable),
     };
     let kind = found.file_type();
-    if kind.is_dir() {
+    if kind.is_dir() || room.is_behind_link(&project.root, path) {
         return gone;
     }
     if !kind.is_file() && !kind.is_symlink() {
