@@ -78,3 +78,19 @@ fn check_tree_of_links(observer: &Observer<'_>, state: &State) {
 fn path(text: &str) -> RepoPath {
     RepoPath::new(text).unwrap()
 }
+
+#[test]
+fn an_empty_file_that_is_staged_after_another_was_meant_to_be_added_arrives() {
+    let place = Place::new();
+    let log = place.path("log");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    place.write("a/meant.txt", "meant\n");
+    place.git("a", &["add", "-N", "meant.txt"]);
+    a.save(&log);
+    place.write("a/empty.txt", "");
+    place.git("a", &["add", "empty.txt"]);
+
+    b.restore(&a.save(&log), false).unwrap();
+
+    assert_eq!(look(&place, "b"), look(&place, "a"));
+}

@@ -66,7 +66,9 @@ pub(super) fn take(
     guard(scope, &above.commits)?;
     state.packs = last.map(|last| last.packs.clone()).unwrap_or_default();
     // What an index of the past needed is in a pack, or in the history that the packs stand on.
-    let had = last.iter().flat_map(|last| &last.index).filter_map(|entry| entry.entry);
+    let had = last.iter().flat_map(|last| &last.index);
+    // The empty blob of a file that was only meant to be added is in none.
+    let had = had.filter(|entry| !entry.flags.intent_to_add).filter_map(|entry| entry.entry);
     let has: BTreeSet<Oid> = had.map(|(_, id)| id).collect();
     let blobs: Vec<Oid> = blobs.difference(&has).copied().collect();
     let new_tips: Vec<Oid> = above.tips.clone();
