@@ -94,3 +94,37 @@ fn an_empty_file_that_is_staged_after_another_was_meant_to_be_added_arrives() {
 
     assert_eq!(look(&place, "b"), look(&place, "a"));
 }
+
+#[test]
+fn nothing_is_written_into_a_repository_of_the_user_inside_of_the_clone() {
+    let place = Place::new();
+    for folder in ["listed", "ignored"] {
+        place.write(&format!("a/{folder}/.gitattributes"), "* filter=x\n");
+        place.write(&format!("a/{folder}/deep/x.txt"), "x\n");
+        place.write(&format!("b/{folder}/own.txt"), "own\n");
+        place.git(&format!("b/{folder}"), &["init", "-q"]);
+    }
+    place.write("a/listed/committed.txt", "committed\n");
+    place.git("a", &["add", "listed/committed.txt"]);
+    place.git("a", &["commit", "-q", "-m", "committed"]);
+    place.write("b/.git/info/exclude", "/ignored\n");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let before = look(&place, "b");
+    let opened = a.save(&place.path("log"));
+
+    let report = b.restore(&opened, false).unwrap();
+
+    assert_eq!(report.differences, Vec::<String>::new());
+    assert_eq!(look(&place, "b").tree, before.tree);
+    let left: Vec<&str> = report.outlook.left.iter().map(|(path, _)| path.as_str()).collect();
+    let expected = [
+        "ignored/.gitattributes",
+        "ignored/deep/x.txt",
+        "listed/.gitattributes",
+        "listed/committed.txt",
+        "listed/deep/x.txt",
+    ];
+    assert_eq!(left, expected);
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), before);
+}

@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub(super) folds: bool,
     /// Whether not every tracked file is checked out here.
     pub(super) is_sparse: bool,
+    /// The directories among all those that are repositories of their own.
+    pub(super) nested: BTreeSet<RepoPath>,
     /// Whether git gives files other line ends as it checks them out.
     pub(super) converts: bool,
     /// What lies at every path that may change, and at those above it.
@@ -138,6 +140,7 @@ pub(super) fn gather(
         others.extend(eyes.other(path)?.map(|other| (path.clone(), other)));
     }
     let below = look_below(&beneath, &paths, &standing)?;
+    let nested = nested(&beneath, &standing)?;
     let branches = branches(place, saved, objects)?;
     Ok(Facts {
         here,
@@ -146,6 +149,7 @@ pub(super) fn gather(
         branches,
         folds,
         is_sparse,
+        nested,
         converts,
         standing,
         others,
@@ -190,6 +194,21 @@ fn look(
         }
     }
     Ok(standing)
+}
+
+/// Which directories have a git directory, or a file that names one. Git itself says nothing of those that
+/// it ignores.
+fn nested(
+    beneath: &Beneath,
+    standing: &BTreeMap<RepoPath, Found>,
+) -> Result<BTreeSet<RepoPath>, CheckoutError> {
+    let mut nested = BTreeSet::new();
+    for (path, _) in standing.iter().filter(|(_, found)| **found == Found::Directory) {
+        if beneath.look(&path.as_path().join(".git"))? != Found::Nothing {
+            nested.insert(path.clone());
+        }
+    }
+    Ok(nested)
 }
 
 /// Lists what lies below directories that a state knows as something else.

@@ -101,6 +101,12 @@ impl Facts {
     fn at(&self, path: &RepoPath) -> Found {
         self.standing.get(path).copied().unwrap_or(Found::Nothing)
     }
+
+    /// Whether a path lies in a repository of the user's inside of this one.
+    fn is_in_another_repository(&self, path: &RepoPath) -> bool {
+        let mut above = std::iter::successors(path.parent(), RepoPath::parent);
+        above.any(|folder| self.nested.contains(&folder))
+    }
 }
 
 /// Why a path, or a folder it lies in, was left out.
@@ -142,8 +148,13 @@ impl<'a> Planner<'a> {
 
     /// Why a path stays as it is here.
     fn left(&self, path: &RepoPath) -> Option<Why> {
-        if self.facts.at(path) == Found::Nothing && self.here.entries(path).is_empty() {
-            return None;
+        if self.here.entries(path).is_empty() {
+            if self.facts.is_in_another_repository(path) {
+                return Some(Why::Nested);
+            }
+            if self.facts.at(path) == Found::Nothing {
+                return None;
+            }
         }
         if let Some(omission) = omitted(&self.facts.here, path) {
             return Some(omission.why);
