@@ -297,7 +297,7 @@ fn look(scope: &Scope<'_>, spool: &mut Spool, memory: &mut Memory) -> Result<Cap
     state.tree = taken.tree;
     let deleted = state.tree.iter().filter(|(_, node)| **node == Node::Gone);
     let deleted = deleted.map(|(path, _)| path);
-    for folder in untracked::empty(scope, &beside.untracked, deleted)? {
+    for folder in untracked::empty(scope, &beside.untracked, deleted, &mut omitted)? {
         if !scope.guard.covers(&folder) && !contents::is_behind_link(&scope.project.root, &folder) {
             state.tree.entry(folder).or_insert(Node::EmptyDirectory);
         }

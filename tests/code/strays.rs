@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use convosync_core::capture::Spool;
-use convosync_core::code::{Node, RepoPath, State};
+use convosync_core::code::{Guard, Node, RepoPath, State, Why, Withheld};
 use convosync_tests::files;
 
 use super::look::look;
@@ -127,4 +127,44 @@ fn nothing_is_written_into_a_repository_of_the_user_inside_of_the_clone() {
     assert_eq!(left, expected);
     b.undo().unwrap();
     assert_eq!(look(&place, "b"), before);
+}
+
+#[test]
+fn a_guard_that_comes_later_stops_commits_that_were_taken_before() {
+    let place = Place::new();
+    place.write("a/passwords.kdbx", "secret\n");
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "passwords"]);
+    let mut a = Observer::new(&place, "a");
+    a.capture();
+
+    a.guard = Guard::new(&place.path("a"), &place.home(), &["*.kdbx".to_owned()], &[]);
+
+    let paths = vec![path("passwords.kdbx")];
+    assert_eq!(a.try_capture().unwrap_err(), Withheld::GuardedCommits { paths });
+}
+
+#[test]
+fn empty_directories_beyond_those_that_are_looked_into_are_listed() {
+    const FOLDERS: usize = 10_200;
+    let place = Place::new();
+    place.write("a/.git/info/exclude", "ignored\n");
+    for number in 0..FOLDERS {
+        files::make_dir(&place.path(&format!("a/many/{number:05}")));
+    }
+    for number in 0..100 {
+        files::make_dir(&place.path(&format!("a/many/{number:05}/ignored")));
+    }
+    place.write("a/many/00007/file.txt", "a file\n");
+
+    let state = Observer::new(&place, "a").capture().state;
+
+    let is_empty = |node: &&Node| **node == Node::EmptyDirectory;
+    let empty = state.tree.values().filter(is_empty).count();
+    let listed = state.omitted.values().filter(|omission| omission.why == Why::TooMany).count();
+    assert!(listed > 100, "{listed}");
+    // One folder has the file; of those above ignored ones, some were looked into.
+    let all = empty + listed;
+    assert!((FOLDERS - 100..FOLDERS).contains(&all), "{empty} and {listed}");
+    assert!(state.tree.contains_key(&path("many/00007/file.txt")));
 }

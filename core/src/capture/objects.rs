@@ -7,7 +7,7 @@ use super::blobs::sizes;
 use super::contents::Memory;
 use super::repository::Repository;
 use super::{Draft, Objects, Scope, Spool, Stop, answer, oid, said};
-use crate::code::{Base, Pack, RepoPath, State, Withheld};
+use crate::code::{Base, Guard, Pack, RepoPath, State, Withheld};
 use crate::git::{GitCommand, GitError};
 use crate::id::{Digest, Oid};
 use crate::project;
@@ -45,7 +45,7 @@ pub(super) fn take(
 ) -> Result<Digest, Stop> {
     let tips = tips(scope, state);
     let Needed { blobs, known } = needed;
-    let reach = digest(&tips, &blobs, &known);
+    let reach = digest(&tips, &blobs, &known, scope.guard);
     if let Some(last) = spool.state()
         && memory.reach == Some(reach)
     {
@@ -101,8 +101,9 @@ fn tips(scope: &Scope<'_>, state: &State) -> Vec<Oid> {
     tips
 }
 
-fn digest(tips: &[Oid], blobs: &BTreeSet<Oid>, known: &Known) -> Digest {
-    let mut bytes: Vec<u8> = Vec::new();
+/// A guard that says something else looks at the commits again.
+fn digest(tips: &[Oid], blobs: &BTreeSet<Oid>, known: &Known, guard: &Guard) -> Digest {
+    let mut bytes = guard.digest().0.to_vec();
     for id in tips.iter().chain(blobs) {
         bytes.extend(id.0);
     }
