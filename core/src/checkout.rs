@@ -8,6 +8,7 @@
 //! what is restored of each state.
 
 mod apply;
+mod bounds;
 mod branch;
 mod error;
 mod facts;
@@ -244,6 +245,7 @@ fn prepare<'a>(
     let is_resume = matches!(purpose, Purpose::Resume(_));
     outlook.is_here = is_resume && !is_ending && plan.is_nothing(&opened.state, &facts.here);
     objects.fetch_blobs(&plan.check_out.values().copied().collect(), purpose.fetch())?;
+    bounds::check(&purpose, &opened.state, &facts, &plan, &objects)?;
     let past = match purpose {
         Purpose::Resume(_) => None,
         Purpose::Undo(past) => Some(past),

@@ -4,7 +4,11 @@
 use std::collections::BTreeMap;
 
 use convosync_core::capture::Spool;
-use convosync_core::code::{Guard, Node, RepoPath, State, Why, Withheld};
+use convosync_core::checkout::{CheckoutError, Opened, Refusal};
+use convosync_core::code::{
+    self, Guard, Head, IndexEntry, Mode, Node, Pack, RepoPath, State, Why, Withheld,
+};
+use convosync_core::id::Oid;
 use convosync_tests::files;
 
 use super::look::look;
@@ -167,4 +171,79 @@ fn empty_directories_beyond_those_that_are_looked_into_are_listed() {
     let all = empty + listed;
     assert!((FOLDERS - 100..FOLDERS).contains(&all), "{empty} and {listed}");
     assert!(state.tree.contains_key(&path("many/00007/file.txt")));
+}
+
+/// A commit on `main` of clone `a` with one blob of so many bytes under so many names.
+fn commit_copies(place: &Place, size: usize, count: usize) {
+    let mut stream = b"feature done\nblob\nmark :1\n".to_vec();
+    stream.extend(format!("data {size}\n").bytes());
+    stream.resize(stream.len() + size, 0);
+    stream.extend(
+        b"\ncommit refs/heads/main\ncommitter Ada <ada@example.invalid> 1700000000 +0000\n",
+    );
+    stream.extend(b"data 6\ncopies\nfrom refs/heads/main^0\n");
+    for number in 0..count {
+        stream.extend(format!("M 100644 :1 copies/{number:06}\n").bytes());
+    }
+    stream.extend(b"done\n");
+    place.feed("a", &["fast-import", "--quiet"], &stream).ok();
+}
+
+/// A code log whose only commit, above what the remote has, has one blob under many names.
+fn log_of_copies(place: &Place, size: usize, count: usize) -> Opened {
+    commit_copies(place, size, count);
+    let commit: Oid = place.run("a", &["rev-parse", "refs/heads/main"]).parse().unwrap();
+    let wanted = format!("{commit}\n^origin/main\n");
+    let args = ["pack-objects", "--stdout", "--revs", "-q"];
+    let pack = place.feed("a", &args, wanted.as_bytes()).ok().stdout;
+    let of_pack = Pack { start: 0, length: pack.len() as u64, tips: vec![commit] };
+    let head = Head { branch: Some("main".to_owned()), commit: Some(commit) };
+    let state = State { head, packs: vec![of_pack], ..State::default() };
+    let log = [pack, code::write(&state)].concat();
+    assert!(log.len() < 300_000, "{}", log.len());
+    files::write(&place.path("log"), log);
+    Opened::read(&place.path("log")).unwrap()
+}
+
+#[test]
+fn a_small_log_does_not_unfold_to_more_than_may_come_in() {
+    for (size, count) in [(1 << 20, 101), (1, 10_001)] {
+        let place = Place::new();
+        let opened = log_of_copies(&place, size, count);
+        let b = Device::new(&place, "b");
+        let before = look(&place, "b");
+
+        let error = b.restore(&opened, false).unwrap_err();
+
+        let limit = b.limits.total;
+        let refusal = Refusal::TooLarge { size: (size * count) as u64, files: count, limit };
+        assert!(matches!(&error, CheckoutError::Refused(found) if *found == refusal), "{error:?}");
+        assert_eq!(look(&place, "b"), before);
+    }
+}
+
+#[test]
+fn staged_entries_do_not_unfold_a_blob_of_the_clone_without_end() {
+    let place = Place::new();
+    place.write("b/zeros", vec![0; 1 << 20]);
+    place.git("b", &["add", "."]);
+    place.git("b", &["commit", "-q", "-m", "zeros"]);
+    place.git("b", &["push", "-q"]);
+    let id = place.run("b", &["rev-parse", "HEAD:zeros"]).parse().unwrap();
+    let commit = place.run("b", &["rev-parse", "HEAD"]).parse().ok();
+    let entry = |number: usize| IndexEntry {
+        path: path(&format!("copies/{number:03}")),
+        stage: 0,
+        entry: Some((Mode::File, id)),
+        flags: code::Flags::default(),
+    };
+    let head = Head { branch: Some("main".to_owned()), commit };
+    let state = State { head, index: (0..300).map(entry).collect(), ..State::default() };
+    let log = place.path("log");
+    files::write(&log, code::write(&state));
+    let b = Device::new(&place, "b");
+
+    let error = b.restore(&Opened::read(&log).unwrap(), false).unwrap_err();
+
+    assert!(matches!(error, CheckoutError::Refused(Refusal::TooLarge { .. })), "{error:?}");
 }

@@ -120,6 +120,19 @@ pub enum Refusal {
         /// What is allowed.
         limit: u64,
     },
+    /// There is no room for it.
+    #[error(
+        "the saved code needs {needed} bytes, and {free} bytes are free where `{}` lies",
+        root.display()
+    )]
+    NoRoom {
+        /// How many bytes.
+        needed: u64,
+        /// How many there are.
+        free: u64,
+        /// Where.
+        root: PathBuf,
+    },
     /// Something that is not recorded stands where a file must be written.
     #[error("`{}` is in the way{}", paths.first().map(String::as_str).unwrap_or_default(),
         if paths.len() > 1 { format!(", and {} more", paths.len() - 1) } else { String::new() })]
@@ -169,6 +182,9 @@ impl Refusal {
                 "this is a partial clone: try again when the project's remote can be reached"
             }
             Self::TooLarge { .. } => "raise `code.total_max` or `code.files_max` here",
+            Self::NoRoom { .. } => {
+                "free some room, or run with `--worktree DIR` where there is more"
+            }
             Self::InTheWay { .. } => "move it elsewhere, or run with `--worktree DIR`",
             Self::SameName(..) => "rename one of them on the other device",
             Self::Changing => "try again when nothing writes here",

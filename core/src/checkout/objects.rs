@@ -172,10 +172,29 @@ impl<'a> Objects<'a> {
 
     /// How large each blob is.
     pub(super) fn sizes(&self, ids: &BTreeSet<Oid>) -> Result<BTreeMap<Oid, u64>, CheckoutError> {
+        Self::sizes_seen_by(self.git(), ids)
+    }
+
+    /// Which blobs only the saved packs have.
+    pub(super) fn not_in_the_clone(
+        &self,
+        ids: &BTreeSet<Oid>,
+    ) -> Result<BTreeSet<Oid>, CheckoutError> {
+        if self.packs.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let sizes = Self::sizes_seen_by(self.in_the_clone(), ids)?;
+        Ok(ids.iter().filter(|id| !sizes.contains_key(id)).copied().collect())
+    }
+
+    fn sizes_seen_by(
+        command: GitCommand,
+        ids: &BTreeSet<Oid>,
+    ) -> Result<BTreeMap<Oid, u64>, CheckoutError> {
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let command = self.git().args(["cat-file", "--batch-check"]).stdin(lines(ids));
+        let command = command.args(["cat-file", "--batch-check"]).stdin(lines(ids));
         let output = told(command.stdout_limit(SIZES_MAX).run(), "look at the blobs")?;
         let text = String::from_utf8_lossy(&output.stdout);
         Ok(text
