@@ -246,6 +246,7 @@ fn prepare<'a>(
     outlook.is_here = is_resume && !is_ending && plan.is_nothing(&opened.state, &facts.here);
     objects.fetch_blobs(&plan.check_out.values().copied().collect(), purpose.fetch())?;
     bounds::check(&purpose, &opened.state, &facts, &plan, &objects)?;
+    outlook.programs = programs::named(&opened.state, &facts, &plan, &objects)?;
     let past = match purpose {
         Purpose::Resume(_) => None,
         Purpose::Undo(past) => Some(past),

@@ -247,3 +247,27 @@ fn staged_entries_do_not_unfold_a_blob_of_the_clone_without_end() {
 
     assert!(matches!(error, CheckoutError::Refused(Refusal::TooLarge { .. })), "{error:?}");
 }
+
+#[test]
+fn files_that_make_programs_run_from_behind_a_link_are_named_with_the_link() {
+    let place = Place::new();
+    place.link("a/.claude", "conf");
+    place.write("a/conf/settings.json", "{}\n");
+    place.write("a/config/innocent.txt", "x\n");
+    place.folder("a/app");
+    place.link("a/app/.vscode", ".././app/first");
+    place.link("a/app/first", "../second");
+    place.write("a/second/tasks.json", "{}\n");
+    place.link("a/outside.txt", "/etc/hosts");
+    place.link("a/.mcp.json", "../../elsewhere");
+    place.git("a", &["add", ".claude", "app/first"]);
+    place.git("a", &["commit", "-q", "-m", "links"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+
+    let prepared = b.restoring(&opened, false).plan().unwrap();
+
+    let expected =
+        [".claude", ".mcp.json", "app/.vscode", "conf/settings.json", "second/tasks.json"];
+    assert_eq!(prepared.outlook().programs, expected);
+}

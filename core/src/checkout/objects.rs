@@ -206,6 +206,36 @@ impl<'a> Objects<'a> {
             .collect())
     }
 
+    /// Reads blobs, each of at most `most` bytes; others are left out.
+    pub(super) fn small(
+        &self,
+        ids: &BTreeSet<Oid>,
+        most: u64,
+    ) -> Result<BTreeMap<Oid, Vec<u8>>, CheckoutError> {
+        let sizes = self.sizes(ids)?;
+        let asked: BTreeSet<Oid> = ids
+            .iter()
+            .filter(|id| sizes.get(id).is_some_and(|size| *size <= most))
+            .copied()
+            .collect();
+        if asked.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let command = self.git().args(["cat-file", "--batch", "--buffer"]).stdin(lines(&asked));
+        let output = told(command.stdout_limit(SIZES_MAX).run(), "read the links")?;
+        let (mut found, mut rest) = (BTreeMap::new(), &output.stdout[..]);
+        // They come as they were asked for, each after a line, with one byte behind it.
+        for id in asked {
+            let size = sizes.get(&id).copied().and_then(|size| usize::try_from(size).ok());
+            let start = rest.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            let (Some(start), Some(size)) = (start, size) else { break };
+            let Some(bytes) = rest.get(start..start + size) else { break };
+            found.insert(id, bytes.to_vec());
+            rest = rest.get(start + size + 1..).unwrap_or_default();
+        }
+        Ok(found)
+    }
+
     fn take_packs(&mut self, opened: &Opened, limits: Limits) -> Result<(), CheckoutError> {
         let folder = self.scratch.path().join("objects/pack");
         for (number, pack) in opened.state.packs.iter().enumerate() {

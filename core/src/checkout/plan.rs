@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::branch::{self, Move};
 use super::facts::{Entry, Facts, Index};
 use super::spelling::folded;
-use super::{Outlook, Purpose, Refusal, runs_programs};
+use super::{Outlook, Purpose, Refusal};
 use crate::code::{Flags, Guard, Mode, Node, Omission, OperationKind, RepoPath, State, Why};
 use crate::disk::Found;
 use crate::id::Oid;
@@ -448,7 +448,7 @@ impl Plan {
             removed: gone.count(),
             set_aside: shown(&mut self.aside.iter()),
             left: left.collect(),
-            programs: shown(&mut written().filter(|path| runs_programs(path))),
+            programs: Vec::new(),
             submodules: shown(&mut saved.submodules.keys()),
             notes: notes(saved),
         }
