@@ -271,3 +271,20 @@ fn files_that_make_programs_run_from_behind_a_link_are_named_with_the_link() {
         [".claude", ".mcp.json", "app/.vscode", "conf/settings.json", "second/tasks.json"];
     assert_eq!(prepared.outlook().programs, expected);
 }
+
+#[test]
+fn a_path_of_more_folders_than_anyone_makes_is_listed_and_not_taken() {
+    let place = Place::new();
+    let deep = |levels: usize| ["d/".repeat(levels), "file.txt".to_owned()].concat();
+    place.write("a/fine.txt", "fine\n");
+    place.write(&format!("a/{}", deep(255)), "fine too\n");
+    place.write(&format!("a/{}", deep(300)), "too deep\n");
+
+    let state = Observer::new(&place, "a").capture().state;
+
+    assert!(state.tree.contains_key(&path(&deep(255))), "as many as may be");
+    let omitted: Vec<_> = state.omitted.iter().collect();
+    assert_eq!(omitted.len(), 1, "{omitted:?}");
+    let (shown, omission) = omitted[0];
+    assert!(omission.why == Why::BadName && shown.shown().starts_with("d/d/"), "{omitted:?}");
+}

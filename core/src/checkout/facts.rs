@@ -187,7 +187,7 @@ fn look(
     for path in paths {
         for path in std::iter::successors(Some(path.clone()), RepoPath::parent) {
             if standing.contains_key(&path) {
-                continue;
+                break;
             }
             let found = eyes.look(&path)?;
             standing.insert(path, found);
