@@ -13,7 +13,7 @@ use convosync_tests::files;
 
 use super::look::look;
 use super::observer::{Observer, check_objects, check_tree};
-use super::states::Place;
+use super::states::{Place, lines};
 use super::trip::Device;
 
 #[test]
@@ -287,4 +287,26 @@ fn a_path_of_more_folders_than_anyone_makes_is_listed_and_not_taken() {
     assert_eq!(omitted.len(), 1, "{omitted:?}");
     let (shown, omission) = omitted[0];
     assert!(omission.why == Why::BadName && shown.shown().starts_with("d/d/"), "{omitted:?}");
+}
+
+#[test]
+fn a_file_that_this_clone_does_not_check_out_stays_so_when_it_changed_there() {
+    let place = Place::new();
+    place.git("b", &["sparse-checkout", "set", "src"]);
+    place.write("a/old/gone.txt", lines(7));
+    place.write("a/src/lib.txt", "changed\n");
+    place.git("a", &["commit", "-q", "-am", "both"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let before = look(&place, "b");
+    let opened = a.save(&place.path("log"));
+
+    let report = b.restore(&opened, false).unwrap();
+
+    assert_eq!(report.differences, Vec::<String>::new());
+    assert_eq!(report.outlook.written, 1);
+    assert!(!place.path("b/old").exists());
+    assert_eq!(place.run("b", &["ls-files", "-t", "old/gone.txt"]), "S old/gone.txt");
+    assert_eq!(place.run("b", &["status", "--porcelain"]), "");
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), before);
 }

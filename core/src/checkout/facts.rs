@@ -13,6 +13,8 @@ use crate::id::Oid;
 
 /// The most files below a directory that stands where a file must be.
 const BELOW_MAX: usize = 10_000;
+/// How much room there is for the names of all tracked files.
+const LIST_MAX: usize = 300 << 20;
 /// How much room there is for the names of branches.
 const BRANCHES_MAX: usize = 16 << 20;
 
@@ -31,6 +33,8 @@ pub(super) struct Facts {
     pub(super) folds: bool,
     /// Whether not every tracked file is checked out here.
     pub(super) is_sparse: bool,
+    /// The tracked files that are not checked out here because of that.
+    pub(super) skipped: BTreeSet<RepoPath>,
     /// The directories among all those that are repositories of their own.
     pub(super) nested: BTreeSet<RepoPath>,
     /// Whether git gives files other line ends as it checks them out.
@@ -141,6 +145,7 @@ pub(super) fn gather(
     }
     let below = look_below(&beneath, &paths, &standing)?;
     let nested = nested(&beneath, &standing)?;
+    let skipped = if is_sparse { skipped(objects)? } else { BTreeSet::new() };
     let branches = branches(place, saved, objects)?;
     Ok(Facts {
         here,
@@ -149,6 +154,7 @@ pub(super) fn gather(
         branches,
         folds,
         is_sparse,
+        skipped,
         nested,
         converts,
         standing,
@@ -209,6 +215,15 @@ fn nested(
         }
     }
     Ok(nested)
+}
+
+/// Which tracked files a sparse checkout leaves out.
+fn skipped(objects: &Objects<'_>) -> Result<BTreeSet<RepoPath>, CheckoutError> {
+    let command = objects.in_the_clone().args(["ls-files", "-t", "-z"]).stdout_limit(LIST_MAX);
+    let output = told(command.run(), "list the files that are not checked out")?;
+    let lines = output.stdout.split(|byte| *byte == 0);
+    let skipped = lines.filter_map(|line| line.strip_prefix(b"S "));
+    Ok(skipped.filter_map(|path| RepoPath::new(path).ok()).collect())
 }
 
 /// Lists what lies below directories that a state knows as something else.

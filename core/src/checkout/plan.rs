@@ -134,7 +134,8 @@ impl<'a> Planner<'a> {
         let mut there = self.there.entries(path);
         // Which tracked files are checked out is each clone's own matter.
         for entry in &mut there {
-            let own = here.iter().any(|entry| entry.flags.skip_worktree);
+            let own = self.facts.skipped.contains(path)
+                || here.iter().any(|entry| entry.flags.skip_worktree);
             if self.saved.notes.sparse || self.facts.is_sparse {
                 entry.flags.skip_worktree = own && !self.saved.tree.contains_key(path);
             }
