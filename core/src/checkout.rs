@@ -15,6 +15,7 @@ mod facts;
 mod index;
 mod objects;
 mod opened;
+mod pack;
 mod plan;
 mod programs;
 mod record;

@@ -8,6 +8,7 @@
 mod bring;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::id::{DeviceId, Digest, Oid, SessionName, StoreId};
 use crate::seal::{
@@ -121,6 +122,9 @@ impl InboundError {
                 "somebody put back or replaced that device's ref: what was seen before stays in use; let the device itself sync again"
                     .to_owned(),
             ),
+            // Damage is mended where the state comes from.
+            Self::Store { source: StoreError::Missing { .. }, .. }
+            | Self::Seal { source: SealError::Damaged { .. } | SealError::Cut { .. }, .. } => None,
             Self::Store { source, .. } => source.hint(),
             Self::Seal { source, .. } => source.hint(),
             _ => None,
@@ -140,7 +144,7 @@ pub struct Peer {
     /// The head's digest, as sealed.
     pub digest: Digest,
     /// Its sessions.
-    pub sessions: BTreeMap<SessionName, Summary>,
+    pub sessions: BTreeMap<SessionName, Arc<Summary>>,
     /// Its roster where that goes on from ours: it enrolled devices we have not heard of.
     pub roster: Option<Roster>,
 }
@@ -284,14 +288,14 @@ fn open_sessions(
     device: DeviceId,
     head: &Head,
     tip: &Tip,
-) -> Result<BTreeMap<SessionName, Summary>, InboundError> {
+) -> Result<BTreeMap<SessionName, Arc<Summary>>, InboundError> {
     let digests = tip.sessions.iter().map(|(name, bytes)| (*name, Digest::of(bytes))).collect();
     if root_of(&digests) != head.root {
         return Err(InboundError::OtherSessions { device });
     }
     let open = |(name, bytes): (&SessionName, &Vec<u8>)| {
         let sealed = Sealed::from_bytes(bytes.clone())?;
-        Ok((*name, open_summary(&vault.keys, device, *name, &sealed)?))
+        Ok((*name, Arc::new(open_summary(&vault.keys, device, *name, &sealed)?)))
     };
     let sessions = tip.sessions.iter().map(open).collect::<Result<_, SealError>>();
     sessions.map_err(|source| InboundError::Seal { device, what: "a session's summary", source })

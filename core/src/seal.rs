@@ -194,7 +194,7 @@ impl SealError {
                 "another device removed it from the vault; join again under a new identity"
             }
             Self::Damaged { .. } | Self::Cut { .. } | Self::OtherKey { .. } => {
-                "someone changed what the remote holds; `convosyncctl verify` shows what is affected"
+                "somebody, or a disk, changed what was written"
             }
             _ => return None,
         };

@@ -19,7 +19,7 @@ use crate::error::CtlError;
 
 pub(crate) use boxes::Frame;
 pub(crate) use clean::clean;
-pub(crate) use measure::{ago, bytes, count};
+pub(crate) use measure::{ago, bytes, count, until};
 pub(crate) use session::{describe_session, headline, place, short_line};
 pub(crate) use text::Text;
 pub(crate) use wait::Wait;

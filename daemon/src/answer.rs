@@ -103,3 +103,6 @@ pub(crate) fn home(house: &House, directory: &Path) -> Result<Arc<Home>, Failure
         .with_hint("run `convosyncctl enable` there")
     })
 }
+
+#[cfg(test)]
+mod tests;

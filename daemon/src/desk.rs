@@ -25,7 +25,7 @@ use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
 
 use crate::fail;
-pub use board::{Board, Seat, SharedDesk};
+pub use board::{Board, Listed, Seat, SharedDesk};
 pub use sent::was_sent;
 pub use told::{Doing, Told};
 
@@ -86,7 +86,7 @@ pub struct Holding {
     /// Whose.
     pub device: DeviceId,
     /// What its summary says.
-    pub summary: Summary,
+    pub summary: Arc<Summary>,
 }
 
 /// What a save came to.
@@ -107,7 +107,12 @@ impl Desk {
     ///
     /// # Errors
     /// A [`Failure`] when the store or our own tip cannot be read.
-    pub fn open(dir: &Path, vault: Arc<Vault>, branches_only: bool) -> Result<Self, Failure> {
+    pub fn open(
+        dir: &Path,
+        vault: Arc<Vault>,
+        branches_only: bool,
+        now_ms: i64,
+    ) -> Result<Self, Failure> {
         let store = Store::open(dir).map_err(|error| fail::store(&error))?;
         // What a killed daemon left of a small file; nobody else writes here.
         if let Err(error) = disk::remove_leftovers(dir, i64::MAX) {
@@ -141,7 +146,7 @@ impl Desk {
             ledgers: HashMap::new(),
         };
         desk.saved_ms = desk.own.sessions.values().map(|(summary, _)| summary.at_ms).max();
-        desk.remember_peers();
+        desk.remember_peers(now_ms);
         Ok(desk)
     }
 

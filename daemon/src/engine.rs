@@ -173,6 +173,8 @@ pub struct Standing {
     pub unsaved: BTreeMap<ProjectKey, Unsaved>,
     /// Whether a save or a push runs.
     pub busy: bool,
+    /// When a remote that could not be used is tried again.
+    pub retry_at_ms: Option<i64>,
 }
 
 /// The daemon's whole memory of what is due.
@@ -248,7 +250,11 @@ impl Engine {
             track.count_into(unsaved.entry(track.project).or_default());
         }
         let upstream = self.stores.get(&store);
-        Standing { unsaved, busy: upstream.is_some_and(Upstream::is_busy) }
+        Standing {
+            unsaved,
+            busy: upstream.is_some_and(Upstream::is_busy),
+            retry_at_ms: upstream.and_then(Upstream::retry_at_ms),
+        }
     }
 
     fn take_in(&mut self, event: Event, now_ms: i64) {

@@ -172,13 +172,8 @@ impl Trouble {
 
     fn passing(why: &str, since_ms: i64) -> Self {
         let passing = Passing::of(why);
-        let (why, hint) = match passing {
-            Passing::Portal => (
-                PORTAL,
-                "open any page in a browser; if no login comes up, check the remote's address",
-            ),
-            _ => (why, "nothing to do: it is tried again"),
-        };
+        let hint = Passing::way_out(why).unwrap_or("nothing to do: it is tried again");
+        let why = if passing == Passing::Portal { PORTAL } else { why };
         let message = format!("cannot reach the remote: {why}");
         let trouble = Self::other(message, Some(hint.to_owned()), since_ms);
         Self { fault: fault(Some(passing)), ..trouble }

@@ -408,7 +408,7 @@ impl House {
         }
         let reach = survey.reach(&entry.agreed);
         let branches_only = entry.branches_only;
-        let desk = Desk::open(&dir, vault.clone(), branches_only)?;
+        let desk = Desk::open(&dir, vault.clone(), branches_only, crate::clock::now_ms())?;
         let mut registry = self.registry();
         let key = StoreKey(registry.fresh());
         let place = Arc::new(Place {

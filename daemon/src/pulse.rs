@@ -13,6 +13,8 @@ pub struct Beat {
     pub unsaved: BTreeMap<ProjectKey, Unsaved>,
     /// Whether a save or a push runs.
     pub busy: bool,
+    /// When a remote that could not be used is tried again, in Unix milliseconds.
+    pub retry_ms: Option<i64>,
 }
 
 /// Publishes a store's [`Beat`].
@@ -58,7 +60,11 @@ mod tests {
     use super::*;
 
     fn beat(busy: bool) -> Beat {
-        Beat { unsaved: BTreeMap::from([(ProjectKey(1), Unsaved::default())]), busy }
+        Beat {
+            unsaved: BTreeMap::from([(ProjectKey(1), Unsaved::default())]),
+            busy,
+            retry_ms: None,
+        }
     }
 
     #[test]

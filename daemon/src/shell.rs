@@ -160,8 +160,9 @@ impl Shell {
             self.carry_out(effect);
         }
         for place in self.house.places() {
-            let Standing { unsaved, busy } = self.engine.standing(place.key);
-            place.pulse.set(Beat { unsaved, busy });
+            let Standing { unsaved, busy, retry_at_ms } = self.engine.standing(place.key);
+            let on_the_wall = |at_ms: i64| clock::now_ms() + (at_ms - self.clock.now_ms());
+            place.pulse.set(Beat { unsaved, busy, retry_ms: retry_at_ms.map(on_the_wall) });
         }
         leaves
     }

@@ -425,17 +425,9 @@ fn list_place(house: &House, place: &Place, asker: Asker) -> Result<u32, RemoteE
     let unknown = &unknown[..unknown.len().min(UNKNOWN_DEVICES_MAX)];
     fetch_tips(house, (place, &store), &known, TIP_DOWNLOAD_MAX, asker)?;
     fetch_tips(house, (place, &store), unknown, UNKNOWN_TIP_MAX, asker)?;
-    let mut arrived = Vec::new();
-    let mut desk = place.desk.lock();
-    for (reference, listed) in known.iter().chain(unknown) {
-        let fetched = store.seen_tip(reference).ok().flatten();
-        let Some(tip) = fetched.filter(|tip| tip == listed) else { continue };
-        let sessions = desk.take_peer(*reference, tip, now_ms()).unwrap_or_default();
-        let device = desk.device_name(reference.device);
-        arrived.extend(sessions.into_iter().map(|session| (device.clone(), session)));
-    }
-    // Whoever hears of it and asks then finds it on the board.
-    drop(desk);
+    let listed = [known.as_slice(), unknown].concat();
+    // The desk is left, and its board written, before anybody hears of it and asks.
+    let arrived = place.desk.lock().take_peers(&listed, now_ms());
     let count = u32::try_from(arrived.len()).unwrap_or(u32::MAX);
     for (device, session) in arrived {
         house.tell(protocol::Event::Arrived { device, session });
@@ -472,8 +464,7 @@ fn fetch_tips(
         if !error.is_transient() {
             desk.looked_at(wanted.iter().find(|(other, _)| *other == reference));
         }
-        let failure = fail::remote(&error);
-        desk.doubts.insert(reference.device, fail::problem_of(&failure, now_ms()));
+        desk.doubt(&reference, &fail::remote(&error), now_ms());
     }
     Ok(())
 }

@@ -171,6 +171,26 @@ fn commits_of_a_branch_that_was_deleted_at_the_remote_travel_with_the_session() 
 }
 
 #[test]
+fn code_that_is_withheld_is_told_with_the_way_out_and_the_conversation_is_saved() {
+    const LOST: &str = "0123456789abcdef0123456789abcdef01234567";
+    let (mut world, mut writer) = saved_work();
+    let (ada, _) = world.pair();
+    let entry = format!("100644,{LOST},lost.txt");
+    ada.home.git(&["update-index", "--add", "--cacheinfo", &entry]).ok();
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let withheld = eventually("`status` says why", Duration::from_secs(60), || {
+        let status = ada.ctl_json(&["status"]);
+        let withheld = status["projects"][0]["code"]["withheld"].clone();
+        withheld["message"].as_str().is_some_and(|why| why.contains(LOST)).then_some(withheld)
+    });
+    assert!(withheld["hint"].as_str().is_some_and(|hint| hint.contains("git fsck")), "{withheld}");
+    let told = ada.ctl(&["status"]).ok();
+    let told = told.text() + &told.errors();
+    assert!(told.contains(LOST) && told.contains("git fsck"), "{told}");
+}
+
+#[test]
 fn what_was_left_out_is_named_with_its_reason() {
     let (mut world, _) = saved_work();
     let (ada, _) = world.pair();

@@ -1,13 +1,13 @@
 //! A store that is lost, a ref that somebody else moved: what was sent stays, and nothing is stuck.
 
 use convosync_tests::world::Way;
-use convosync_tests::{Opened, World};
-use convosync_tests::{eventually, files};
+use convosync_tests::{Device, Opened, Remote, World, eventually, files};
+use serde_json::Value;
 
 use crate::SAVED_WITHIN;
 
 /// What `show` says of a session's saves: their numbers, newest first.
-fn saves(device: &convosync_tests::Device, session: &str) -> Vec<u64> {
+fn saves(device: &Device, session: &str) -> Vec<u64> {
     let shown = device.ctl_json(&["show", session]);
     let saves = shown["saves"].as_array().expect("a list of saves");
     saves.iter().filter_map(|save| save["save"].as_u64()).collect()
@@ -106,4 +106,81 @@ fn what_somebody_else_puts_under_our_name_is_replaced_and_told() {
     let (_, now) = refs.iter().find(|(other, _)| *other == name).expect("our ref is back");
     assert_ne!(*now, garbage);
     world.remote.git(&["merge-base", "--is-ancestor", &ours, now]).ok();
+}
+
+/// Writes garbage in the place of one file of a tip, and returns the tip that holds it.
+#[track_caller]
+fn damaged(remote: &Remote, tip: &str, path: &str) -> String {
+    let garbage = remote.folder().join("garbage");
+    files::write(&garbage, "nothing that anybody sealed");
+    let git = |arguments: &[&str]| remote.git(arguments).ok().text();
+    let blob = git(&["hash-object", "-w", garbage.to_str().expect("the tests' paths are text")]);
+    git(&["read-tree", tip]);
+    git(&["update-index", "--cacheinfo", &format!("100644,{blob},{path}")]);
+    let tree = git(&["write-tree"]);
+    let who = ["-c", "user.name=m", "-c", "user.email=m@m"];
+    git(&[&who[..], &["commit-tree", "-p", tip, "-m", "sealed", &tree]].concat())
+}
+
+/// What a device's list and `status` say of the one whose ref is not believed.
+fn doubts(answer: &Value, reference: &str) -> Vec<Value> {
+    let problems = answer["problems"].as_array().cloned().unwrap_or_default();
+    let names = |problem: &Value| {
+        problem["message"].as_str().is_some_and(|message| message.contains(reference))
+    };
+    problems.into_iter().filter(names).collect()
+}
+
+/// That a tip was damaged stood in the list without the device's name and a way out, and stayed there after it
+/// was mended.
+#[test]
+fn a_device_whose_ref_is_damaged_is_named_and_the_others_are_listed() {
+    let Opened { mut world, mut writer, phrase } = Opened::new(&["ada", "bob", "cyd"], Way::Any);
+    let [ada, bob, cyd] = world.devices.as_mut_slice() else { panic!("three devices") };
+    for device in [&mut *bob, &mut *cyd] {
+        device.start();
+        device.join(&phrase);
+    }
+    bob.ctl_json(&["list", "--all", "--refresh"]);
+    let refs = world.remote.refs();
+    let ids = ada.ctl_json(&["status"])["devices"].clone();
+    let ids = ids.as_array().expect("a list of devices");
+    let own = ids.iter().find(|device| device["this"] == true).expect("one of them is this one");
+    let id = own["device"].as_str().expect("it has an id");
+    let (name, tip) = refs.iter().find(|(name, _)| name.contains(id)).expect("its ref");
+    ada.stop();
+
+    let garbage = damaged(&world.remote, tip, "head");
+    world.remote.git(&["update-ref", name, &garbage]).ok();
+    let mut theirs = cyd.writer(2);
+    theirs.turn();
+    cyd.saved_eventually(theirs.session(), theirs.total_bytes(), SAVED_WITHIN);
+    let listed = bob.ctl_json(&["list", "--all", "--refresh"]);
+
+    let told = doubts(&listed, name);
+    let [told] = told.as_slice() else { panic!("one doubt about {name}: {listed}") };
+    assert!(told["message"].as_str().is_some_and(|text| text.starts_with("ada: ")), "{told}");
+    assert!(told["hint"].as_str().is_some_and(|text| text.contains("stays in use")), "{told}");
+    assert_eq!(doubts(&bob.ctl_json(&["status"]), name).len(), 1);
+    let sessions = listed["sessions"].as_array().expect("a list of sessions");
+    for session in [writer.session(), theirs.session()] {
+        assert!(sessions.iter().any(|one| one["session"] == session), "{session}: {listed}");
+    }
+    bob.ctl_json(&["resume", "--no-code", writer.session()]);
+
+    world.remote.git(&["update-ref", name, tip]).ok();
+    let listed = bob.ctl_json(&["list", "--all", "--refresh"]);
+    assert_eq!(doubts(&listed, name), Vec::<Value>::new(), "it stands where it was believed");
+    world.remote.git(&["update-ref", name, &garbage]).ok();
+    let listed = bob.ctl_json(&["list", "--all", "--refresh"]);
+    assert_eq!(doubts(&listed, name).len(), 1, "it is told again: {listed}");
+    let ada = &mut world.devices[0];
+    ada.start();
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    let bob = &world.devices[1];
+    let listed = bob.ctl_json(&["list", "--all", "--refresh"]);
+    assert_eq!(doubts(&listed, name), Vec::<Value>::new(), "its next save is believed");
+    let session = bob.session(writer.session()).expect("it is listed");
+    assert_eq!(session["total_bytes"], writer.total_bytes());
 }

@@ -9,6 +9,8 @@ mod code;
 #[cfg(test)]
 mod counting;
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod kills;

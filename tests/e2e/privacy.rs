@@ -1,10 +1,13 @@
 //! Nothing that a person wrote, and no name of theirs, leaves the device readable.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use convosync_tests::work::write;
 use convosync_tests::world::Way;
-use convosync_tests::{Device, Home, Remote, World, eventually, files, program, skip};
+use convosync_tests::{Device, Home, World, eventually, files, program, skip};
 
 use crate::SAVED_WITHIN;
 
@@ -13,6 +16,23 @@ const BRANCH: &str = "canarybranch";
 const FOLDER: &str = "canaryfolder";
 const TITLE: &str = "canarytitle";
 const USER: &str = "canaryuser";
+
+/// Names and contents of work that is saved: of commits, files and folders.
+const WORK: [&str; 9] = [
+    "canarycommit",
+    "canarycommitted",
+    "canarytextcommitted",
+    "canarystaged",
+    "canarytextstaged",
+    "canarytextchanged",
+    "canarynewfolder",
+    "canaryuntracked",
+    "canarytextuntracked",
+];
+/// What secrets by name hold, beside the work.
+const SECRETS: [&str; 2] = ["canarytextenv", "canarytextkey"];
+/// What is the clone's own: a stash, what it says, an ignored file.
+const OWN: [&str; 4] = ["canarystash", "canarytextstash", "canaryignored", "canarytextignored"];
 
 /// Makes a conversation that holds every canary, in a folder and on a branch that are canaries themselves.
 fn talk(device: &Device) -> (String, u64) {
@@ -28,21 +48,60 @@ fn talk(device: &Device) -> (String, u64) {
     (writer.session().to_owned(), writer.total_bytes())
 }
 
-fn world() -> World {
+/// Leaves work around the conversation in which everything is a canary.
+fn work(device: &Device) {
+    let git = |arguments: &[&str]| device.home.git(arguments).ok();
+    write(device, "README.md", "canarytextstash\n");
+    git(&["stash", "push", "--quiet", "--message", "canarystash"]);
+    write(device, "canarycommitted", "canarytextcommitted\n");
+    git(&["add", "canarycommitted"]);
+    git(&["commit", "--quiet", "--message", "canarycommit"]);
+    write(device, "canarystaged", "canarytextstaged\n");
+    git(&["add", "canarystaged"]);
+    write(device, "server.key", "canarytextkey\n");
+    git(&["add", "server.key"]);
+    write(device, "README.md", "canarytextchanged\n");
+    write(device, "canarynewfolder/canaryuntracked", "canarytextuntracked\n");
+    write(device, ".env", "canarytextenv\n");
+    write(device, ".git/info/exclude", "canaryignored\n");
+    write(device, "canaryignored", "canarytextignored\n");
+}
+
+fn world(way: Way) -> World {
     // The user's own first commit is by another name, so that every canary found is ours.
-    let mut world = World::new(&["ada", "bob"], Way::File);
-    let home = Home::create(world.devices[0].home.root(), USER, &format!("{FOLDER}/app"));
-    home.git(&["clone", "--quiet", &world.remote.file_url(), "."]).ok();
+    let mut world = World::new(&["ada", "bob"], way);
+    let mut home = Home::create(world.devices[0].home.root(), USER, &format!("{FOLDER}/app"));
+    world.host.admit(&mut home, &world.remote);
+    home.git(&["clone", "--quiet", &world.host.url(&world.remote), "."]).ok();
     world.devices[0] = Device::new(home);
     world
 }
 
-/// Returns every object of the repository, inflated, with its refs.
-fn everything(remote: &Remote) -> Vec<u8> {
-    let objects =
-        remote.git(&["cat-file", "--batch-all-objects", "--batch", "--buffer"]).ok().stdout;
-    let refs = remote.refs().iter().map(|(name, _)| format!("{name}\n")).collect::<String>();
-    [objects, refs.into_bytes()].concat()
+/// Returns every object of the repository at `dir`, inflated, with its refs.
+#[track_caller]
+fn everything(dir: &Path) -> Vec<u8> {
+    let git = |arguments: &[&str]| {
+        let mut git = program::command("git");
+        git.args(["-c", "safe.directory=*"]).args(arguments).current_dir(dir);
+        let git = git.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        program::run(git, b"", program::DEADLINE).ok().stdout
+    };
+    let objects = git(&["cat-file", "--batch-all-objects", "--batch", "--buffer"]);
+    [objects, git(&["for-each-ref"])].concat()
+}
+
+/// Returns the daemon's folder, byte for byte, and the objects of its stores, inflated.
+fn kept(device: &Device) -> (Vec<u8>, Vec<u8>) {
+    let dir = device.home.convosync_dir();
+    let found = files::under(&dir);
+    // Not its socket; and what is written anew just now is there under another name.
+    let raw = found.iter().filter(|file| file.is_file());
+    let raw = raw.flat_map(|file| std::fs::read(file).unwrap_or_default()).collect();
+    let heads = found.iter().filter(|file| file.ends_with("HEAD"));
+    let stores = heads.filter_map(|head| head.parent()).filter(|dir| dir.join("objects").is_dir());
+    let stores: Vec<u8> = stores.flat_map(everything).collect();
+    assert!(!stores.is_empty(), "no store below {}", dir.display());
+    (raw, stores)
 }
 
 #[track_caller]
@@ -64,31 +123,98 @@ fn host_name() -> Option<String> {
     (name.len() >= TELLING).then_some(name)
 }
 
-#[test]
-fn no_canary_is_in_a_pushed_object_ref_or_log_line() {
-    let mut world = world();
-    let before = everything(&world.remote).len();
-    let device = &mut world.devices[0];
-    device.start();
-    device.init();
-    let (session, total) = talk(device);
-    device.saved_eventually(&session, total, SAVED_WITHIN);
+#[track_caller]
+fn assert_present(place: &str, bytes: &[u8], canaries: &[&str]) {
+    for canary in canaries {
+        let is_there = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+        assert!(is_there, "`{canary}` does not stand in {place}");
+    }
+}
 
-    let log = files::read(&device.log_path());
-    let pushed = everything(&world.remote);
-    assert!(pushed.len() > before);
+#[track_caller]
+fn check_nothing_leaves_readable(way: Way) {
+    if let Some(program) = way.missing() {
+        return skip::report(&format!("`{program}` is not installed"));
+    }
+    let mut world = world(way);
+    let before = everything(world.remote.dir()).len();
+    let (device, bob) = world.pair();
+    device.start();
+    let phrase = device.init();
+    let (session, total) = talk(device);
+    work(device);
+    let saved = device.saved_eventually(&session, total, SAVED_WITHIN);
+    write(device, "canarynewfolder/canaryuntracked", "canarytextuntracked\nand more\n");
+    device.ctl(&["save", "canarysaid", "--json"]).ok();
+    let is_later = |now: &serde_json::Value| now["save"].as_u64() > saved["save"].as_u64();
+    eventually("the next save is on the remote", SAVED_WITHIN, || {
+        let now = device.session(&session)?;
+        (is_later(&now) && now["on_remote"] == true).then_some(())
+    });
+
     let host = host_name();
-    let canaries = [SENTENCE, BRANCH, FOLDER, TITLE, USER, session.as_str()]
-        .into_iter()
-        .chain(host.as_deref());
-    assert_absent("a pushed object or ref", &pushed, &canaries.collect::<Vec<_>>());
-    assert_absent("the log", &log, &[SENTENCE, BRANCH, FOLDER, TITLE]);
+    let words = [SENTENCE, BRANCH, FOLDER, TITLE, USER, "canarysaid", session.as_str()];
+    let canaries = words.into_iter().chain(WORK).chain(SECRETS).chain(OWN);
+    let all: Vec<&str> = canaries.chain(host.as_deref()).collect();
+    let unsaid = [&WORK[..], &SECRETS, &OWN, &[SENTENCE, "canarysaid"]].concat();
+    let (raw, stores) = kept(device);
+    assert_absent("an object or ref of a store here", &stores, &all);
+    // What is to be sealed lies here as plainly as in the work tree; what is not to be saved does not.
+    assert_present("the daemon's folder", &raw, &["canarytextuntracked"]);
+    assert_absent("the daemon's folder", &raw, &[&SECRETS[..], &OWN].concat());
+    assert_absent(
+        "the log",
+        &files::read(&device.log_path()),
+        &[&unsaid, &[BRANCH, FOLDER, TITLE][..]].concat(),
+    );
+    for status in [device.ctl(&["status"]).ok(), device.ctl(&["status", "--json"]).ok()] {
+        let told = [status.stdout, status.stderr].concat();
+        assert_absent("status", &told, &[&unsaid, &[BRANCH, TITLE][..]].concat());
+        assert_present("status", &told, &[".env", "server.key"]);
+    }
+
+    bob.start();
+    bob.join(&phrase);
+    bob.ctl_json(&["resume", &session]);
+    let clone = bob.home.project();
+    let named = |file: &PathBuf| [file.as_os_str().as_bytes(), b"\n", &files::read(file)].concat();
+    let work_tree = files::under(clone).iter().map(named).collect::<Vec<_>>().concat();
+    let theirs = [everything(&clone.join(".git")), work_tree].concat();
+    assert_present("the other clone", &theirs, &WORK);
+    assert_absent("the other clone", &theirs, &[&SECRETS[..], &OWN].concat());
+    let (raw, stores) = kept(bob);
+    assert_absent(
+        "the other daemon's folder",
+        &[raw, stores].concat(),
+        &[&SECRETS[..], &OWN].concat(),
+    );
+    let pushed = everything(world.remote.dir());
+    assert!(pushed.len() > before);
+    assert_absent("a pushed object or ref", &pushed, &all);
+    if way == Way::Https {
+        let requests = world.host.web().requests();
+        assert_absent(
+            "the host's log of requests",
+            requests.as_bytes(),
+            &[&unsaid, &[BRANCH][..]].concat(),
+        );
+    }
+}
+
+#[test]
+fn no_canary_of_conversation_or_code_is_in_a_pushed_object_ref_log_line_or_status() {
+    check_nothing_leaves_readable(Way::File);
+}
+
+#[test]
+fn no_canary_of_conversation_or_code_is_on_a_web_host() {
+    check_nothing_leaves_readable(Way::Https);
 }
 
 #[test]
 fn no_canary_is_in_arguments_or_environment_of_a_child() {
     let Some(strace) = skip::unless_on_path("strace") else { return };
-    let mut world = world();
+    let mut world = world(Way::File);
     let device = &mut world.devices[0];
     let trace = device.home.root().join("trace");
     let mut traced = device.home.command(&strace);

@@ -1,15 +1,17 @@
 //! Bad networks: what is saved stays, is sent once the way is open, and is sent once.
 
+mod real;
+
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use convosync_core::id::{Random, SeededRandom};
 use convosync_tests::host::Host;
 use convosync_tests::world::Way;
 use convosync_tests::{
-    Device, SAVED_WITHIN, Sky, Weather, World, Writer, eventually, files, program, skip,
+    Device, Home, SAVED_WITHIN, Sky, Weather, World, Writer, eventually, files, program, skip,
 };
+use rustix::process::{Pid, getpgid};
 
 /// What the requirement allows from the moment the network is back; and some for a busy machine.
 const BACK_WITHIN: Duration = Duration::from_secs(60 + 30);
@@ -210,7 +212,7 @@ fn a_connection_that_lost_its_other_end_is_given_up_with_all_its_children() {
     writer.turn();
     out.told("no answer within");
     eventually("no git child is left", SAVED_WITHIN, || {
-        children_on_line(&out.weather).is_empty().then_some(())
+        on_line(&out.world.devices[0].home).is_empty().then_some(())
     });
 
     out.weather.set(Sky::Clear);
@@ -225,26 +227,33 @@ fn a_daemon_leaves_in_time_while_a_child_hangs_on_the_network() {
     out.weather.set(Sky::Silent);
     writer.turn();
     eventually("a child hangs", SAVED_WITHIN, || {
-        (!children_on_line(&out.weather).is_empty()).then_some(())
+        (!on_line(&out.world.devices[0].home).is_empty()).then_some(())
     });
 
     let (status, took) = out.ada().stop();
     assert!(status.success() && took <= Duration::from_secs(5), "{status} after {took:?}");
     eventually("its child is gone too", SAVED_WITHIN, || {
-        children_on_line(&out.weather).is_empty().then_some(())
+        on_line(&out.world.devices[0].home).is_empty().then_some(())
     });
 }
 
+/// The groups of a device's processes that are on the network or on their way there.
 #[cfg(target_os = "linux")]
-/// Command lines of processes that name the remote behind the weather.
-fn children_on_line(weather: &Weather) -> Vec<String> {
-    let wanted = weather.address().to_string();
+fn on_line(home: &Home) -> BTreeSet<i32> {
+    const TALKERS: [&str; 5] = ["push", "fetch", "ls-remote", "remote-http", "remote-https"];
+    let whose = format!("HOME={}", home.dir().display()).into_bytes();
+    let talks = |pid: &i32| {
+        let told = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let (line, variables) = (told("cmdline"), told("environ"));
+        let mut words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let is_ssh = words.next().is_some_and(|program| program.ends_with("ssh"));
+        let is_git = words.any(|word| TALKERS.contains(&word.as_ref()));
+        (is_ssh || is_git) && variables.split(|byte| *byte == 0).any(|one| one == whose)
+    };
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    lines
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(&wanted))
-        .collect()
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let group = |pid| Some(getpgid(Pid::from_raw(pid)).ok()?.as_raw_nonzero().get());
+    pids.filter(talks).filter_map(group).collect()
 }
 
 #[test]
@@ -286,70 +295,6 @@ fn a_large_save_gets_through_a_slow_line_though_it_takes_longer_than_a_git_comma
     out.arrives(&writer, BACK_WITHIN);
     let sent = out.weather.sent() - before;
     assert!(sent < 2 * NOISE as u64, "{sent} bytes: it was not begun twice");
-}
-
-/// A bad mobile line: 1 Mbit/s, and 200 ms in each direction.
-const MEGABIT: Sky = Sky::Slow { rate: 125_000, latency: Duration::from_millis(200) };
-/// Bytes of noise, sealed as more: longer on their way than [`PATIENCE`], and more than buffers swallow.
-const MEGABYTES: usize = 2_500_000;
-/// A question over TLS takes ten turns there and back, on a busy machine too.
-const PATIENCE: &str = "[git]\ndeadline = \"20s\"\n";
-
-/// Leads the only device of a world with a real web host through the weather.
-fn outdoors_over_tls(world: &World) -> Weather {
-    let home = &world.devices[0].home;
-    let port = home.relay().expect("the way is a real one").port();
-    let weather = Weather::before((Ipv4Addr::LOCALHOST, port).into());
-    let (old, new) = (port.to_string(), weather.address().port().to_string());
-    for file in [".gitconfig", ".git-credentials"].map(|name| home.dir().join(name)) {
-        let text = String::from_utf8(files::read(&file)).expect("it is text");
-        assert!(text.contains(&old), "{text}");
-        files::write(&file, text.replace(&old, &new));
-    }
-    weather
-}
-
-#[test]
-fn megabytes_get_through_a_line_of_a_megabit_and_200_ms_and_status_tells_how_far_they_are() {
-    if let Some(program) = Way::Https.missing() {
-        return skip::report(&format!("`{program}` is not installed"));
-    }
-    let mut world = World::new(&["ada"], Way::Https);
-    let weather = outdoors_over_tls(&world);
-    let ada = &mut world.devices[0];
-    ada.home.write_config(PATIENCE);
-    ada.start();
-    ada.init();
-    let mut writer = ada.writer(1);
-    writer.turn();
-    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
-
-    let (before, started) = (weather.sent(), Instant::now());
-    weather.set(MEGABIT);
-    let events = ada.watch();
-    write_noise(&mut writer, 2, MEGABYTES);
-    let mut told = BTreeSet::new();
-    while told.len() < 2 {
-        assert!(started.elapsed() < BACK_WITHIN, "told only {told:?}");
-        let sending = ada.ctl_json(&["status"])["projects"][0]["sending"].clone();
-        told.extend(sending["sent_bytes"].as_u64().filter(|sent| *sent > 0));
-        if let Some(event) = events.next(Duration::from_millis(500)) {
-            assert_ne!(event["event"], "trouble", "{event}");
-        }
-    }
-    ada.saved_eventually(writer.session(), writer.total_bytes(), BACK_WITHIN);
-    let (sent, took) = (weather.sent() - before, started.elapsed());
-    assert!(sent > MEGABYTES as u64, "{sent} bytes");
-    let requests = world.host.web().requests();
-    let packs = requests.lines().filter(|line| line.contains("POST /app.git/git-receive-pack 200"));
-    let lengths = packs.filter_map(|line| line.split(' ').nth(3)?.parse().ok());
-    let large: Vec<u64> = lengths.filter(|length| *length > MEGABYTES as u64).collect();
-    let [pack] = large.as_slice() else { panic!("sent once: {requests}\n{}", ada.log()) };
-    assert!(sent < pack + (256 << 10), "{sent} bytes for {pack}");
-    assert!(took > Duration::from_secs(20), "{took:?}: longer than a deadline");
-    eventually("nothing is being sent any more", SAVED_WITHIN, || {
-        ada.ctl_json(&["status"])["projects"][0]["sending"].is_null().then_some(())
-    });
 }
 
 #[test]

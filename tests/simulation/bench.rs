@@ -1,6 +1,7 @@
 //! Devices side by side without a network: what one saves, another lists, fetches and resumes.
 
 use std::fs;
+use std::sync::Arc;
 
 use convosync_core::history::History;
 use convosync_core::id::{LogId, Oid, SeededRandom};
@@ -63,7 +64,7 @@ impl Bench {
         self.devices[to].desk.rebase(history);
     }
 
-    pub(crate) fn summary(&self, who: usize) -> Summary {
+    pub(crate) fn summary(&self, who: usize) -> Arc<Summary> {
         let desk = &self.devices[who].desk;
         desk.own.sessions[&desk.vault.keys.session_name(&session())].0.clone()
     }

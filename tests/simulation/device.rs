@@ -135,7 +135,7 @@ impl Device {
 }
 
 fn open(dir: &Path, vault: &Arc<Vault>) -> Desk {
-    Desk::open(&dir.join("store"), vault.clone(), false)
+    Desk::open(&dir.join("store"), vault.clone(), false, 0)
         .unwrap_or_else(|failure| panic!("the store opens: {}", failure.message))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::synthetic::Conversation;
 use crate::writer::saved_bytes;
-use crate::{Device, Remote, SAVED_WITHIN, Traffic, World, Writer, files};
+use crate::{Device, Remote, SAVED_WITHIN, Traffic, World, Writer, files, work};
 
 /// How long the conversation is when the second device first sees it.
 const TURNS: usize = 12;
@@ -34,6 +34,23 @@ impl Trip {
     /// When a step fails, or a byte differs.
     #[track_caller]
     pub fn take(world: &mut World) -> Self {
+        Self::walk(world).0
+    }
+
+    /// Takes the same trip, and then one with unfinished work around the conversation: see [`work::leave`].
+    ///
+    /// # Panics
+    /// As [`Trip::take`]; and when the code differs.
+    #[track_caller]
+    pub fn take_with_code(world: &mut World) -> Self {
+        let (mut trip, mut writer) = Self::walk(world);
+        let (ada, bob) = world.pair();
+        code(ada, bob, &mut writer, &mut trip.steps);
+        trip
+    }
+
+    #[track_caller]
+    fn walk(world: &mut World) -> (Self, Writer) {
         let (ada, bob) = world.pair();
         let mut steps = Vec::new();
         let phrase = begin(ada, &mut steps);
@@ -42,7 +59,7 @@ impl Trip {
         back(ada, bob, &writer, &mut steps);
         let stores = files::under(&bob.home.convosync_dir().join("state/stores"));
         let is_full = |path: &std::path::PathBuf| path.to_string_lossy().contains("/full.git/");
-        Self { steps, kept_full_copy: stores.iter().any(is_full) }
+        (Self { steps, kept_full_copy: stores.iter().any(is_full) }, writer)
     }
 
     /// Returns what a step cost.
@@ -129,6 +146,26 @@ fn back(ada: &Device, bob: &Device, writer: &Writer, steps: &mut Vec<Step>) {
     let (traffic, ()) = cost(ada, || resume(ada, id));
     steps.push(Step { what: "resume of what came back", traffic, new_bytes });
     files::assert_same(&files::read(&writer.path()), &files::read(&path));
+}
+
+#[track_caller]
+fn code(ada: &Device, bob: &Device, writer: &mut Writer, steps: &mut Vec<Step>) {
+    work::leave(ada);
+    let before = writer.total_bytes();
+    let (traffic, ()) = cost(ada, || save(ada, writer, 1));
+    let new_bytes = writer.total_bytes() - before;
+    steps.push(Step { what: "save with code", traffic, new_bytes });
+    let (traffic, ()) = cost(bob, || resume(bob, writer.session()));
+    steps.push(Step { what: "resume that brings code", traffic, new_bytes });
+    assert_eq!(work::seen(bob), work::seen(ada));
+    work::write(ada, "README.md", "changed once more\n");
+    let before = writer.total_bytes();
+    let (traffic, ()) = cost(ada, || save(ada, writer, 1));
+    let new_bytes = writer.total_bytes() - before;
+    steps.push(Step { what: "save with a changed file", traffic, new_bytes });
+    let (traffic, ()) = cost(bob, || resume(bob, writer.session()));
+    steps.push(Step { what: "resume of a changed file", traffic, new_bytes });
+    assert_eq!(work::seen(bob), work::seen(ada));
 }
 
 #[track_caller]

@@ -18,6 +18,10 @@ const PIECE: usize = 4 << 10;
 const BUFFER: usize = 16 << 10;
 /// Takes back the port that was given up while connections were refused.
 const BINDS_WITHIN: Duration = Duration::from_secs(10);
+/// Who is not connected on the loopback interface after so long is not answered at all.
+const CONNECTS_WITHIN: Duration = Duration::from_millis(200);
+/// How many connections may wait to be taken.
+const WAITING: i32 = 128;
 
 /// What the network does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,9 @@ pub enum Sky {
     Refused,
     /// Connections are taken and nothing is ever answered.
     Silent,
+    /// A firewall swallows every packet: a new connection is neither taken nor refused, open ones hear nothing.
+    /// On Linux only.
+    Swallowing,
     /// Of each connection so many bytes pass towards the remote, then nothing more either way: half-open.
     Deaf {
         /// How many.
@@ -85,6 +92,13 @@ struct State {
     listens: bool,
 }
 
+impl Sky {
+    /// Whether new connections come to somebody.
+    fn takes(self) -> bool {
+        !matches!(self, Self::Refused | Self::Swallowing)
+    }
+}
+
 /// One direction of all connections.
 #[derive(Debug, Default)]
 struct Way {
@@ -132,9 +146,9 @@ impl Weather {
         drop(state);
         self.shared.changed.notify_all();
         // Whoever waits for a connection looks at the sky when one comes.
-        TcpStream::connect(self.address).map(drop).unwrap_or_default();
+        TcpStream::connect_timeout(&self.address, BINDS_WITHIN).map(drop).unwrap_or_default();
         let mut state = self.shared.lock();
-        while state.listens == (sky == Sky::Refused) {
+        while state.listens != sky.takes() {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -172,6 +186,14 @@ impl Shared {
         }
     }
 
+    /// Waits until the sky is another.
+    fn wait_while(&self, sky: Sky) {
+        let mut state = self.lock();
+        while state.sky == sky {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     fn set_listens(&self, listens: bool) {
         self.lock().listens = listens;
         self.changed.notify_all();
@@ -181,12 +203,18 @@ impl Shared {
 fn listen(shared: &Arc<Shared>, listener: TcpListener, address: SocketAddr) {
     let mut listener = Some(listener);
     loop {
-        if shared.sky() == Sky::Refused {
-            listener = None;
+        let sky = shared.sky();
+        if !sky.takes() {
+            let plug = match &listener {
+                Some(listener) if sky == Sky::Swallowing => plug(listener, address),
+                _ => Vec::new(),
+            };
+            listener = listener.filter(|_| sky == Sky::Swallowing);
             shared.set_listens(false);
-            let mut state = shared.lock();
-            while state.sky == Sky::Refused {
-                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            shared.wait_while(sky);
+            drop(plug);
+            if let Some(listener) = &listener {
+                rustix::net::listen(listener, WAITING).expect("it listened before");
             }
             continue;
         }
@@ -201,6 +229,14 @@ fn listen(shared: &Arc<Shared>, listener: TcpListener, address: SocketAddr) {
     }
 }
 
+/// Fills the queue of a listener that takes nobody in, until the system answers no request for a connection
+/// any more. As long as the connections it returns are open, it stays so.
+fn plug(listener: &TcpListener, address: SocketAddr) -> Vec<TcpStream> {
+    rustix::net::listen(listener, 0).expect("it listened before");
+    let connect = || TcpStream::connect_timeout(&address, CONNECTS_WITHIN).ok();
+    std::iter::from_fn(connect).collect()
+}
+
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     rustix::net::sockopt::set_socket_recv_buffer_size(&listener, BUFFER)?;
@@ -209,7 +245,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn connect(shared: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
     match shared.sky() {
-        Sky::Refused => return Ok(()),
+        Sky::Refused | Sky::Swallowing => return Ok(()),
         Sky::Redirects | Sky::Page => {
             shared.connections.fetch_add(1, Ordering::SeqCst);
             return show_portal(shared.sky(), client);
@@ -252,7 +288,7 @@ impl Pipe {
                 return self.reset(pair);
             }
             // Nothing is read any more: the sender's buffers fill, as on a line that lost its other end.
-            deaf |= sky == Sky::Silent;
+            deaf |= matches!(sky, Sky::Silent | Sky::Swallowing);
             if deaf {
                 thread::park_timeout(LOOK);
                 continue;

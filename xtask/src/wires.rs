@@ -15,7 +15,9 @@ handshakes and framing, HTTP's headers, git's list of refs. The stand-in shows g
 pipe to the server's program carries them. A turn is the device speaking after the remote has spoken, or
 first; the way there and back is gone once for each, and once more for TCP at each connection.
 \"init\" pushes a probe, reads it back, removes it, and sends the device's card. \"join\" lists, fetches and
-sends its own card. A save is a push and the reading back of its ref. A resume lists first.";
+sends its own card. A save is a push and the reading back of its ref. A resume lists first. The last steps
+carry work around one turn of conversation: a commit that is not pushed, staged, changed and untracked files.
+A directory (`file://`) carries what the stand-in shows.";
 
 /// A host, and what it is called here.
 struct Case {
@@ -67,7 +69,7 @@ pub(crate) fn wires() -> Result<(), Failure> {
         }
         let mut world = World::new(&["ada", "bob"], way);
         prepare(&mut world);
-        let trip = Trip::take(&mut world);
+        let trip = Trip::take_with_code(&mut world);
         let whole =
             if trip.kept_full_copy { "; the host's ref is fetched with its past" } else { "" };
         print::heading(&format!("{name}{whole}"));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::pack::unfolded;
 use super::record::io_failed;
 use super::{CheckoutError, Opened, Place, Refusal};
 use crate::code::{Limits, Mode, RepoPath};
@@ -238,15 +239,23 @@ impl<'a> Objects<'a> {
 
     fn take_packs(&mut self, opened: &Opened, limits: Limits) -> Result<(), CheckoutError> {
         let folder = self.scratch.path().join("objects/pack");
+        let mut size = 0_u64;
         for (number, pack) in opened.state.packs.iter().enumerate() {
             let path = folder.join(format!("pack-{number}.pack"));
             let mut file = NewFile::create(&path)?;
             opened.copy_pack(pack, &mut file)?;
             file.finish()?;
+            let read = unfolded(disk::open_regular(&path)?, limits.total - size);
+            size = size.saturating_add(*read.as_ref().unwrap_or(&0));
+            if size > limits.total {
+                return Err(Refusal::TooLarge { size, files: 0, limit: limits.total }.into());
+            }
             self.check_pack(&path)?;
+            // Git says better what is wrong with it.
+            read.map_err(|error| Refusal::BadPack(error.to_string()))?;
             self.packs.push(path);
         }
-        if self.packs.is_empty() { Ok(()) } else { self.check_sizes(limits) }
+        Ok(())
     }
 
     /// Reads a whole pack by itself: every object of it must be there and be what its id says, and no
@@ -270,23 +279,6 @@ impl<'a> Objects<'a> {
             command.config("core.bigFileThreshold", STREAMED).memory_limit(PACK_MEMORY_MAX);
         let output = command.watched().run()?;
         if output.success() { Ok(()) } else { Err(Refusal::BadPack(output.said()).into()) }
-    }
-
-    /// Refuses packs that unfold to more than may come in.
-    fn check_sizes(&self, limits: Limits) -> Result<(), CheckoutError> {
-        let command = self.place.git.command().dir(&self.place.project.root).deadline(DEADLINE);
-        let command = command.objects(&self.scratch.path().join("objects"));
-        let asked =
-            ["cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectsize)"];
-        let output = command.args(asked).stdout_limit(SIZES_MAX).run();
-        let output = told(output, "look at the saved commits")?;
-        let sizes = output.stdout.split(|byte| *byte == b'\n');
-        let sizes = sizes.filter_map(|line| std::str::from_utf8(line).ok()?.parse::<u64>().ok());
-        let size = sizes.fold(0_u64, u64::saturating_add);
-        if size > limits.total {
-            return Err(Refusal::TooLarge { size, files: 0, limit: limits.total }.into());
-        }
-        Ok(())
     }
 
     /// Fetches the commits the state builds on: objects only, no ref moves.

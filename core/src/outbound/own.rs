@@ -1,6 +1,7 @@
 //! Our own ref in one store: the tip it points to, and how the next one is made.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{OutboundError, Pen, Recorded};
 use crate::id::{DeviceId, Digest, Oid, Random, SessionName, StoreId, draw};
@@ -32,7 +33,7 @@ pub struct Own {
     /// The head in it, with its digest as sealed.
     pub head: Option<(Head, Digest)>,
     /// Every session in it, with the digest of its sealed summary.
-    pub sessions: BTreeMap<SessionName, (Summary, Digest)>,
+    pub sessions: BTreeMap<SessionName, (Arc<Summary>, Digest)>,
     /// The plain files of the tip as they stand, so that only changed ones are written again.
     files: BTreeMap<String, Vec<u8>>,
     /// What the vault's other devices call this store.
@@ -133,7 +134,7 @@ impl Own {
             let sealed = Sealed::from_bytes(bytes).map_err(OutboundError::OwnHead)?;
             let summary = open_summary(&vault.keys, vault.device(), name, &sealed)
                 .map_err(OutboundError::OwnHead)?;
-            self.sessions.insert(name, (summary, sealed.digest()));
+            self.sessions.insert(name, (Arc::new(summary), sealed.digest()));
         }
         self.files.insert("format".to_owned(), FORMAT.to_vec());
         self.files.extend(tip.card.map(|bytes| ("card".to_owned(), bytes)));
@@ -208,7 +209,8 @@ impl Own {
         put.push(("head".to_owned(), sealed.as_bytes().to_vec()));
         for one in &batch.recorded {
             put.push((summary_path(one.name), one.sealed_summary.as_bytes().to_vec()));
-            self.sessions.insert(one.name, (one.summary.clone(), one.sealed_summary.digest()));
+            let summary = Arc::new(one.summary.clone());
+            self.sessions.insert(one.name, (summary, one.sealed_summary.digest()));
         }
         let mut commits = batch.adopted.clone();
         let tip = match self.tip.filter(|_| head.sequence.is_multiple_of(SQUASH_EVERY)) {

@@ -197,6 +197,9 @@ pub struct ProjectStatus {
     /// Why it does not get through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// When that is tried again, in Unix milliseconds; absent while it is being tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<i64>,
 }
 
 /// How far a save of much is.
@@ -279,10 +282,13 @@ pub struct SaveReply {
 }
 
 /// Answer of `list`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ListReply {
-    /// Newest first.
+    /// Newest first, each as its last finished save has it.
     pub sessions: Vec<SessionInfo>,
+    /// How many sessions of this device have lines or changes that are in no save yet.
+    #[serde(default)]
+    pub unsaved: u32,
     /// When the remotes were last asked, in Unix milliseconds; the oldest of several.
     pub listed_ms: Option<i64>,
     /// Remotes that could not be asked, or refs that were refused.

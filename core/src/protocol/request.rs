@@ -253,7 +253,7 @@ pub struct Resume {
     /// The client looks after the code itself: it is not compared.
     #[serde(default)]
     pub code_is_here: bool,
-    /// Asks no remote: that was done a moment ago.
+    /// Asks no remote, and does not look for transcripts that moved: both was done a moment ago.
     #[serde(default)]
     pub is_refreshed: bool,
 }

@@ -1,7 +1,7 @@
 //! Why a remote could not be used, and what the user can do about it.
 
 use super::outcome::{Failure, Outcome};
-use super::passing::{NO_ANSWER, plain};
+use super::passing::{NO_ANSWER, Passing, plain};
 use super::{PermanentKind, words};
 use crate::cause::with_causes;
 use crate::git::GitError;
@@ -78,7 +78,8 @@ impl RemoteError {
             Self::Permanent { kind, .. } => Some(kind.hint().to_owned()),
             Self::Store(source) => source.hint(),
             Self::Git(source) => source.hint(),
-            Self::Transient { .. } | Self::TooLarge { .. } | Self::Gone { .. } => None,
+            Self::Transient { why } => Passing::way_out(why).map(str::to_owned),
+            Self::TooLarge { .. } | Self::Gone { .. } => None,
         }
     }
 }

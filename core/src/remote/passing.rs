@@ -70,6 +70,9 @@ fn is_before_any_answer(why: &str) -> bool {
 /// How our own deadline is told: a host that was reached and then stalls is given up by http and ssh before.
 pub(super) const NO_ANSWER: &str = "no answer within";
 
+/// What helps where a network swallows what is sent to a host, instead of refusing it.
+const SWALLOWED: &str = "nothing to do for now: it is tried again; if it stays so, a firewall may stand in between: try another network, or the host's other way (https for ssh)";
+
 /// Says in plain words what git says of a web page.
 pub(super) fn plain(why: String) -> String {
     if Passing::of(&why) == Passing::Portal { PORTAL.to_owned() } else { why }
@@ -84,6 +87,20 @@ impl Passing {
             Some((passing, _)) => *passing,
             None if is_before_any_answer(&why) => Self::Unreached,
             None => Self::Failing,
+        }
+    }
+
+    /// What the user can do about what was said of a failure that passes by itself, where that is known.
+    pub fn way_out(why: &str) -> Option<&'static str> {
+        match Self::of(why) {
+            Self::Portal => {
+                Some("open any page in a browser; if no login comes up, check the remote's address")
+            }
+            Self::Unreached => {
+                let is_unanswered = why.contains(NO_ANSWER) || why.contains("timed out");
+                is_unanswered.then_some(SWALLOWED)
+            }
+            _ => None,
         }
     }
 
@@ -179,6 +196,19 @@ mod tests {
         ];
         for (why, passing) in cases {
             assert_eq!(Passing::of(why), passing, "{why}");
+        }
+    }
+
+    #[test]
+    fn whoever_gets_no_answer_hears_of_firewalls() {
+        let hints = [
+            ("no answer within 45 s", Some(SWALLOWED)),
+            ("ssh: connect to host h port 22: Connection timed out", Some(SWALLOWED)),
+            ("ssh: connect to host h port 22: Connection refused", None),
+            ("fatal: unable to access 'http://h/x/': The requested URL returned error: 503", None),
+        ];
+        for (why, hint) in hints {
+            assert_eq!(Passing::way_out(why), hint, "{why}");
         }
     }
 

@@ -101,9 +101,9 @@ impl StoreError {
                 Some("another device runs a newer ConvoSync: update this one".to_owned())
             }
             Self::Git(source) => source.hint(),
-            Self::Missing { .. } => {
-                Some("run `convosyncctl verify` to see what can be healed".to_owned())
-            }
+            Self::Missing { .. } => Some(
+                "a disk lost it, here or where the remote lies: `git fsck` there tells".to_owned(),
+            ),
             _ => None,
         }
     }

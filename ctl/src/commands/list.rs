@@ -49,6 +49,10 @@ fn print(call: &mut Call<'_>, reply: &ListReply) -> Result<(), CtlError> {
         }
     }
     call.print.line("")?;
+    if reply.unsaved > 0 {
+        let sessions = count(reply.unsaved, "session");
+        call.print.line(format!("{sessions} here with changes that are in no save yet."))?;
+    }
     call.print.line(format!("Remotes {asked}; --refresh asks them now, --all shows old ones."))?;
     let first = reply.sessions.iter().find(|info| !info.this_device).unwrap_or(&reply.sessions[0]);
     Ok(call.print.next(&format!("convosyncctl resume {}", first.short))?)

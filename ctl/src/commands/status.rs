@@ -8,7 +8,7 @@ use convosync_core::protocol::{
 use crate::call::Call;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
-use crate::print::{Look, Printer, Text, ago, bytes, count};
+use crate::print::{Look, Printer, Text, ago, bytes, count, until};
 
 /// How many skipped files are named; JSON has all of them.
 const SKIPPED_MAX: usize = 5;
@@ -85,6 +85,7 @@ fn print_project(
     facts.extend(project.listed_ms.map(|at_ms| format!("looked for news {}", ago(at_ms, now_ms))));
     facts.extend(project.branches_only.then(|| "kept as a branch".to_owned()));
     facts.extend(project.fetched_whole.then(|| "an old host: fetched whole".to_owned()));
+    facts.extend(project.retry_ms.map(|at_ms| format!("next try {}", until(at_ms, now_ms))));
     facts.push(format!("{} sent", bytes(project.sent)));
     facts.push(format!("{} received", bytes(project.received)));
     print.line(Text::new().plain("    ").faint(&facts.join(print.look.dot())))?;

@@ -24,8 +24,23 @@ pub(crate) fn ago(at_ms: i64, now_ms: i64) -> String {
     }
 }
 
-fn said(number: i64, unit: &str) -> String {
-    format!("{number} {unit}{} ago", if number == 1 { "" } else { "s" })
+/// Says how long it is until `at_ms`, seen from `now_ms`.
+pub(crate) fn until(at_ms: i64, now_ms: i64) -> String {
+    let seconds = at_ms.saturating_sub(now_ms).saturating_add(999).div_euclid(1000);
+    match seconds {
+        ..=0 => "now".to_owned(),
+        1..MINUTE => format!("in {}", number(seconds, "second")),
+        MINUTE..HOUR => format!("in {}", number(seconds / MINUTE, "minute")),
+        _ => format!("in {}", number(seconds / HOUR, "hour")),
+    }
+}
+
+fn said(amount: i64, unit: &str) -> String {
+    format!("{} ago", number(amount, unit))
+}
+
+fn number(amount: i64, unit: &str) -> String {
+    format!("{amount} {unit}{}", if amount == 1 { "" } else { "s" })
 }
 
 /// Says the local date of a time.
@@ -64,6 +79,21 @@ pub(crate) fn count(number: impl Into<u64>, unit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_to_come_is_said_in_the_largest_whole_unit() {
+        for (ms, expected) in [
+            (-5_000, "now"),
+            (0, "now"),
+            (1, "in 1 second"),
+            (35_500, "in 36 seconds"),
+            (60_000, "in 1 minute"),
+            (3_600_000, "in 1 hour"),
+            (10 * HOUR * 1000, "in 10 hours"),
+        ] {
+            assert_eq!(until(ms, 0), expected);
+        }
+    }
 
     #[test]
     fn ages_are_said_in_the_largest_whole_unit() {

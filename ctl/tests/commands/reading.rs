@@ -53,6 +53,7 @@ fn status_of_a_fresh_device_leads_to_init() {
 fn list_shows_sessions_newest_first() {
     let answer = json!({
         "sessions": [samples::session(), samples::own_session()],
+        "unsaved": 1,
         "listed_ms": NOW_MS - 60_000,
         "problems": [samples::problem()]
     });
@@ -67,7 +68,7 @@ fn list_shows_sessions_newest_first() {
 
 #[test]
 fn list_of_nothing_says_where_to_look() {
-    let answer = json!({ "sessions": [], "listed_ms": null, "problems": [] });
+    let answer = json!({ "sessions": [], "unsaved": 0, "listed_ms": null, "problems": [] });
     let asked = check("list-empty", "list", &answer, "list", ExitCode::Ok);
     assert_eq!(asked["directory"], Value::Null);
 }

@@ -86,7 +86,8 @@ pub(crate) fn stuck_project() -> Value {
     json!({
         "root": "/elsewhere", "name": "site", "remote": null, "sessions": 1, "unsaved": 1,
         "sync": "stuck", "on_remote_ms": null, "saved_ms": NOW_MS, "listed_ms": null,
-        "sent": 0, "received": 0, "branches_only": false, "problem": problem()
+        "sent": 0, "received": 0, "branches_only": false, "problem": problem(),
+        "retry_ms": NOW_MS + 25 * MINUTE_MS
     })
 }
 

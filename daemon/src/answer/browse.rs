@@ -13,9 +13,9 @@ use convosync_core::transcript::Reading;
 
 use super::{Clerk, home, step, vault};
 use crate::clock::now_ms;
-use crate::desk::{self, Holding};
+use crate::desk::{self, Holding, Listed};
 use crate::fail;
-use crate::house::{Asker, House, Place};
+use crate::house::{Asker, Home, House, Place};
 use crate::work;
 
 /// `list` leaves out sessions that were not saved for so long, unless all are asked for.
@@ -34,7 +34,7 @@ pub(super) fn list(clerk: &Clerk<'_>, list: &List) -> Result<ListReply, Failure>
     let house = clerk.house;
     vault(house)?;
     let only = list.directory.as_deref().map(|directory| home(house, directory)).transpose()?;
-    let mut reply = ListReply { sessions: Vec::new(), listed_ms: None, problems: Vec::new() };
+    let mut reply = ListReply::default();
     let now_ms = now_ms();
     for place in house.places() {
         if only.as_ref().is_some_and(|home| home.store != place.key) {
@@ -46,25 +46,34 @@ pub(super) fn list(clerk: &Clerk<'_>, list: &List) -> Result<ListReply, Failure>
                 reply.problems.push(fail::problem_of(&failure, now_ms));
             }
         }
-        let held = place.desk.lock();
-        reply.listed_ms = [reply.listed_ms, held.listed_ms].into_iter().flatten().min();
-        reply.problems.extend(held.doubts.values().cloned());
+        let board = place.desk.board();
+        reply.listed_ms = [reply.listed_ms, board.listed_ms].into_iter().flatten().min();
+        reply.problems.extend(board.doubts.iter().cloned());
+        reply.unsaved += unsaved(&place, only.as_deref());
         let ids = only.as_ref().map(|home| home.project.ids.as_slice());
-        let newest =
-            held.newest().into_iter().filter(|holding| is_wanted(list, holding, ids, now_ms));
-        let infos: Vec<SessionInfo> =
-            newest.map(|holding| info(house, &place, &held, &holding)).collect();
-        reply.sessions.extend(infos.into_iter().filter(|info| {
-            list.device
-                .as_ref()
-                .is_none_or(|name| *name == info.device_name || *name == info.device.to_string())
-        }));
+        let wanted = board.sessions.iter().filter(|listed| is_wanted(list, listed, ids, now_ms));
+        let homes = house.homes();
+        reply
+            .sessions
+            .extend(wanted.map(|listed| told(house, &place, &homes, listed, board.is_unsent)));
     }
     reply.sessions.sort_by_key(|info| std::cmp::Reverse(info.at_ms));
     Ok(reply)
 }
 
-fn is_wanted(list: &List, holding: &Holding, ids: Option<&[String]>, now_ms: i64) -> bool {
+/// How many sessions here are ahead of their last save, of one project or of all.
+fn unsaved(place: &Place, only: Option<&Home>) -> u32 {
+    let unsaved = place.pulse.now().unsaved.into_iter();
+    let of_it = unsaved.filter(|(key, _)| only.is_none_or(|home| home.key == *key));
+    of_it.map(|(_, unsaved)| unsaved.sessions).sum()
+}
+
+fn is_wanted(list: &List, listed: &Listed, ids: Option<&[String]>, now_ms: i64) -> bool {
+    let Listed { holding, device_name, .. } = listed;
+    let is_device = |name: &String| name == device_name || *name == holding.device.to_string();
+    if !list.device.as_ref().is_none_or(is_device) {
+        return false;
+    }
     let summary = &holding.summary;
     let recent = list.all || summary.last_ms.unwrap_or(0).max(summary.at_ms) >= now_ms - RECENT_MS;
     let on_branch = list.branch.is_none() || list.branch == summary.branch;
@@ -213,7 +222,7 @@ fn download(summary: &Summary) -> String {
 
 /// Opens a session at the save its summary pins.
 pub(super) fn open(held: &desk::Desk, holding: &Holding) -> Result<History, Failure> {
-    let Summary { session, commit, save, record, .. } = &holding.summary;
+    let Summary { session, commit, save, record, .. } = &*holding.summary;
     held.reader().history(session, *commit, *save, *record).map_err(|error| fail::history(&error))
 }
 
@@ -241,11 +250,21 @@ pub(super) fn info(
     held: &desk::Desk,
     holding: &Holding,
 ) -> SessionInfo {
+    let listed = held.listed(holding.clone());
+    told(house, place, &house.homes(), &listed, held.is_unsent())
+}
+
+fn told(
+    house: &House,
+    place: &Place,
+    homes: &[Arc<Home>],
+    listed: &Listed,
+    is_unsent: bool,
+) -> SessionInfo {
+    let Listed { holding, device_name, device_kind, is_own } = listed;
     let summary = &holding.summary;
-    let is_own = holding.device == held.vault.device();
-    let home = house
-        .homes()
-        .into_iter()
+    let home = homes
+        .iter()
         .find(|home| convosync_core::project::same(&home.project.ids, &summary.project));
     SessionInfo {
         session: summary.session.clone(),
@@ -255,9 +274,9 @@ pub(super) fn info(
         project: summary.project_name.clone(),
         root: home.map(|home| home.project.root.clone()),
         device: holding.device,
-        device_name: held.device_name(holding.device),
-        device_kind: held.device_kind(holding.device),
-        this_device: is_own,
+        device_name: device_name.clone(),
+        device_kind: device_kind.clone(),
+        this_device: *is_own,
         save: summary.save,
         at_ms: summary.at_ms,
         messages: summary.messages,
@@ -268,7 +287,7 @@ pub(super) fn info(
         dirty: summary.dirty,
         subdirectory: summary.subdirectory.clone(),
         live: house.is_live(&summary.session),
-        on_remote: (is_own && place.url.is_some()).then(|| !held.is_unsent()),
+        on_remote: (*is_own && place.url.is_some()).then_some(!is_unsent),
         client: summary.client.clone(),
         model: summary.model.clone(),
     }

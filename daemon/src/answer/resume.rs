@@ -69,8 +69,10 @@ pub(super) struct Wanted {
 pub(super) fn find(clerk: &Clerk<'_>, resume: &Resume) -> Result<Wanted, Failure> {
     let house = clerk.house;
     let warnings = if resume.is_refreshed { Vec::new() } else { refresh(clerk, resume)? };
-    scan::scan_all(house, now_ms());
     let (place, holding) = choose(house, resume)?;
+    if !resume.is_refreshed || has_moved(house, &place, &holding) {
+        scan::scan_all(house, now_ms());
+    }
     let home = project_here(house, resume, &holding)?;
     let received = browse::fetch(clerk, &place, &holding)?;
     let query =
@@ -80,6 +82,13 @@ pub(super) fn find(clerk: &Clerk<'_>, resume: &Resume) -> Result<Wanted, Failure
         browse::at_save(&held, browse::open(&held, &holding)?, &query)?
     };
     Ok(Wanted { place, home, holding, history, received, warnings })
+}
+
+/// Whether a session's transcript is not where the last look at this device's transcripts found it.
+pub(super) fn has_moved(house: &House, place: &Place, holding: &Holding) -> bool {
+    let key = (place.key, holding.summary.session.clone());
+    let found = house.registry().found.get(&key).map(|found| found.files.clone());
+    found.is_some_and(|files| files.main().is_none_or(|main| !main.path.exists()))
 }
 
 /// Asks the remotes for the newest state; if one does not answer, what is known has to do.

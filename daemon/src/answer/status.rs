@@ -56,7 +56,8 @@ pub(super) fn status(clerk: &Clerk<'_>, status: &Status) -> StatusReply {
 /// How one project stands.
 pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
     let place = house.place(home.store)?;
-    let unsaved = place.pulse.now().unsaved.get(&home.key).copied().unwrap_or_default();
+    let beat = place.pulse.now();
+    let unsaved = beat.unsaved.get(&home.key).copied().unwrap_or_default();
     let known: Vec<_> = {
         let registry = house.registry();
         registry
@@ -72,6 +73,7 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         hint: Some(format!("remove `{}` to save again", enabled::OFF_FILE)),
         since_ms: 0,
     });
+    let held_up = remote_problem(&board);
     Some(ProjectStatus {
         root: home.project.root.clone(),
         name: home.project.name.clone(),
@@ -89,7 +91,8 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         fetched_whole: board.fetched_whole,
         branches_only: board.kind == RefKind::Branch,
         code: left_out(&place, home),
-        problem: off.or_else(|| remote_problem(&board)),
+        retry_ms: beat.retry_ms.filter(|_| held_up.is_some()),
+        problem: off.or(held_up),
     })
 }
 
@@ -176,7 +179,7 @@ fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
     }
     for place in house.places() {
         let board = place.desk.board();
-        problems.extend(board.problems.iter().cloned());
+        problems.extend(board.doubts.iter().chain(&board.ailing).cloned());
         problems.extend(moved(&place, &board));
     }
     problems.extend(house.homes().iter().filter_map(|home| not_agreed(house, home)));
@@ -192,82 +195,4 @@ fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
     }
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.since_ms));
     problems
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsString;
-    use std::path::Path;
-    use std::sync::{Arc, mpsc};
-    use std::time::Duration;
-
-    use convosync_core::config::{Config, Paths};
-    use convosync_core::git::Git;
-    use convosync_core::id::SystemRandom;
-    use convosync_core::project;
-    use convosync_core::protocol::{Progress, Request};
-    use convosync_core::seal::{DeviceKind, Phrase};
-    use convosync_core::vault::Vault;
-
-    use super::*;
-    use crate::answer::{Tell, answer};
-    use crate::enabled::EnabledProject;
-
-    /// Long enough for any answer that waits for nobody.
-    const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
-
-    struct Silent;
-
-    impl Tell for Silent {
-        fn progress(&self, _: &Progress) {}
-    }
-
-    /// A daemon's house with one enabled folder that has no remote.
-    fn house(dir: &Path) -> Arc<House> {
-        let variable = |name: &str| match name {
-            "HOME" | "CONVOSYNC_HOME" => Some(OsString::from(dir)),
-            "PATH" => std::env::var_os(name),
-            _ => None,
-        };
-        let (paths, git) =
-            (Paths::from_env(&variable).unwrap(), Git::find(None, &variable).unwrap());
-        let config = Config::parse("", &paths.config_file).unwrap();
-        let phrase = Phrase::create(&mut SystemRandom);
-        let kind = DeviceKind::Laptop;
-        let vault =
-            Vault::create(&paths.data_dir, &phrase, "ada", kind, now_ms(), &mut SystemRandom);
-        let (events, _) = tokio::sync::mpsc::unbounded_channel();
-        let house = Arc::new(House::new(paths, git, config, Some(vault.unwrap()), events));
-        let root = dir.join("project");
-        std::fs::create_dir(&root).unwrap();
-        let project = project::discover(&root, &house.git).unwrap();
-        let survey = house.survey(project).unwrap();
-        house.open_project(&EnabledProject::new(root), &house.vault().unwrap(), survey).unwrap();
-        house
-    }
-
-    /// A save of a large transcript kept `status` waiting for seconds.
-    #[test]
-    fn status_is_answered_while_a_save_holds_the_desk_and_tells_what_it_left() {
-        let dir = tempfile::tempdir().unwrap();
-        let house = house(dir.path());
-        let place = house.places().remove(0);
-        place.desk.lock().saved_ms = Some(7);
-
-        let answered = std::thread::scope(|scope| {
-            let mut at_work = place.desk.lock();
-            at_work.saved_ms = Some(8);
-            let (told, answers) = mpsc::channel();
-            let house = &house;
-            scope.spawn(move || {
-                let roots = RootReports::default();
-                let clerk = Clerk { house, roots: &roots, tell: &Silent };
-                told.send(answer(&clerk, Request::Status(Status::default()))).unwrap();
-            });
-            answers.recv_timeout(ANSWERED_WITHIN).expect("status waited for the save").unwrap()
-        });
-
-        assert_eq!(answered["projects"][0]["saved_ms"], 7);
-        assert_eq!(place.desk.board().saved_ms, Some(8));
-    }
 }

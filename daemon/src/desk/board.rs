@@ -4,11 +4,12 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use convosync_core::id::{DeviceId, Oid};
 use convosync_core::protocol::{DeviceStatus, Problem, SyncState};
 use convosync_core::remote::{PermanentKind, Traffic};
 use convosync_core::store::RefKind;
 
-use super::Desk;
+use super::{Desk, Holding};
 
 /// How a store stood when its desk was last left.
 #[derive(Debug, Clone)]
@@ -37,14 +38,57 @@ pub struct Board {
     pub refused: Option<PermanentKind>,
     /// Where the remote says it has moved to.
     pub moved_to: Option<String>,
-    /// Refs that are not believed, and sessions that cannot be saved.
-    pub problems: Vec<Problem>,
+    /// Refs that are not believed.
+    pub doubts: Vec<Problem>,
+    /// Sessions that cannot be saved.
+    pub ailing: Vec<Problem>,
     /// This device and the others, as far as this store knows them.
     pub devices: Vec<DeviceStatus>,
+    /// Every session of every device, at its newest save.
+    pub sessions: Arc<[Listed]>,
+    tips: Tips,
+}
+
+/// Where all devices' refs stand: as long as these are the same, so are the sessions.
+type Tips = Vec<(DeviceId, Option<Oid>)>;
+
+/// A session at its newest save, with what is to be told of the device that made it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The session, as that device holds it.
+    pub holding: Holding,
+    /// The device's name.
+    pub device_name: String,
+    /// What kind of device it is.
+    pub device_kind: String,
+    /// Whether it is this one.
+    pub is_own: bool,
+}
+
+impl Desk {
+    /// Adds to a session what is to be told of the device that holds it.
+    pub fn listed(&self, holding: Holding) -> Listed {
+        Listed {
+            device_name: self.device_name(holding.device),
+            device_kind: self.device_kind(holding.device),
+            is_own: holding.device == self.vault.device(),
+            holding,
+        }
+    }
+
+    fn tips(&self) -> Tips {
+        let own = (self.vault.device(), self.own.tip);
+        let peers = self.peers.iter().map(|(device, peer)| (*device, Some(peer.tip)));
+        std::iter::once(own).chain(peers).collect()
+    }
 }
 
 impl Board {
-    fn of(desk: &Desk) -> Self {
+    /// Writes down how a desk stands; what has not changed since `before` is taken from there.
+    fn of(desk: &Desk, before: Option<&Self>) -> Self {
+        let tips = desk.tips();
+        let known = before.filter(|before| before.tips == tips);
+        let listed = || desk.newest().into_iter().map(|holding| desk.listed(holding)).collect();
         Self {
             sync: desk.sync_state(),
             is_unsent: desk.is_unsent(),
@@ -58,8 +102,11 @@ impl Board {
             unlisted: desk.unlisted.clone(),
             refused: desk.told.refusal().and_then(|cause| cause.kind),
             moved_to: desk.told.moved_to().map(str::to_owned),
-            problems: desk.doubts.values().chain(desk.ailing.values()).cloned().collect(),
+            doubts: desk.doubts.values().cloned().collect(),
+            ailing: desk.ailing.values().cloned().collect(),
             devices: devices(desk),
+            sessions: known.map_or_else(listed, |before| before.sessions.clone()),
+            tips,
         }
     }
 }
@@ -94,7 +141,7 @@ pub struct SharedDesk {
 impl SharedDesk {
     /// Shares a desk.
     pub fn new(desk: Desk) -> Self {
-        let board = Mutex::new(Arc::new(Board::of(&desk)));
+        let board = Mutex::new(Arc::new(Board::of(&desk, None)));
         Self { desk: Mutex::new(desk), board }
     }
 
@@ -135,8 +182,10 @@ impl DerefMut for Seat<'_> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         if self.was_used {
-            let board = Arc::new(Board::of(&self.desk));
-            *self.board.lock().unwrap_or_else(PoisonError::into_inner) = board;
+            let read = || self.board.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = read().clone();
+            let now = Arc::new(Board::of(&self.desk, Some(&before)));
+            *read() = now;
         }
     }
 }

@@ -3,12 +3,15 @@
 
 use convosync_core::id::{DeviceId, Oid, SessionId, SessionName};
 use convosync_core::inbound::{InboundError, Known, Peer, open_peer};
-use convosync_core::protocol::Problem;
+use convosync_core::protocol::{Failure, Problem};
 use convosync_core::seal::{Seen, Summary};
 use convosync_core::store::RefName;
 
 use super::Desk;
 use crate::fail;
+
+/// What is to be done about a state of another device that cannot be used.
+const STAYS: &str = "what was seen of that device before stays in use, and its next save brings a new state; `convosyncctl save` there makes one";
 
 /// Refs and where they stand.
 type Tips = Vec<(RefName, Oid)>;
@@ -16,19 +19,48 @@ type Tips = Vec<(RefName, Oid)>;
 impl Desk {
     /// Takes up other devices' states as they were last believed. What a ref shows since then waits for the
     /// next listing.
-    pub(super) fn remember_peers(&mut self) {
-        for (reference, tip) in self.store.accepted().unwrap_or_default() {
+    pub(super) fn remember_peers(&mut self, now_ms: i64) {
+        let accepted = self.store.accepted().unwrap_or_else(|error| {
+            self.unlisted = Some(fail::problem_of(&fail::store(&error), now_ms));
+            Vec::new()
+        });
+        for (reference, tip) in accepted {
             let device = reference.device;
             if reference.vault != self.vault.id() || device == self.vault.device() {
                 continue;
             }
             let seen = self.own.head.as_ref().and_then(|(head, _)| seen_in(&head.seen, device));
-            self.look(reference, tip, &Known { seen, store: None }, 0);
+            self.look(reference, tip, &Known { seen, store: None }, now_ms);
         }
     }
 
-    /// Opens a listed tip of another device. A state that is not believed is noted and the last good one
-    /// stays. Returns the device's name when there is news.
+    /// Takes up what was fetched of listed tips, and returns the sessions that are news, each with the name
+    /// of its device. What cannot be read or is not believed is noted, and does not stop the others.
+    pub fn take_peers(
+        &mut self,
+        listed: &[(RefName, Oid)],
+        now_ms: i64,
+    ) -> Vec<(String, SessionId)> {
+        let mut arrived = Vec::new();
+        for (reference, tip) in listed {
+            match self.store.seen_tip(reference) {
+                Ok(fetched) if fetched == Some(*tip) => {}
+                // Not fetched, or moved since: the next listing tells.
+                Ok(_) => continue,
+                Err(error) => {
+                    self.doubt(reference, &fail::store(&error), now_ms);
+                    continue;
+                }
+            }
+            let Some(sessions) = self.take_peer(*reference, *tip, now_ms) else { continue };
+            let device = self.device_name(reference.device);
+            arrived.extend(sessions.into_iter().map(|session| (device.clone(), session)));
+        }
+        arrived
+    }
+
+    /// Opens a tip of another device, and returns its sessions that are news. A state that is not believed is
+    /// noted, and the last good one stays: then nothing is returned.
     pub fn take_peer(
         &mut self,
         reference: RefName,
@@ -51,16 +83,16 @@ impl Desk {
     ) -> Option<Vec<SessionId>> {
         match open_peer(&self.store, &self.vault, reference, tip, known) {
             Ok(peer) => {
-                if let Err(error) = self.store.accept(&reference, tip) {
-                    tracing::warn!(%error, "a believed tip could not be noted");
-                }
                 self.doubts.remove(&reference.device);
+                if let Err(error) = self.store.accept(&reference, tip) {
+                    self.doubt(&reference, &fail::store(&error), now_ms);
+                }
                 let known = self.peers.insert(reference.device, peer);
                 Some(self.news_of(reference.device, known.as_ref()))
             }
             Err(InboundError::WentBack { .. }) if self.is_left_over(&reference) => None,
             Err(error) => {
-                self.doubt(reference.device, &error, now_ms);
+                self.doubt(&reference, &fail::inbound(&error), now_ms);
                 None
             }
         }
@@ -70,6 +102,7 @@ impl Desk {
     /// first, then the ones nobody enrolled.
     pub fn news_among(&mut self, tips: &[(RefName, Oid)]) -> (Tips, Tips) {
         self.shown = tips.to_vec();
+        self.settle_doubts();
         let is_news = |(reference, tip): &&(RefName, Oid)| {
             reference.device != self.vault.device()
                 && self.looked_at.get(reference) != Some(tip)
@@ -123,11 +156,31 @@ impl Desk {
         news.map(|(_, summary)| summary.session.clone()).collect()
     }
 
-    fn doubt(&mut self, device: DeviceId, error: &InboundError, since_ms: i64) {
-        let failure = fail::inbound(error);
+    /// Notes why a device's ref is not taken in: which, where, and what helps.
+    pub fn doubt(&mut self, reference: &RefName, failure: &Failure, now_ms: i64) {
+        let device = reference.device;
         tracing::warn!(%device, reason = %failure.message, "another device's ref is not believed");
-        let problem = Problem { message: failure.message, hint: failure.data.hint, since_ms };
-        self.doubts.entry(device).or_insert(problem);
+        let name = self.device_name(device);
+        let message = format!("{name}: {} (`{reference}`)", failure.message);
+        let hint = failure.data.hint.clone().or_else(|| Some(STAYS.to_owned()));
+        let before = self.doubts.get(&device);
+        let since_ms = before.map_or(now_ms, |before| before.since_ms);
+        self.doubts.insert(device, Problem { message, hint, since_ms });
+    }
+
+    /// Forgets doubts of devices whose refs are gone, or stand where they were last believed; what was doubted
+    /// is looked at again should it come back.
+    fn settle_doubts(&mut self) {
+        let (shown, peers) = (&self.shown, &self.peers);
+        self.doubts.retain(|device, _| {
+            let believed = peers.get(device).map(|peer| peer.tip);
+            let mut theirs = shown.iter().filter(|(reference, _)| reference.device == *device);
+            theirs.any(|(_, tip)| believed != Some(*tip))
+        });
+        let doubts = &self.doubts;
+        self.looked_at.retain(|reference, tip| {
+            shown.contains(&(*reference, *tip)) || doubts.contains_key(&reference.device)
+        });
     }
 
     /// The newest state of a device that anybody ever accepted: as listed, as our own head says, or as the

@@ -85,6 +85,19 @@ impl Upstream {
         Some(due_ms.max(self.weather.not_before_ms))
     }
 
+    /// When what could not be sent or listed is tried again; none while it is being tried.
+    pub(super) fn retry_at_ms(&self) -> Option<i64> {
+        if self.is_on_line() {
+            return None;
+        }
+        let is_held_up = self.unsent && (self.push_refused || self.weather.is_bad());
+        let is_unlisted = self.list_fault.is_some() && self.may_probe_by_list();
+        let push_ms = is_held_up.then_some(self.push_at_ms);
+        let list_ms = is_unlisted.then_some(self.list_at_ms);
+        let retry_ms = push_ms.into_iter().chain(list_ms).min()?;
+        Some(retry_ms.max(self.weather.not_before_ms))
+    }
+
     /// A remote that could not be used is tried by a push, if there is one to make, and by nothing else.
     fn may_probe_by_list(&self) -> bool {
         let push_waits = self.unsent && !self.push_refused;

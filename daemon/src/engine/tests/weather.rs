@@ -265,3 +265,23 @@ fn what_lets_us_list_again_lets_us_push_again() {
     engine.handle(hurry, 2_000);
     assert_eq!(engine.handle(Event::Listed(STORE, None), 2_100), [Effect::Push(STORE)]);
 }
+
+#[test]
+fn the_time_that_is_told_for_the_next_try_is_when_it_is_made() {
+    for fault in [Fault::Unreached, Fault::Failing, Fault::Limited, Fault::Refused] {
+        let mut engine = engine();
+        engine.handle(saved(&[], true), 0);
+        assert_eq!(engine.standing(STORE).retry_at_ms, None, "it is being tried");
+        engine.handle(Event::Pushed(STORE, PushEnd::Failed(fault)), 1_000);
+        let retry_ms = engine.standing(STORE).retry_at_ms.expect("it is tried again");
+        let before = engine.handle(Event::Tick, retry_ms - 1);
+        assert!(!before.contains(&Effect::Push(STORE)), "{fault:?}");
+        if before.contains(&Effect::List(STORE)) {
+            engine.handle(Event::Listed(STORE, None), retry_ms - 1);
+        }
+        let then = engine.handle(Event::Tick, retry_ms);
+        assert!(then.contains(&Effect::Push(STORE)), "{fault:?}");
+        engine.handle(Event::Pushed(STORE, PushEnd::Sent { more: false }), retry_ms + 1);
+        assert_eq!(engine.standing(STORE).retry_at_ms, None, "there is nothing to try");
+    }
+}

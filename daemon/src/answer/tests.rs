@@ -1,0 +1,162 @@
+//! Requests that are answered while somebody works at the desk.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use convosync_core::claude::{self, ClaudeRoot};
+use convosync_core::config::{Config, Paths};
+use convosync_core::disk;
+use convosync_core::git::Git;
+use convosync_core::id::{SessionId, SystemRandom};
+use convosync_core::project;
+use convosync_core::protocol::{List, Resume, SessionQuery, Status};
+use convosync_core::seal::{DeviceKind, Phrase};
+
+use super::*;
+use crate::clock::now_ms;
+use crate::desk::Desk;
+use crate::enabled::EnabledProject;
+use crate::engine::Unsaved;
+use crate::pulse::Beat;
+use crate::scan;
+use crate::work::{self, Wish};
+
+/// Long enough for any answer that waits for nobody.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+
+struct Silent;
+
+impl Tell for Silent {
+    fn progress(&self, _: &Progress) {}
+}
+
+/// A daemon's house with one enabled folder that has no remote.
+fn house(dir: &Path) -> Arc<House> {
+    let variable = |name: &str| match name {
+        "HOME" | "CONVOSYNC_HOME" => Some(OsString::from(dir)),
+        "PATH" => std::env::var_os(name),
+        _ => None,
+    };
+    let (paths, git) = (Paths::from_env(&variable).unwrap(), Git::find(None, &variable).unwrap());
+    let config = Config::parse("", &paths.config_file).unwrap();
+    let phrase = Phrase::create(&mut SystemRandom);
+    let kind = DeviceKind::Laptop;
+    let vault = Vault::create(&paths.data_dir, &phrase, "ada", kind, now_ms(), &mut SystemRandom);
+    let (events, _) = tokio::sync::mpsc::unbounded_channel();
+    let house = Arc::new(House::new(paths, git, config, Some(vault.unwrap()), events));
+    let root = dir.join("project");
+    std::fs::create_dir(&root).unwrap();
+    let project = project::discover(&root, &house.git).unwrap();
+    let survey = house.survey(project).unwrap();
+    house.open_project(&EnabledProject::new(root), &house.vault().unwrap(), survey).unwrap();
+    house
+}
+
+/// Writes a transcript of the enabled folder, and saves it.
+fn save_one(house: &House) -> SessionId {
+    let session: SessionId = "11111111-2222-4333-8444-555555555555".parse().unwrap();
+    let (root, home) = (house.claude_roots().remove(0), house.homes().remove(0));
+    let cwd = &home.project.root;
+    let folder = claude::slug_dir_for(&ClaudeRoot::new(root), cwd);
+    std::fs::create_dir_all(&folder).unwrap();
+    let line = serde_json::json!({
+        "type": "user", "sessionId": session, "cwd": cwd, "uuid": "u", "message": {"role": "user", "content": "hi"},
+    });
+    let line = format!("{line}\n");
+    disk::write_atomic(&folder.join(format!("{session}.jsonl")), line.as_bytes()).unwrap();
+    scan::scan_all(house, now_ms());
+    let saved = work::save(house, home.store, std::slice::from_ref(&session), &Wish::default());
+    assert_eq!(saved.unwrap().recorded.len(), 1);
+    session
+}
+
+/// Asks while somebody sits at the desk, who did `work` and goes on with it.
+fn ask_beside(house: &Arc<House>, request: Request, work: impl FnOnce(&mut Desk)) -> Value {
+    let place = house.places().remove(0);
+    std::thread::scope(|scope| {
+        let mut at_work = place.desk.lock();
+        work(&mut at_work);
+        let (told, answers) = mpsc::channel();
+        scope.spawn(move || {
+            let roots = RootReports::default();
+            let clerk = Clerk { house, roots: &roots, tell: &Silent };
+            told.send(answer(&clerk, request)).unwrap();
+        });
+        answers.recv_timeout(ANSWERED_WITHIN).expect("the answer waited for the save").unwrap()
+    })
+}
+
+/// A save of a large transcript kept `status` waiting for seconds.
+#[test]
+fn status_is_answered_while_a_save_holds_the_desk_and_tells_what_it_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = house(dir.path());
+    let place = house.places().remove(0);
+    place.desk.lock().saved_ms = Some(7);
+
+    let status = Request::Status(Status::default());
+    let answered = ask_beside(&house, status, |desk| desk.saved_ms = Some(8));
+
+    assert_eq!(answered["projects"][0]["saved_ms"], 7);
+    assert_eq!(place.desk.board().saved_ms, Some(8));
+}
+
+/// So it did with `list`.
+#[test]
+fn list_is_answered_while_a_save_holds_the_desk_and_shows_the_saves_that_are_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = house(dir.path());
+    let session = save_one(&house);
+    let place = house.places().remove(0);
+    let unsaved = Unsaved { sessions: 2, ..Unsaved::default() };
+    let unsaved = [(house.homes()[0].key, unsaved)].into();
+    place.pulse.set(Beat { unsaved, busy: true, retry_ms: None });
+
+    let list = || Request::List(List { all: true, ..List::default() });
+    let answered = ask_beside(&house, list(), |desk| {
+        desk.listed_ms = Some(8);
+        desk.own.sessions.clear();
+        desk.own.tip = None;
+    });
+
+    assert_eq!(answered["sessions"][0]["session"], session.as_str(), "{answered}");
+    assert_eq!(answered["sessions"][0]["save"], 1, "{answered}");
+    assert_eq!(answered["listed_ms"], Value::Null, "{answered}");
+    assert_eq!(answered["unsaved"], 2, "{answered}");
+    assert_eq!(place.desk.board().sessions.len(), 0);
+}
+
+/// `resume` looked at all transcripts three times: for the code, for the rehearsal and for the deed.
+#[test]
+fn what_was_looked_at_a_moment_ago_is_looked_at_again_only_where_a_transcript_moved() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = house(dir.path());
+    let session = save_one(&house);
+    let place = house.places().remove(0);
+    let holding = place.desk.lock().newest().remove(0);
+    let key = (place.key, session.clone());
+    let path = |house: &House| house.registry().found[&key].files.main().unwrap().path.clone();
+    let resume = |is_refreshed| Resume {
+        directory: house.homes()[0].project.root.clone(),
+        session: Some(SessionQuery(session.to_string())),
+        is_refreshed,
+        dry_run: true,
+        ..Resume::default()
+    };
+    let roots = RootReports::default();
+    let clerk = Clerk { house: &house, roots: &roots, tell: &Silent };
+
+    assert!(!resume::has_moved(&house, &place, &holding));
+    let before = path(&house);
+    let elsewhere =
+        before.parent().unwrap().with_extension("elsewhere").join(before.file_name().unwrap());
+    disk::make_dirs(elsewhere.parent().unwrap()).unwrap();
+    disk::write_atomic(&elsewhere, &std::fs::read(&before).unwrap()).unwrap();
+    disk::remove_file(&before).unwrap();
+    assert!(resume::has_moved(&house, &place, &holding));
+
+    answer(&clerk, Request::Resume(resume(true))).unwrap();
+    assert_eq!(path(&house), elsewhere);
+}
