@@ -30,7 +30,7 @@ use untracked::Untracked;
 
 use std::collections::BTreeSet;
 
-use crate::code::{Guard, Head, Limits, Node, State, Upstream, Withheld};
+use crate::code::{Guard, Head, Limits, Node, RepoPath, State, Upstream, Withheld};
 use crate::disk::{DiskError, Stamp};
 use crate::git::{Git, GitCommand, GitError, Output};
 use crate::id::Oid;
@@ -123,10 +123,14 @@ pub fn capture(
     spool: &mut Spool,
     memory: &mut Memory,
 ) -> Result<Result<Captured, Withheld>, CaptureError> {
+    // Another device's log may have taken the place of the one that all this was learned from.
+    if memory.log != spool.mark() {
+        *memory = Memory::default();
+    }
     attempts(|| {
         let (seen, draft) = look(scope, spool, memory, false)?;
         let captured = finish(spool, seen.state, draft, seen.read)?;
-        *memory = seen.memory;
+        *memory = Memory { log: spool.mark(), ..seen.memory };
         Ok(captured)
     })
 }
@@ -141,6 +145,8 @@ pub fn look_only(
     spool: &Spool,
     memory: &Memory,
 ) -> Result<Result<(State, bool), Withheld>, CaptureError> {
+    let nothing = Memory::default();
+    let memory = if memory.log == spool.mark() { memory } else { &nothing };
     attempts(|| {
         let (mut seen, _) = look(scope, spool, memory, true)?;
         let is_changed = !is_last(spool, &mut seen.state);
@@ -325,12 +331,7 @@ fn look(
     let own = state.index.iter().filter_map(|entry| seen.own_blob(entry)).collect();
     let needed = objects::Needed { blobs: own, known: beside.known };
     let reach = objects::take(scope, &repository, needed, spool, memory, &mut state, &mut draft)?;
-    let swapped = seen.changed.iter().filter(|changed| {
-        let place = scope.project.root.join(changed.path.as_path());
-        changed.tree == b'D' && std::fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
-    });
-    let swapped = swapped.map(|changed| changed.path.clone()).collect();
-    beside.untracked.look_below(scope, swapped)?;
+    beside.untracked.look_below(scope, swapped(scope, &seen))?;
     omitted.append(&mut beside.untracked.omitted);
     let mut wanted = contents::wanted(&seen, &listing, &beside.untracked.files);
     contents::forget(&mut wanted, &omitted);
@@ -347,8 +348,8 @@ fn look(
     state.tree = taken.tree;
     let deleted = state.tree.iter().filter(|(_, node)| **node == Node::Gone);
     let deleted = deleted.map(|(path, _)| path);
-    for folder in untracked::empty(scope, &beside.untracked, deleted)? {
-        if !scope.guard.covers(&folder) {
+    for folder in untracked::empty(scope, &beside.untracked, deleted, &mut omitted)? {
+        if !scope.guard.covers(&folder) && !contents::is_behind_link(&scope.project.root, &folder) {
             state.tree.entry(folder).or_insert(Node::EmptyDirectory);
         }
     }
@@ -357,6 +358,7 @@ fn look(
         return Err(Withheld::Changing.into());
     }
     let memory = Memory {
+        log: spool.mark(),
         stamps: taken.stamps,
         hidden: taken.hidden,
         listing: before.map(|stamp| (stamp, listing)),
@@ -364,6 +366,17 @@ fn look(
         sizes,
     };
     Ok((Sight { state, read: taken.read, memory }, draft))
+}
+
+/// Files that git calls deleted because a directory stands in their place.
+fn swapped(scope: &Scope<'_>, seen: &Seen) -> Vec<RepoPath> {
+    let root = &scope.project.root;
+    let is_swapped = |path: &RepoPath| {
+        let found = std::fs::symlink_metadata(root.join(path.as_path()));
+        found.is_ok_and(|found| found.is_dir()) && !contents::is_behind_link(root, path)
+    };
+    let deleted = seen.changed.iter().filter(|changed| changed.tree == b'D');
+    deleted.map(|changed| &changed.path).filter(|path| is_swapped(path)).cloned().collect()
 }
 
 /// Appends a state to the log, if it says something new.

@@ -8,6 +8,8 @@
 //! what is restored of each state.
 
 mod apply;
+mod before;
+mod bounds;
 mod branch;
 mod error;
 mod facts;
@@ -268,6 +270,8 @@ fn prepare<'a>(
         }
         _ => false,
     };
+    bounds::check(&purpose, &opened.state, &facts, &plan, &objects)?;
+    outlook.programs = programs::named(&opened.state, &facts, &plan, &objects)?;
     let past = match purpose {
         Purpose::Resume(_) => None,
         Purpose::Undo(past) => Some(past),

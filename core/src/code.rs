@@ -18,7 +18,7 @@ pub use format::{
     CodeError, ENTRIES_MAX, MANIFEST_MAX, OPERATION_FILE_MAX, TRAILER, manifest_length, read, write,
 };
 pub use guard::{Guard, Limits};
-pub use path::{BadPath, RepoPath};
+pub use path::{BadPath, DEPTH_MAX, RepoPath};
 
 use crate::id::Oid;
 

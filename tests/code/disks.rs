@@ -268,3 +268,31 @@ fn on_a_disk_that_ignores_case_a_rename_arrives_and_two_names_for_one_are_refuse
     place.write("a/notes/One.txt", "another\n");
     refused(["Notes/one.txt", "notes/One.txt"]);
 }
+
+#[test]
+fn a_state_for_which_the_disk_has_no_room_is_refused_before_anything_is_changed() {
+    if !has_own_disks(
+        "disks::a_state_for_which_the_disk_has_no_room_is_refused_before_anything_is_changed",
+    ) {
+        return;
+    }
+    let place = busy();
+    for number in 0..60 {
+        place.write(&format!("a/large/{number}"), vec![0; 1 << 20]);
+    }
+    place.git("a", &["add", "large"]);
+    place.git("a", &["commit", "-q", "-m", "large"]);
+    place.git("a", &["push", "-q"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "small/b"));
+    let opened = a.save(&place.path("log"));
+    let before = look(&place, "small/b");
+
+    let error = b.restore(&opened, true).expect_err("the disk is too small");
+
+    assert!(matches!(error, CheckoutError::Refused(Refusal::NoRoom { .. })), "{error:?}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("--worktree")));
+    assert_eq!(look(&place, "small/b"), before);
+    resize(&place.path("small"), "remount,size=256m,mode=0700");
+    b.restore(&opened, true).unwrap();
+    assert_eq!(look(&place, "small/b"), look(&place, "a"));
+}

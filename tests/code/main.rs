@@ -41,4 +41,6 @@ mod specials;
 #[cfg(test)]
 mod states;
 #[cfg(test)]
+mod strays;
+#[cfg(test)]
 mod trip;

@@ -200,3 +200,18 @@ fn what_was_left_out_is_named_with_its_reason() {
     let told = ada.ctl(&["status"]).ok();
     assert!(told.text().contains(".env") || told.errors().contains(".env"), "{told}");
 }
+
+#[test]
+fn what_stays_as_it_is_here_is_named_and_not_called_verified() {
+    let (mut world, writer) = saved_work();
+    let (_, bob) = world.pair();
+    write(bob, ".env", "TOKEN=of bob's own\n");
+
+    let first = format!("{}", bob.ctl(&["resume", writer.session()]).ok());
+    assert!(first.contains("verified, but for 1 path"), "{first}");
+    assert!(first.contains("`.env` stays as it is here"), "{first}");
+
+    let second = format!("{}", bob.ctl(&["resume", writer.session()]).ok());
+    assert!(second.contains("the code is here already, but for 1 path"), "{second}");
+    assert!(second.contains("`.env` stays as it is here"), "{second}");
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use super::blobs::{Blobs, blobs, lay_out, sizes};
 use super::draft::{Draft, Piece};
@@ -33,6 +34,8 @@ const AROUND_MAX: u64 = 4 << 20;
 /// What the last capture learned. May be forgotten at any time: the next capture then reads everything.
 #[derive(Debug, Default)]
 pub struct Memory {
+    /// The log that was appended to, as it stood then. What is in another one was learned elsewhere.
+    pub(super) log: Option<(u64, Digest)>,
     /// The stamps of files as they were read, and whether they will tell of a later change.
     pub(super) stamps: BTreeMap<RepoPath, Stamp>,
     /// Files that git does not look at, and that were as the index says.
@@ -219,6 +222,31 @@ fn is_as_indexed(node: &Node, (mode, id): Entry) -> bool {
 struct Room {
     files: usize,
     bytes: u64,
+    /// The folder of the path before, and whether a link leads to it.
+    folder: Option<(RepoPath, bool)>,
+}
+
+impl Room {
+    fn is_behind_link(&mut self, root: &Path, path: &RepoPath) -> bool {
+        let Some(folder) = path.parent() else { return false };
+        match &self.folder {
+            Some((known, is_behind)) if *known == folder => *is_behind,
+            _ => {
+                let is_behind = is_behind_link(root, path);
+                self.folder = Some((folder, is_behind));
+                is_behind
+            }
+        }
+    }
+}
+
+/// Whether a link lies above a path: what the disk finds there lies elsewhere, and git has nothing there.
+pub(super) fn is_behind_link(root: &Path, path: &RepoPath) -> bool {
+    let mut above = std::iter::successors(path.parent(), RepoPath::parent);
+    above.any(|folder| {
+        let found = std::fs::symlink_metadata(root.join(folder.as_path()));
+        found.is_ok_and(|found| found.is_symlink())
+    })
 }
 
 enum Found {
@@ -244,7 +272,7 @@ fn classify(taking: &Taking<'_>, path: &RepoPath, known: Known, room: &mut Room)
         Err(_) => return omit(Why::Unreadable),
     };
     let kind = found.file_type();
-    if kind.is_dir() {
+    if kind.is_dir() || room.is_behind_link(&project.root, path) {
         return gone;
     }
     if !kind.is_file() && !kind.is_symlink() {

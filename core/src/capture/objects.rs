@@ -7,7 +7,7 @@ use super::blobs::sizes;
 use super::contents::Memory;
 use super::repository::Repository;
 use super::{Draft, Objects, Scope, Spool, Stop, answer, oid, said};
-use crate::code::{Base, Pack, RepoPath, State, Withheld};
+use crate::code::{Base, Guard, Pack, RepoPath, State, Withheld};
 use crate::git::{GitCommand, GitError};
 use crate::id::{Digest, Oid};
 use crate::project;
@@ -53,7 +53,7 @@ pub(super) fn take(
 ) -> Result<Digest, Stop> {
     let tips = tips(scope, state);
     let Needed { blobs, known } = needed;
-    let reach = digest(&tips, &blobs, &known);
+    let reach = digest(&tips, &blobs, &known, scope.guard);
     if let Some(last) = spool.state()
         && memory.reach == Some(reach)
     {
@@ -76,7 +76,9 @@ pub(super) fn take(
     }
     state.packs = last.map(|last| last.packs.clone()).unwrap_or_default();
     // What an index of the past needed is in a pack, or in the history that the packs stand on.
-    let had = last.iter().flat_map(|last| &last.index).filter_map(|entry| entry.entry);
+    let had = last.iter().flat_map(|last| &last.index);
+    // The empty blob of a file that was only meant to be added is in none.
+    let had = had.filter(|entry| !entry.flags.intent_to_add).filter_map(|entry| entry.entry);
     let has: BTreeSet<Oid> = had.map(|(_, id)| id).collect();
     let blobs: Vec<Oid> = blobs.difference(&has).copied().collect();
     let new_tips: Vec<Oid> = above.tips.clone();
@@ -109,8 +111,9 @@ fn tips(scope: &Scope<'_>, state: &State) -> Vec<Oid> {
     tips
 }
 
-fn digest(tips: &[Oid], blobs: &BTreeSet<Oid>, known: &Known) -> Digest {
-    let mut bytes: Vec<u8> = Vec::new();
+/// A guard that says something else looks at the commits again.
+fn digest(tips: &[Oid], blobs: &BTreeSet<Oid>, known: &Known, guard: &Guard) -> Digest {
+    let mut bytes = guard.digest().0.to_vec();
     for id in tips.iter().chain(blobs) {
         bytes.extend(id.0);
     }

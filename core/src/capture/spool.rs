@@ -12,6 +12,7 @@ use crate::code::{
     self, Bytes, CodeError, Content, Node, Part, Rope, State, TRAILER, Withheld, manifest_length,
 };
 use crate::disk::{self, DiskError, NewFile};
+use crate::id::Digest;
 
 /// How many bytes nothing refers to may lie in a log, if what it holds is smaller still.
 const GARBAGE_MAX: u64 = 1 << 20;
@@ -51,6 +52,11 @@ impl Spool {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What tells it, as it stands, from any other log.
+    pub(super) fn mark(&self) -> Option<(u64, Digest)> {
+        Some((self.length, Digest::of(&code::write(self.state.as_ref()?))))
     }
 
     fn read(&self) -> Result<Option<(u64, State)>, CaptureError> {

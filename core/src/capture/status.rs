@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Scope, Stop, oid, repository::Repository};
-use crate::code::{Head, IndexEntry, Mode, Omission, RepoPath, Why, Withheld};
+use crate::code::{DEPTH_MAX, Head, IndexEntry, Mode, Omission, RepoPath, Why, Withheld};
 use crate::id::Oid;
 use crate::project;
 
@@ -126,8 +126,9 @@ pub(super) fn repo_path(
         name
     };
     let names: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'/').map(tame).collect();
-    if let Ok(path) = RepoPath::new(names.join(&b'/')) {
-        omitted.insert(path, Omission { why: Why::BadName, size: None });
-    }
+    // Of a path that is too long or too deep, the innermost folder that can be named.
+    let most = names.len().min(DEPTH_MAX);
+    let named = (1..=most).rev().find_map(|depth| RepoPath::new(names[..depth].join(&b'/')).ok());
+    omitted.extend(named.map(|path| (path, Omission { why: Why::BadName, size: None })));
     None
 }

@@ -96,14 +96,19 @@ impl Untracked {
 }
 
 /// Which directories are empty; what is ignored is not looked into, nor is another
-/// repository. Git does not name those that its own deleted files have left.
+/// repository. Git does not name those that its own deleted files have left. Those that nobody looked
+/// into, because there are too many, are listed.
 pub(super) fn empty<'a>(
     scope: &Scope<'_>,
     untracked: &Untracked,
     deleted: impl Iterator<Item = &'a RepoPath>,
+    omitted: &mut BTreeMap<RepoPath, Omission>,
 ) -> Result<BTreeSet<RepoPath>, Stop> {
     let mut empty = left_empty(&scope.project.root, deleted);
-    empty.extend(never_filled(scope, untracked)?);
+    let (never, unseen) = never_filled(scope, untracked)?;
+    empty.extend(never);
+    let crowd = Omission { why: Why::TooMany, size: None };
+    omitted.extend(unseen.into_iter().map(|folder| (folder, crowd)));
     Ok(empty)
 }
 
@@ -126,8 +131,11 @@ fn left_empty<'a>(root: &Path, deleted: impl Iterator<Item = &'a RepoPath>) -> B
     empty
 }
 
-/// Which directories without a tracked file are empty.
-fn never_filled(scope: &Scope<'_>, untracked: &Untracked) -> Result<Vec<RepoPath>, Stop> {
+/// Which directories without a tracked file are empty; and those without any file that were not looked into.
+fn never_filled(
+    scope: &Scope<'_>,
+    untracked: &Untracked,
+) -> Result<(Vec<RepoPath>, Vec<RepoPath>), Stop> {
     let files: BTreeSet<&[u8]> = untracked.files.iter().map(RepoPath::as_bytes).collect();
     let (mut empty, mut open, mut visits) = (Vec::new(), untracked.folders.clone(), 0);
     while !open.is_empty() {
@@ -135,7 +143,11 @@ fn never_filled(scope: &Scope<'_>, untracked: &Untracked) -> Result<Vec<RepoPath
         while let Some(folder) = open.pop() {
             visits += 1;
             if visits > VISITS_MAX {
-                return Ok(empty);
+                open.push(folder);
+                open.extend(not_ignored(scope, unsure)?);
+                // What is in the others is told by their files.
+                open.retain(|folder| !holds(&files, folder));
+                return Ok((empty, open));
             }
             let Some(folders) = inside(&scope.project.root, &folder) else { continue };
             match folders {
@@ -150,7 +162,7 @@ fn never_filled(scope: &Scope<'_>, untracked: &Untracked) -> Result<Vec<RepoPath
         }
         open = not_ignored(scope, unsure)?;
     }
-    Ok(empty)
+    Ok((empty, Vec::new()))
 }
 
 enum Inside {

@@ -1,23 +1,18 @@
 //! Carries a plan out: the record first, then files, then refs and the index.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _};
+use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use super::branch::{Move, RefMove};
 use super::facts::{Entry, Index};
 use super::index::Draft;
-use super::objects::{Objects, release, told};
+use super::objects::{release, told};
 use super::opened::Contents;
-use super::record::PathBytes;
-use super::spelling::Eyes;
 use super::{CheckoutError, Prepared, Refusal};
-use crate::code::{Limits, Node, OperationKind, RepoPath};
+use crate::code::{Node, OperationKind, RepoPath};
 use crate::disk::{Access, Beneath, Found};
-use crate::id::{Oid, hex};
-
-/// The largest of git's own files that is set aside for one of an operation.
-const GIT_FILE_MAX: u64 = 1 << 20;
+use crate::id::Oid;
 
 /// What is written into the reflog.
 const MESSAGE: &str = "convosync: restore";
@@ -89,121 +84,6 @@ pub(super) fn apply(
         prepared.record.note_stop(place);
         CheckoutError::Halfway { record, source: Box::new(source) }
     })
-}
-
-impl Prepared<'_> {
-    /// Makes sure that nothing changed since it was looked at.
-    fn check_standing(&self, beneath: &Beneath) -> Result<(), CheckoutError> {
-        let eyes = Eyes::new(beneath, self.facts.folds);
-        for (path, found) in &self.facts.standing {
-            if eyes.look(path)? != *found {
-                return Err(Refusal::Changing.into());
-            }
-        }
-        if self.record.is_current(self.place)? { Ok(()) } else { Err(Refusal::Changing.into()) }
-    }
-
-    /// Writes down all that is needed to take back what follows.
-    fn record_all(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
-        self.record_git_files()?;
-        let mut aside: BTreeMap<&RepoPath, u64> = BTreeMap::new();
-        for path in &self.plan.aside {
-            let size = match self.facts.standing.get(path) {
-                Some(Found::File(stamp)) => stamp.size,
-                _ => 0,
-            };
-            aside.insert(path, size);
-        }
-        // What git would not check out with the same bytes (other line ends, a filter) is copied as it stands.
-        let sizes = self.objects.sizes(&self.plan.tracked.values().copied().collect())?;
-        let asked = self.objects.in_the_clone().arg("check-attr");
-        let filters = super::index::filters(asked, self.plan.tracked.keys())?;
-        for (path, id) in &self.plan.tracked {
-            let Some(Found::File(stamp)) = self.facts.standing.get(path) else { continue };
-            let is_converted = self.facts.converts
-                || filters.contains_key(path)
-                || sizes.get(id) != Some(&stamp.size);
-            if is_converted {
-                aside.insert(path, stamp.size);
-            }
-        }
-        self.record
-            .check_room(&aside.iter().map(|(path, size)| (*path, *size)).collect::<Vec<_>>())?;
-        for path in aside.into_keys() {
-            self.record.set_aside(beneath, path)?;
-        }
-        let permissions =
-            self.plan.remove.iter().filter_map(|path| match self.facts.standing.get(path)? {
-                Found::File(stamp) => Some((PathBytes(path.clone()), stamp.permissions)),
-                _ => None,
-            });
-        let permissions = permissions.collect();
-        let deeds = &mut self.record.deeds;
-        deeds.permissions = permissions;
-        // All that may stand here afterwards though git does not know it: ignored here, or brought back.
-        let past = self.past.iter().flat_map(|past| &past.deeds.aside).map(|aside| &aside.path.0);
-        let plan = &self.plan;
-        let placed = plan.write.iter().chain(plan.check_out.keys()).chain(&plan.aside).chain(past);
-        let placed: BTreeSet<&RepoPath> = placed.collect();
-        deeds.written = placed.into_iter().cloned().map(PathBytes).collect();
-        deeds.moved = self.plan.head.as_ref().and_then(|head| head.branch.clone());
-        deeds.is_rest = self.is_ending && !self.has_own_work;
-        let operation = self.opened.state.operation.as_ref();
-        deeds.operation = operation.map(|operation| format!("{:?}", operation.kind));
-        Ok(())
-    }
-
-    /// Writes down git's own files that those of an operation will replace: a prepared message, say.
-    fn record_git_files(&mut self) -> Result<(), CheckoutError> {
-        let git_dir = self.place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
-        let beneath = Beneath::open(git_dir)?;
-        let saved = self.opened.state.operation.as_ref();
-        let here = self.facts.here.operation.as_ref();
-        for name in saved.into_iter().flat_map(|operation| operation.files.keys()) {
-            let path = Path::new(name);
-            // Those of an operation that runs here are in the state.
-            let is_recorded = here.is_some_and(|here| here.files.contains_key(name));
-            if is_recorded || !matches!(beneath.look(path)?, Found::File(_)) {
-                continue;
-            }
-            let mut bytes = Vec::new();
-            let read = beneath.read(path)?.take(GIT_FILE_MAX + 1).read_to_end(&mut bytes);
-            read.map_err(|source| super::record::io_failed("read", path, source))?;
-            if bytes.len() as u64 > GIT_FILE_MAX {
-                return Err(Refusal::InTheWay { paths: vec![format!(".git/{name}")] }.into());
-            }
-            self.record.deeds.git_files.push((name.clone(), hex(&bytes)));
-        }
-        Ok(())
-    }
-
-    /// Refuses where git could not check a file out, because its blob is not there. What was set aside by the
-    /// restore that is undone is not git's matter.
-    pub(super) fn check_blobs(&self) -> Result<(), CheckoutError> {
-        let past = self.past.as_ref();
-        let aside = past.into_iter().flat_map(|past| &past.deeds.aside);
-        let aside: BTreeSet<&RepoPath> = aside.map(|aside| &aside.path.0).collect();
-        let files = || self.plan.check_out.iter().filter(|(path, _)| !aside.contains(path));
-        let missing = self.objects.missing(&files().map(|(_, id)| *id).collect())?;
-        let missing: BTreeSet<Oid> = missing.into_iter().collect();
-        let mut absent = files().filter(|(_, id)| missing.contains(id)).map(|(path, _)| path);
-        match absent.next() {
-            None => Ok(()),
-            Some(first) => {
-                let count = absent.count() + 1;
-                Err(Refusal::MissingFiles { count, first: first.shown() }.into())
-            }
-        }
-    }
-
-    /// Reads the record as an undo would, before anything depends on it.
-    fn check_record(&self) -> Result<(), CheckoutError> {
-        let recorded = self.record.opened()?;
-        if recorded.state != self.facts.here {
-            return Err(Refusal::Changing.into());
-        }
-        recorded.check_contents(&Objects::take(self.place, &recorded, Limits::NONE, None)?)
-    }
 }
 
 impl Applier<'_, '_> {

@@ -70,7 +70,7 @@ pub enum Refusal {
     Unrecordable(Withheld),
     /// What stands here is more than there is room for to record it.
     #[error("what stands here cannot be recorded first: {needed} bytes (the largest file is `{largest}`), and `{}` has room for {room}", folder.display())]
-    NoRoom {
+    NoRoomToRecord {
         /// How many bytes would be copied.
         needed: u64,
         /// How many may be.
@@ -132,6 +132,19 @@ pub enum Refusal {
         /// What is allowed.
         limit: u64,
     },
+    /// There is no room for it.
+    #[error(
+        "the saved code needs {needed} bytes, and {free} bytes are free where `{}` lies",
+        root.display()
+    )]
+    NoRoom {
+        /// How many bytes.
+        needed: u64,
+        /// How many there are.
+        free: u64,
+        /// Where.
+        root: PathBuf,
+    },
     /// Something that is not recorded stands where a file must be written.
     #[error("`{}` is in the way{}", paths.first().map(String::as_str).unwrap_or_default(),
         if paths.len() > 1 { format!(", and {} more", paths.len() - 1) } else { String::new() })]
@@ -171,7 +184,7 @@ impl Refusal {
             Self::Dirty { .. } => {
                 "commit or stash them, or run with `--force` (they are recorded, and `convosyncctl undo` brings them back), or `--worktree DIR`"
             }
-            Self::NoRoom { .. } => {
+            Self::NoRoomToRecord { .. } => {
                 "free some disk space, move the largest files out of the work tree, or run with `--worktree DIR`"
             }
             Self::Operation => "finish or abort it, or run with `--worktree DIR`",
@@ -184,6 +197,9 @@ impl Refusal {
                 "this is a partial clone: try again when the project's remote can be reached"
             }
             Self::TooLarge { .. } => "raise `code.total_max` or `code.files_max` here",
+            Self::NoRoom { .. } => {
+                "free some room, or run with `--worktree DIR` where there is more"
+            }
             Self::InTheWay { .. } => "move it elsewhere, or run with `--worktree DIR`",
             Self::SameName(..) => "rename one of them on the other device",
             Self::Changing => "try again when nothing writes here",

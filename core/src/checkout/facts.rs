@@ -13,6 +13,8 @@ use crate::id::Oid;
 
 /// The most files below a directory that stands where a file must be.
 const BELOW_MAX: usize = 10_000;
+/// How much room there is for the names of all tracked files.
+const LIST_MAX: usize = 300 << 20;
 /// How much room there is for the names of branches.
 const BRANCHES_MAX: usize = 16 << 20;
 /// How much room there is for the names of what is staged: half a million of them.
@@ -35,6 +37,10 @@ pub(super) struct Facts {
     pub(super) folds: bool,
     /// Whether not every tracked file is checked out here.
     pub(super) is_sparse: bool,
+    /// The tracked files that are not checked out here because of that.
+    pub(super) skipped: BTreeSet<RepoPath>,
+    /// The directories among all those that are repositories of their own.
+    pub(super) nested: BTreeSet<RepoPath>,
     /// Whether git gives files other line ends as it checks them out.
     pub(super) converts: bool,
     /// What lies at every path that may change, and at those above it.
@@ -143,6 +149,8 @@ pub(super) fn gather(
         others.extend(eyes.other(path)?.map(|other| (path.clone(), other)));
     }
     let below = look_below(&beneath, &paths, &standing)?;
+    let nested = nested(&beneath, &standing)?;
+    let skipped = if is_sparse { skipped(objects)? } else { BTreeSet::new() };
     let branches = branches(place, saved, objects)?;
     Ok(Facts {
         here,
@@ -152,6 +160,8 @@ pub(super) fn gather(
         branches,
         folds,
         is_sparse,
+        skipped,
+        nested,
         converts,
         standing,
         others,
@@ -205,13 +215,37 @@ fn look(
     for path in paths {
         for path in std::iter::successors(Some(path.clone()), RepoPath::parent) {
             if standing.contains_key(&path) {
-                continue;
+                break;
             }
             let found = eyes.look(&path)?;
             standing.insert(path, found);
         }
     }
     Ok(standing)
+}
+
+/// Which directories have a git directory, or a file that names one. Git itself says nothing of those that
+/// it ignores.
+fn nested(
+    beneath: &Beneath,
+    standing: &BTreeMap<RepoPath, Found>,
+) -> Result<BTreeSet<RepoPath>, CheckoutError> {
+    let mut nested = BTreeSet::new();
+    for (path, _) in standing.iter().filter(|(_, found)| **found == Found::Directory) {
+        if beneath.look(&path.as_path().join(".git"))? != Found::Nothing {
+            nested.insert(path.clone());
+        }
+    }
+    Ok(nested)
+}
+
+/// Which tracked files a sparse checkout leaves out.
+fn skipped(objects: &Objects<'_>) -> Result<BTreeSet<RepoPath>, CheckoutError> {
+    let command = objects.in_the_clone().args(["ls-files", "-t", "-z"]).stdout_limit(LIST_MAX);
+    let output = told(command.run(), "list the files that are not checked out")?;
+    let lines = output.stdout.split(|byte| *byte == 0);
+    let skipped = lines.filter_map(|line| line.strip_prefix(b"S "));
+    Ok(skipped.filter_map(|path| RepoPath::new(path).ok()).collect())
 }
 
 /// Lists what lies below directories that a state knows as something else.

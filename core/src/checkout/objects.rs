@@ -173,10 +173,29 @@ impl<'a> Objects<'a> {
 
     /// How large each blob is.
     pub(super) fn sizes(&self, ids: &BTreeSet<Oid>) -> Result<BTreeMap<Oid, u64>, CheckoutError> {
+        Self::sizes_seen_by(self.git(), ids)
+    }
+
+    /// Which blobs only the saved packs have.
+    pub(super) fn not_in_the_clone(
+        &self,
+        ids: &BTreeSet<Oid>,
+    ) -> Result<BTreeSet<Oid>, CheckoutError> {
+        if self.packs.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let sizes = Self::sizes_seen_by(self.in_the_clone(), ids)?;
+        Ok(ids.iter().filter(|id| !sizes.contains_key(id)).copied().collect())
+    }
+
+    fn sizes_seen_by(
+        command: GitCommand,
+        ids: &BTreeSet<Oid>,
+    ) -> Result<BTreeMap<Oid, u64>, CheckoutError> {
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let command = self.git().args(["cat-file", "--batch-check"]).stdin(lines(ids));
+        let command = command.args(["cat-file", "--batch-check"]).stdin(lines(ids));
         let output = told(command.stdout_limit(SIZES_MAX).run(), "look at the blobs")?;
         let text = String::from_utf8_lossy(&output.stdout);
         Ok(text
@@ -186,6 +205,36 @@ impl<'a> Objects<'a> {
                 Some((id.parse().ok()?, rest.strip_prefix("blob ")?.parse().ok()?))
             })
             .collect())
+    }
+
+    /// Reads blobs, each of at most `most` bytes; others are left out.
+    pub(super) fn small(
+        &self,
+        ids: &BTreeSet<Oid>,
+        most: u64,
+    ) -> Result<BTreeMap<Oid, Vec<u8>>, CheckoutError> {
+        let sizes = self.sizes(ids)?;
+        let asked: BTreeSet<Oid> = ids
+            .iter()
+            .filter(|id| sizes.get(id).is_some_and(|size| *size <= most))
+            .copied()
+            .collect();
+        if asked.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let command = self.git().args(["cat-file", "--batch", "--buffer"]).stdin(lines(&asked));
+        let output = told(command.stdout_limit(SIZES_MAX).run(), "read the links")?;
+        let (mut found, mut rest) = (BTreeMap::new(), &output.stdout[..]);
+        // They come as they were asked for, each after a line, with one byte behind it.
+        for id in asked {
+            let size = sizes.get(&id).copied().and_then(|size| usize::try_from(size).ok());
+            let start = rest.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            let (Some(start), Some(size)) = (start, size) else { break };
+            let Some(bytes) = rest.get(start..start + size) else { break };
+            found.insert(id, bytes.to_vec());
+            rest = rest.get(start + size + 1..).unwrap_or_default();
+        }
+        Ok(found)
     }
 
     fn take_packs(&mut self, opened: &Opened, limits: Limits) -> Result<(), CheckoutError> {

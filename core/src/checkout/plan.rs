@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::branch::{self, Move};
 use super::facts::{Entry, Facts, Index};
 use super::spelling::folded;
-use super::{Outlook, Purpose, Refusal, runs_programs};
+use super::{Outlook, Purpose, Refusal};
 use crate::code::{Flags, Guard, Mode, Node, Omission, OperationKind, RepoPath, State, Why};
 use crate::disk::Found;
 use crate::id::Oid;
@@ -105,6 +105,12 @@ impl Facts {
     fn at(&self, path: &RepoPath) -> Found {
         self.standing.get(path).copied().unwrap_or(Found::Nothing)
     }
+
+    /// Whether a path lies in a repository of the user's inside of this one.
+    fn is_in_another_repository(&self, path: &RepoPath) -> bool {
+        let mut above = std::iter::successors(path.parent(), RepoPath::parent);
+        above.any(|folder| self.nested.contains(&folder))
+    }
 }
 
 /// Why a path, or a folder it lies in, was left out.
@@ -132,7 +138,8 @@ impl<'a> Planner<'a> {
         let mut there = self.there.entries(path);
         // Which tracked files are checked out is each clone's own matter.
         for entry in &mut there {
-            let own = here.iter().any(|entry| entry.flags.skip_worktree);
+            let own = self.facts.skipped.contains(path)
+                || here.iter().any(|entry| entry.flags.skip_worktree);
             if self.saved.notes.sparse || self.facts.is_sparse {
                 entry.flags.skip_worktree = own && !self.saved.tree.contains_key(path);
             }
@@ -150,8 +157,13 @@ impl<'a> Planner<'a> {
         if self.facts.unrecorded.contains(path) {
             return Some(omitted(&self.facts.here, path).map_or(Why::Guarded, |found| found.why));
         }
-        if self.facts.at(path) == Found::Nothing && self.here.entries(path).is_empty() {
-            return None;
+        if self.here.entries(path).is_empty() {
+            if self.facts.is_in_another_repository(path) {
+                return Some(Why::Nested);
+            }
+            if self.facts.at(path) == Found::Nothing {
+                return None;
+            }
         }
         if let Some(omission) = omitted(&self.facts.here, path) {
             return Some(omission.why);
@@ -446,7 +458,7 @@ impl Plan {
             removed: gone.count(),
             set_aside: shown(&mut self.aside.iter()),
             left: left.collect(),
-            programs: shown(&mut written().filter(|path| runs_programs(path))),
+            programs: Vec::new(),
             submodules: shown(&mut saved.submodules.keys()),
             notes: notes(saved),
         }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::FREELY;
 use super::branch::RefMove;
 use super::{CheckoutError, Opened, Place, RECORDS_KEPT, Refusal};
 use crate::capture::{CaptureError, Memory, NONE_GONE, Objects, Scope, Spool, capture, look_only};
@@ -248,7 +249,7 @@ impl Record {
     }
 
     fn no_room(&self, needed: u64, room: u64, largest: String) -> Refusal {
-        Refusal::NoRoom { needed, room, largest, folder: self.dir.clone() }
+        Refusal::NoRoomToRecord { needed, room, largest, folder: self.dir.clone() }
     }
 
     /// Refuses to copy more files into the record than there is room for: these, with their sizes.
@@ -430,7 +431,7 @@ impl Drop for Record {
 
 /// How many bytes may be recorded there.
 fn room(dir: &Path) -> Result<u64, DiskError> {
-    Ok(disk::free(dir)?.saturating_sub(RESERVE))
+    Ok(disk::free(dir)?.saturating_sub(RESERVE).max(FREELY))
 }
 
 /// All that stands here, for this clone itself.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::RepoPath;
 use crate::config::{Code, excluded_by};
+use crate::id::Digest;
 
 /// Names of files that usually hold secrets; `*` and `?` as in the shell. The last five are ssh's.
 const SECRETS: [&str; 9] = [
@@ -81,6 +82,11 @@ impl Guard {
     /// Guards nothing, for states that stay on the device.
     pub fn none() -> Self {
         Self { is_off: true, ..Self::default() }
+    }
+
+    /// What tells it from a guard of other patterns.
+    pub fn digest(&self) -> Digest {
+        Digest::of(format!("{self:?}").as_bytes())
     }
 
     /// Whether a path must not be taken: its own name or that of a folder it lies in says that it holds

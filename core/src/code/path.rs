@@ -9,12 +9,14 @@ use crate::disk::is_taken_for_git;
 
 /// The longest path in bytes: Linux's limit.
 const PATH_MAX: usize = 4096;
+/// The most names of a path: of more folders in each other nobody makes use.
+pub const DEPTH_MAX: usize = 256;
 /// The longest name in bytes: that of nearly every file system.
 const NAME_MAX: usize = 255;
 
 /// Why a path may not stand in a code state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{shown}` leads out of the work tree, into a git directory, or is no path")]
+#[error("`{shown}` leads out of the work tree, into a git directory, or is no path anyone makes")]
 pub struct BadPath {
     /// The path, made printable.
     pub shown: String,
@@ -32,7 +34,8 @@ impl RepoPath {
     /// [`BadPath`].
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, BadPath> {
         let bytes = bytes.into();
-        let fits = !bytes.is_empty() && bytes.len() <= PATH_MAX;
+        let depth = bytes.split(|byte| *byte == b'/').count();
+        let fits = !bytes.is_empty() && bytes.len() <= PATH_MAX && depth <= DEPTH_MAX;
         if fits && bytes.split(|byte| *byte == b'/').all(is_harmless) {
             Ok(Self(bytes))
         } else {
@@ -135,6 +138,9 @@ mod tests {
             assert!(RepoPath::new(text).is_err(), "{text:?}");
         }
         assert!(RepoPath::new("a/".repeat(3000)).is_err());
+        let deep =
+            |levels: usize| RepoPath::new(["a/".repeat(levels - 1), "a".to_owned()].concat());
+        assert!(deep(DEPTH_MAX).is_ok() && deep(DEPTH_MAX + 1).is_err());
         assert!(RepoPath::new("a".repeat(256)).is_err());
     }
 

@@ -1,6 +1,6 @@
 //! The long lists of a manifest: the index and the work tree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{CodeError, path_of, tag, unshelve};
 use crate::code::{Content, Flags, IndexEntry, Mode, Node, PARTS_MAX, Part, RepoPath, Rope};
@@ -159,19 +159,36 @@ fn read_link(fields: &Fields<'_>) -> Result<Vec<u8>, CodeError> {
 /// letters: on many disks that is the same. (Files whose names differ by case only are `checkout`'s matter:
 /// here they may well stand side by side.)
 pub(super) fn check_tree(tree: &BTreeMap<RepoPath, Node>) -> Result<(), CodeError> {
-    let folded = |path: &RepoPath| path.shown().to_lowercase();
-    let links = tree.iter().filter(|(_, node)| matches!(node, Node::Link(_)));
-    let links: BTreeSet<String> = links.map(|(path, _)| folded(path)).collect();
-    for (path, _) in tree.iter().filter(|(_, node)| **node != Node::Gone) {
-        let above = std::iter::successors(path.parent(), RepoPath::parent);
-        for folder in above {
-            let is_file = tree.get(&folder).is_some_and(|node| *node != Node::Gone);
-            if is_file || links.contains(&folded(&folder)) {
-                return Err(CodeError::Clash(folder.shown()));
-            }
+    let nodes = || tree.iter().filter(|(_, node)| **node != Node::Gone);
+    let parts =
+        |bytes: &[u8]| bytes.iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect();
+    let exact = nodes().map(|(path, _)| (parts(path.as_bytes()), true, path)).collect();
+    let folded = nodes().map(|(path, node)| {
+        let text = path.shown().to_lowercase();
+        (parts(text.as_bytes()), matches!(node, Node::Link(_)), path)
+    });
+    match clash(exact).or_else(|| clash(folded.collect())) {
+        Some(path) => Err(CodeError::Clash(path.shown())),
+        None => Ok(()),
+    }
+}
+
+/// Finds a path below which another lies, of those that must have nothing below them. Their names end in
+/// the least byte there is, so that what lies below a path follows it, and neighbours tell.
+fn clash(mut paths: Vec<(Vec<u8>, bool, &RepoPath)>) -> Option<&RepoPath> {
+    paths.sort_unstable();
+    let mut last: Option<(Vec<u8>, &RepoPath)> = None;
+    for (name, is_bare, path) in paths {
+        if let Some((above, clash)) = &last
+            && name.strip_prefix(&above[..]).is_some_and(|rest| rest.starts_with(b"\0"))
+        {
+            return Some(clash);
+        }
+        if is_bare {
+            last = Some((name, path));
         }
     }
-    Ok(())
+    None
 }
 
 /// Reads what [`push_varint`] wrote.

@@ -211,6 +211,7 @@ fn is_hopeless(refusal: &Refusal) -> bool {
             | Refusal::Busy
             | Refusal::InTheWay { .. }
             | Refusal::NoRoom { .. }
+            | Refusal::NoRoomToRecord { .. }
             | Refusal::Changing
     )
 }
@@ -234,7 +235,8 @@ fn agree_to_replace(call: &Call<'_>, refusal: &Refusal) -> Result<bool, CtlError
 
 fn tell_done(call: &mut Call<'_>, report: &Report) -> Result<(), CtlError> {
     if report.outlook.is_here {
-        return Ok(call.print.done("the code is here already")?);
+        call.print.done(&here_already(report.outlook.left.len()))?;
+        return tell_left(call, &report.outlook);
     }
     call.print.done("code restored")?;
     tell_report(call, report)
@@ -250,8 +252,8 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
         call.print.note(&text, Some(hint))?;
     }
     if report.differences.is_empty() {
-        call.print.line(format!("  {} verified: it is what was saved", call.print.look.arrow()))?;
-        return Ok(());
+        let text = verified(report.outlook.left.len());
+        return Ok(call.print.line(format!("  {} {text}", call.print.look.arrow()))?);
     }
     let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&format!(
         "looked at again, {} from what was saved: {}",
@@ -283,13 +285,7 @@ pub(super) fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook) -> Result<(),
         let text = format!("files came along that make programs run: {}", some(&outlook.programs));
         call.print.note(&text, Some("look at them before you start anything here"))?;
     }
-    for (path, why) in outlook.left.iter().take(PATHS_SHOWN_MAX) {
-        call.print.note(&format!("`{path}` stays as it is here: {why}"), None)?;
-    }
-    if outlook.left.len() > PATHS_SHOWN_MAX {
-        let more = outlook.left.len() - PATHS_SHOWN_MAX;
-        call.print.note(&format!("{} more stay as they are here", files(more)), None)?;
-    }
+    tell_left(call, outlook)?;
     if !outlook.set_aside.is_empty() {
         let text = format!("ignored files were set aside: {}", some(&outlook.set_aside));
         call.print.note(&text, Some("`convosyncctl undo` brings them back"))?;
@@ -300,10 +296,55 @@ pub(super) fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook) -> Result<(),
     Ok(())
 }
 
+/// Names what stays as it is here, though something else was saved.
+fn tell_left(call: &mut Call<'_>, outlook: &Outlook) -> Result<(), CtlError> {
+    for (path, why) in outlook.left.iter().take(PATHS_SHOWN_MAX) {
+        call.print.note(&format!("`{path}` stays as it is here: {why}"), None)?;
+    }
+    if outlook.left.len() > PATHS_SHOWN_MAX {
+        let more = paths(outlook.left.len() - PATHS_SHOWN_MAX);
+        call.print.note(&format!("{more} more stay as they are here"), None)?;
+    }
+    Ok(())
+}
+
+/// What a second look found, where no path differs but those that were left out.
+fn verified(left: usize) -> String {
+    match left {
+        0 => "verified: it is what was saved".to_owned(),
+        left => format!("verified, but for {}: the rest is what was saved", paths(left)),
+    }
+}
+
+fn here_already(left: usize) -> String {
+    match left {
+        0 => "the code is here already".to_owned(),
+        left => format!("the code is here already, but for {}", paths(left)),
+    }
+}
+
+fn paths(number: usize) -> String {
+    count(u32::try_from(number).unwrap_or(u32::MAX), "path")
+}
+
 fn some(paths: &[String]) -> String {
     let named: Vec<String> =
         paths.iter().take(PATHS_SHOWN_MAX).map(|path| format!("`{path}`")).collect();
     let more = paths.len().saturating_sub(PATHS_SHOWN_MAX);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{rest}", named.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_out_is_not_called_verified() {
+        assert_eq!(verified(0), "verified: it is what was saved");
+        assert_eq!(verified(1), "verified, but for 1 path: the rest is what was saved");
+        assert_eq!(verified(7), "verified, but for 7 paths: the rest is what was saved");
+        assert_eq!(here_already(0), "the code is here already");
+        assert_eq!(here_already(2), "the code is here already, but for 2 paths");
+    }
 }
