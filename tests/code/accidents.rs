@@ -346,6 +346,9 @@ fn a_restore_that_is_killed_is_ended_by_an_undo() {
         assert_eq!(report.differences, Vec::<String>::new(), "{at}");
         assert_eq!(look(&place, "b"), before, "{at}");
         assert!(!place.path("b/.git/index.lock").exists(), "{at}");
+        let packs = std::fs::read_dir(place.path("b/.git/objects/pack")).unwrap().flatten();
+        let keeps = packs.filter(|file| file.path().extension().is_some_and(|end| end == "keep"));
+        assert_eq!(keeps.count(), 0, "{at}: git may clean up again");
         place.run("b", &["fsck", "--strict"]);
     }
 }

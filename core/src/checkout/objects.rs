@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::pack::unfolded;
-use super::record::io_failed;
+use super::record::{self, io_failed};
 use super::{CheckoutError, Opened, Place, Refusal};
 use crate::code::{Limits, Mode, RepoPath};
 use crate::disk::{self, NewFile};
@@ -381,11 +381,12 @@ impl<'a> Objects<'a> {
 
     /// Puts the packs into the clone, kept from its clean-up until they are released.
     pub(super) fn settle(&self) -> Result<Vec<PathBuf>, CheckoutError> {
-        let mut kept = Vec::new();
+        let mark = format!("convosync {}", record::name(self.place));
+        let mut kept = left_behind(&self.common.join("objects/pack"), &mark);
         for pack in &self.packs {
             let command = self.place.git.command().dir(&self.place.project.root).deadline(DEADLINE);
-            let command =
-                command.args(["index-pack", "--stdin", "--keep=convosync", "--threads=1"]);
+            let command = command.args(["index-pack", "--stdin", "--threads=1"]);
+            let command = command.arg(format!("--keep={mark}"));
             let command = command.config("core.bigFileThreshold", STREAMED);
             let command = command.stdin_file(disk::open_regular(pack)?).watched();
             let output = told(command.run(), "put the saved commits into the clone")?;
@@ -412,6 +413,16 @@ fn needed(opened: &Opened) -> BTreeSet<Oid> {
         Some((_, id)) => Some(id),
     });
     staged.chain(opened.contents().filter_map(|(_, content)| content.rope.blob)).collect()
+}
+
+/// What a restore of this work tree that was killed keeps git from cleaning up.
+fn left_behind(packs: &Path, mark: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(packs).into_iter().flatten().flatten();
+    let is_ours = |path: &PathBuf| {
+        let is_keep = path.extension().is_some_and(|extension| extension == "keep");
+        is_keep && std::fs::read(path).is_ok_and(|bytes| bytes.trim_ascii() == mark.as_bytes())
+    };
+    entries.map(|entry| entry.path()).filter(is_ours).collect()
 }
 
 /// Lets git clean up packs again that are now reachable.

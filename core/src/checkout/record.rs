@@ -99,9 +99,14 @@ pub(super) struct Record {
 
 /// The folder of a work tree's records.
 fn folder(place: Place<'_>) -> PathBuf {
+    place.records.join(name(place))
+}
+
+/// What tells this work tree from others.
+pub(super) fn name(place: Place<'_>) -> String {
     use std::os::unix::ffi::OsStrExt as _;
     let digest = Digest::of(place.project.root.as_os_str().as_bytes());
-    place.records.join(hex(&digest.0[..NAME_BYTES]))
+    hex(&digest.0[..NAME_BYTES])
 }
 
 /// Lets nobody else restore into this work tree.
