@@ -18,8 +18,14 @@ const SECRETS: [&str; 9] = [
     "id_ed25519*",
     "id_xmss*",
 ];
-/// What an ssh key of another name begins with; it has no extension, unlike a source file that begins so.
+/// What an ssh key of another name begins with: it has no ending or that of a copy, unlike a source file
+/// (`id_map.rs`).
 const KEY_PREFIX: &str = "id_";
+/// Endings of copies and of other forms of a key.
+const KEY_ENDINGS: [&str; 14] = [
+    "bak", "backup", "old", "orig", "save", "copy", "tmp", "swp", "txt", "ppk", "gpg", "asc",
+    "age", "enc",
+];
 /// Names that look like them and are made to be shared.
 const SAMPLES: [&str; 3] = ["*.example", "*.sample", "*.pub"];
 
@@ -106,7 +112,9 @@ fn is_secret(name: &[u8]) -> bool {
     let fits = |pattern: &str| {
         excluded_by(&[(*pattern).to_owned()], Path::new(&name), Path::new("")).is_some()
     };
-    let is_key = name.starts_with(KEY_PREFIX) && !name.contains('.');
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.trim_end_matches('~'));
+    let is_key =
+        name.starts_with(KEY_PREFIX) && ending.is_none_or(|ending| KEY_ENDINGS.contains(&ending));
     (is_key || SECRETS.iter().any(|pattern| fits(pattern)))
         && !SAMPLES.iter().any(|pattern| fits(pattern))
 }
@@ -134,6 +142,8 @@ mod tests {
             "id_ed25519",
             "id_rsa.old",
             "id_work",
+            "id_work.bak",
+            "id_work~",
             "vault.kdbx",
             ".env.d/production",
         ] {
