@@ -42,6 +42,24 @@ fn the_code_of_a_conversation_arrives_and_undo_takes_it_back() {
 }
 
 #[test]
+fn undo_says_what_one_more_would_bring_back_and_when_only_a_lock_was_left() {
+    let (mut world, writer) = saved_work();
+    let (_, bob) = world.pair();
+    let before = seen(bob);
+    bob.ctl(&["resume", writer.session()]).ok();
+    let restored = seen(bob);
+    let lock = bob.home.project().join(".git/index.lock");
+    files::write(&lock, convosync_core::capture::RESTORE_MARK);
+    let run = bob.ctl(&["undo"]).ok();
+    assert!(run.text().contains("no file was touched"), "{run}");
+    assert!(!lock.exists());
+    assert_eq!(seen(bob), restored);
+    let run = bob.ctl(&["undo"]).ok();
+    assert!(run.text().contains("what stood here until now"), "{run}");
+    assert_eq!(seen(bob), before);
+}
+
+#[test]
 fn work_that_stands_here_is_replaced_only_when_the_user_says_so() {
     let (mut world, writer) = saved_work();
     let (ada, bob) = world.pair();
