@@ -118,6 +118,8 @@ pub struct Report {
     pub record: PathBuf,
     /// Whether one more `undo` brings back what stood here until now.
     pub again: bool,
+    /// Whether an earlier restore, which was interrupted too, is still to be ended by one more `undo`.
+    pub unfinished: bool,
     /// Whether nothing was done but that the lock of a restore was taken away that was killed before its first
     /// change, or after its last.
     pub unlocked: bool,
@@ -320,6 +322,7 @@ impl Prepared<'_> {
             unfiltered: done.unfiltered.iter().map(RepoPath::shown).collect(),
             record: self.record.dir().to_owned(),
             again: !self.record.deeds.is_rest,
+            unfinished: done.is_unfinished,
             unlocked: false,
         })
     }

@@ -40,6 +40,12 @@ impl Bases {
         self.given_up.insert(session.clone());
     }
 
+    /// Forgets what the code of a session stands on: it is not told by this remote.
+    pub fn forget(&mut self, session: &SessionId) {
+        self.relied.remove(session);
+        self.given_up.remove(session);
+    }
+
     /// The branches that the remote is to be asked for.
     pub fn asked(&self) -> Vec<String> {
         let all: BTreeSet<&String> =

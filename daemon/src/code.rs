@@ -62,6 +62,7 @@ pub fn take(
     mut point: CodePoint,
 ) -> Taken {
     if !house.config().code.capture {
+        lock(&place.bases).forget(session);
         return Taken { point, log: None, insist: false };
     }
     let base = place.desk.lock().base_of(session);
@@ -71,13 +72,20 @@ pub fn take(
         return taken;
     }
     let path = log_path(house, session);
-    match capture_into(house, (place, home), captures, session, base.as_ref(), &path) {
+    let captured = capture_into(house, (place, home), captures, session, base.as_ref(), &path);
+    let insist = is_lost && matches!(captured, Ok(Ok(_)));
+    match captured {
         Ok(Ok(captured)) => {
             let omitted = captured.state.omitted.clone();
             lock(&place.left_out).insert(home.key, Report { omitted, withheld: None });
             point.saved = if captured.state.is_plain() { CodeSaved::Plain } else { CodeSaved::Log };
         }
-        Ok(Err(withheld)) => withhold(&mut point, place, home, withheld),
+        Ok(Err(withheld)) => {
+            if matches!(withheld, Withheld::Restoring | Withheld::Changing) {
+                point.fingerprint = Digest::NONE;
+            }
+            withhold(&mut point, place, home, withheld);
+        }
         Err(error) => {
             tracing::warn!("the code of a project could not be captured");
             tracing::debug!(reason = with_causes(&error), "the code could not be captured");
@@ -87,7 +95,7 @@ pub fn take(
         }
     }
     let log = (point.saved == CodeSaved::Log).then(|| log_file(path)).flatten();
-    Taken { point, log, insist: is_lost }
+    Taken { point, log, insist }
 }
 
 /// Says that a save is without the code, and why.
@@ -146,17 +154,29 @@ fn capture_into(
         now_ms: now_ms(),
     };
     let captured = capture::capture(&scope, &mut spool, memory)?;
-    if captured.is_err() && !gone.is_empty() {
-        // Too much would have to travel, most likely: the host may have those commits still.
+    if captured.as_ref().is_err_and(is_too_much) && !gone.is_empty() {
+        // The host may have those commits still.
         lock(&place.bases).give_up(session);
         return capture::capture(&Scope { gone: NONE_GONE, ..scope }, &mut spool, memory);
     }
-    if let Ok(captured) = captured.as_ref()
-        && is_here
-    {
-        lock(&place.bases).note(session, &captured.state.bases);
+    match captured.as_ref() {
+        Ok(captured) if is_here => lock(&place.bases).note(session, &captured.state.bases),
+        Ok(_) => lock(&place.bases).forget(session),
+        Err(_) => {}
     }
     Ok(captured)
+}
+
+/// Whether it cannot be captured because more would have to travel than can.
+fn is_too_much(withheld: &Withheld) -> bool {
+    matches!(
+        withheld,
+        Withheld::CommitsTooLarge { .. }
+            | Withheld::TooManyCommits
+            | Withheld::GuardedCommits { .. }
+            | Withheld::Shallow
+            | Withheld::Missing(_)
+    )
 }
 
 /// Whether the commits of a project are pushed to where its sessions are saved, so that what is listed there

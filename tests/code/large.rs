@@ -56,6 +56,24 @@ fn a_changed_line_of_a_file_that_is_not_held_costs_that_line() {
     assert_eq!(beside(&device), Vec::<String>::new());
 }
 
+/// What it was made of, a blob of the index, is not to be had any more.
+#[test]
+fn a_large_file_that_leaves_the_index_is_captured_whole() {
+    let place = Place::new();
+    let text = lines(LINES);
+    place.write("a/large.txt", &text);
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "large"]);
+    place.git("a", &["push", "-q"]);
+    place.write("a/large.txt", text.replace("line 7000 ", "line seven thousand "));
+    let mut device = Observer::new(&place, "a");
+    device.capture();
+    place.git("a", &["rm", "-q", "--cached", "large.txt"]);
+    let captured = device.capture();
+    assert!(captured.state.omitted.is_empty(), "{:?}", captured.state.omitted);
+    check_tree(&device, &captured.state);
+}
+
 /// A file that was written just now is read until two readings agree. One of more than 64 MiB was stored
 /// anew each time, so that nothing could be restored where it stood.
 #[test]

@@ -103,6 +103,63 @@ fn work_done_after_a_restore_was_interrupted_is_one_more_undo_away() {
 }
 
 #[test]
+fn an_ignored_file_that_was_edited_after_a_restore_was_interrupted_is_one_more_undo_away() {
+    let place = with_ignored();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log-of-a"));
+    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    place.write("b/config.local", "edited since\n");
+    assert!(b.undo().unwrap().again);
+    assert_eq!(place.read("b/config.local"), b"b's own\n");
+    b.undo().unwrap();
+    assert_eq!(place.read("b/config.local"), b"edited since\n");
+}
+
+#[test]
+fn a_restore_and_its_undo_that_were_both_interrupted_are_ended_one_after_the_other() {
+    let place = with_ignored();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log-of-a"));
+    let before = look(&place, "b");
+    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    place.write("b/work.txt", "hours of it\n");
+    convosync_core::checkout::undo(b.place(), &stop_at(5)).unwrap_err();
+    let report = b.undo().unwrap();
+    assert!(report.unfinished, "{report:?}");
+    assert!(place.path("b/.git/index.lock").exists());
+    assert_eq!(place.read("b/work.txt"), b"hours of it\n");
+    let report = b.undo().unwrap();
+    assert!(!report.unfinished && report.again, "{report:?}");
+    assert!(!place.path("b/.git/index.lock").exists());
+    assert_eq!(look(&place, "b"), before);
+    b.undo().unwrap();
+    assert_eq!(place.read("b/work.txt"), b"hours of it\n");
+}
+
+/// A secret may stand in a tracked file that git was told not to look at.
+#[test]
+fn the_flag_of_a_guarded_file_stays() {
+    let place = Place::new();
+    place.write("a/.env", "the team's\n");
+    place.git("a", &["add", "-f", ".env"]);
+    place.git("a", &["commit", "-q", "-m", "a template"]);
+    place.git("a", &["push", "-q", "origin", "main"]);
+    place.git("b", &["pull", "-q"]);
+    place.git("b", &["update-index", "--assume-unchanged", ".env"]);
+    place.write("b/.env", "b's own\n");
+    place.write("a/.env", "the team's new one\n");
+    place.git("a", &["commit", "-q", "-am", "a newer template"]);
+    place.git("a", &["push", "-q", "origin", "main"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    b.restore(&opened, true).unwrap();
+    assert_eq!(place.run("b", &["ls-files", "-v", ".env"]), "h .env");
+    assert_eq!(place.read("b/.env"), b"b's own\n");
+    b.undo().unwrap();
+    assert_eq!(place.run("b", &["ls-files", "-v", ".env"]), "h .env");
+}
+
+#[test]
 fn commits_made_after_a_restore_was_interrupted_stay_and_it_can_be_ended() {
     let place = with_ignored();
     let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));

@@ -135,11 +135,15 @@ fn doubts(answer: &Value, reference: &str) -> Vec<Value> {
 /// was mended.
 #[test]
 fn a_device_whose_ref_is_damaged_is_named_and_the_others_are_listed() {
-    let Opened { mut world, mut writer, phrase } = Opened::new(&["ada", "bob", "cyd"], Way::Any);
+    let Opened { mut world, mut writer, phrase } = Opened::new(&["ada", "bob", "cyd"], Way::File);
     let [ada, bob, cyd] = world.devices.as_mut_slice() else { panic!("three devices") };
-    for device in [&mut *bob, &mut *cyd] {
+    for (count, device) in [(2, &mut *bob), (3, &mut *cyd)] {
         device.start();
         device.join(&phrase);
+        // The next one goes on from what this one wrote.
+        eventually("its ref is on the remote", SAVED_WITHIN, || {
+            (world.remote.refs().len() == count).then_some(())
+        });
     }
     bob.ctl_json(&["list", "--all", "--refresh"]);
     let refs = world.remote.refs();

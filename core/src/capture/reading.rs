@@ -110,7 +110,7 @@ fn read_large(
     blob: Blob<'_>,
 ) -> Result<(Content, Stamp), Ended> {
     let (before, at) = (taking.draft.length(), taking.draft.end());
-    let last = taking.spool.state().and_then(|state| content_in(state, file)).cloned();
+    let mut last = taking.spool.state().and_then(|state| content_in(state, file)).cloned();
     let is_dry = taking.draft.is_dry();
     let is_as_long = |length: u64| length == file.size;
     let may_be_known = last.as_ref().is_some_and(|last| is_as_long(last.length))
@@ -131,6 +131,8 @@ fn read_large(
             if is_dry {
                 return Ok((Content { length, digest, rope: Rope::whole(length, at) }, stamp));
             }
+            // It is what it was, and what it was made of is not to be had any more.
+            last = None;
             if copied == Some(now) {
                 let patch = patch(taking, file, blob, &taking.draft.piece(at..at + length), at)?;
                 taking.draft.keep(at, &patch.fresh)?;

@@ -9,7 +9,7 @@ use super::facts::{Entry, Index};
 use super::index::Draft;
 use super::objects::{release, told};
 use super::opened::Contents;
-use super::{CheckoutError, Prepared, Refusal};
+use super::{CheckoutError, Prepared, Refusal, record};
 use crate::code::{Node, OperationKind, RepoPath};
 use crate::disk::{Access, Beneath, Found};
 use crate::id::Oid;
@@ -57,6 +57,8 @@ pub(super) struct Done {
     pub(super) made: BTreeMap<RepoPath, Found>,
     /// What was set aside once and could not be brought back: it stays in the record.
     pub(super) not_back: Vec<RepoPath>,
+    /// Whether an earlier restore is still to be ended.
+    pub(super) is_unfinished: bool,
 }
 
 struct Applier<'p, 'a> {
@@ -130,8 +132,11 @@ impl Applier<'_, '_> {
         // On the disk before the record says that it is done.
         self.beneath.settle();
         let not_back = self.finish()?;
-        draft.release()?;
-        Ok(Done { unfiltered, made, not_back })
+        let is_unfinished = record::is_unfinished(self.prepared.place)?;
+        if !is_unfinished {
+            draft.release()?;
+        }
+        Ok(Done { unfiltered, made, not_back, is_unfinished })
     }
 
     /// Files that git is not asked to check out, because the restore that is undone set them aside as they
@@ -156,7 +161,7 @@ impl Applier<'_, '_> {
         let is_full = self.beneath.room().is_some_and(|room| room < needed);
         if is_full && matches!(error, CheckoutError::GitSaid { .. }) {
             let full = rustix::io::Errno::NOSPC.into();
-            return super::record::io_failed("check files out into", self.beneath.root(), full);
+            return record::io_failed("check files out into", self.beneath.root(), full);
         }
         error
     }
@@ -263,7 +268,7 @@ impl Applier<'_, '_> {
             } else {
                 let mut target = Vec::new();
                 io::copy(&mut file, &mut target)
-                    .map_err(|source| super::record::io_failed("read", path, source))?;
+                    .map_err(|source| record::io_failed("read", path, source))?;
                 self.beneath.link(path, &target, found)?;
             }
             made.insert(aside.path.0.clone(), self.beneath.look(path)?);
@@ -366,16 +371,17 @@ impl Applier<'_, '_> {
 
     /// Writes down that everything is done, and returns what could not be brought back.
     fn finish(&mut self) -> Result<Vec<RepoPath>, CheckoutError> {
-        let Prepared { record, past, is_ending, .. } = &mut *self.prepared;
+        let Prepared { record, past, is_ending, plan, opened, .. } = &mut *self.prepared;
+        let has_head_back = plan.head.as_ref().is_none_or(|to| to.head == opened.state.head);
         record.deeds.is_done = true;
         record.write_deeds()?;
         let mut not_back = Vec::new();
         if let Some(past) = past {
             not_back = past.not_brought_back(&self.beneath)?;
-            if *is_ending && not_back.is_empty() {
+            if *is_ending && not_back.is_empty() && has_head_back {
                 past.remove()?;
             } else if *is_ending {
-                // It lies there alone.
+                // What did not come back lies there alone, or is kept by it alone.
                 past.deeds.is_done = true;
                 past.deeds.is_rest = true;
                 past.write_deeds()?;

@@ -136,7 +136,7 @@ pub(super) fn gather(
     }
     let (is_sparse, folds) = (is_set(objects, "core.sparseCheckout")?, folds(place)?);
     let converts = is_set(objects, "core.autocrlf")?;
-    let unrecorded = unrecorded(objects, &here)?;
+    let unrecorded = unrecorded(place, objects, &here)?;
     let here_listing = objects.listing(here.head.commit)?;
     let there_listing = objects.listing(saved.head.commit)?;
     let beneath = Beneath::open(&place.project.root)?;
@@ -170,7 +170,11 @@ pub(super) fn gather(
 }
 
 /// Which paths git calls staged and the captured state does not know as such.
-fn unrecorded(objects: &Objects<'_>, here: &State) -> Result<BTreeSet<RepoPath>, CheckoutError> {
+fn unrecorded(
+    place: Place<'_>,
+    objects: &Objects<'_>,
+    here: &State,
+) -> Result<BTreeSet<RepoPath>, CheckoutError> {
     let command = objects.in_the_clone();
     let command = match here.head.commit {
         Some(commit) => command
@@ -182,7 +186,21 @@ fn unrecorded(objects: &Objects<'_>, here: &State) -> Result<BTreeSet<RepoPath>,
     let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     let staged = names.filter_map(|name| RepoPath::new(name).ok());
     let known: BTreeSet<&RepoPath> = here.index.iter().map(|entry| &entry.path).collect();
-    Ok(staged.filter(|path| !known.contains(path)).collect())
+    let mut unrecorded: BTreeSet<RepoPath> = staged.filter(|path| !known.contains(path)).collect();
+    // Flags of what is guarded are recorded no more than its content.
+    let command = objects.in_the_clone().args(["ls-files", "-v", "-z"]);
+    let output = told(command.stdout_limit(STAGED_MAX).run(), "list the flags of the index")?;
+    for line in output.stdout.split(|byte| *byte == 0) {
+        let [tag, b' ', name @ ..] = line else { continue };
+        if (tag.is_ascii_lowercase() || *tag == b'S')
+            && let Ok(path) = RepoPath::new(name)
+            && place.guard.covers(&path)
+            && !known.contains(&path)
+        {
+            unrecorded.insert(path);
+        }
+    }
+    Ok(unrecorded)
 }
 
 /// Every path that a plan may have something to do with.

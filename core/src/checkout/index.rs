@@ -38,14 +38,15 @@ impl<'a> Draft<'a> {
     pub(super) fn begin(place: Place<'a>, path: PathBuf) -> Result<Self, CheckoutError> {
         let git_dir = place.project.git_dir.clone().ok_or(Refusal::NoWorkTree)?;
         let lock = git_dir.join("index.lock");
-        if is_restore_mark(&lock) {
-            disk::remove_file(&lock)?;
+        // It stays if this one fails early: half a restore may stand behind it.
+        let is_held = is_restore_mark(&lock);
+        if !is_held {
+            disk::create_new(&lock, RESTORE_MARK).map_err(|error| match error {
+                DiskError::Exists(path) => Refusal::Locked(path).into(),
+                error => CheckoutError::from(error),
+            })?;
         }
-        disk::create_new(&lock, RESTORE_MARK).map_err(|error| match error {
-            DiskError::Exists(path) => Refusal::Locked(path).into(),
-            error => CheckoutError::from(error),
-        })?;
-        let draft = Self { place, git_dir, path, lock: Some(lock), is_held: false };
+        let draft = Self { place, git_dir, path, lock: Some(lock), is_held };
         draft.copy()?;
         Ok(draft)
     }

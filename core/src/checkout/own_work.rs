@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use super::facts::{Entry, Facts, Index, touched};
 use super::objects::{Listing, Objects};
 use super::plan::same_node;
-use super::record::Record;
+use super::record::{self, Record};
+use super::verify::stands;
 use super::{CheckoutError, Place};
 use crate::code::{Node, RepoPath, State};
+use crate::disk::{Beneath, Found};
 use crate::id::Oid;
 
 /// Whether anything stands here that is neither as the restore left it, nor as it was `before`, nor as what
@@ -20,6 +22,9 @@ pub(super) fn is_there(
     place: Place<'_>,
 ) -> Result<bool, CheckoutError> {
     let here = &facts.here;
+    if has_ignored(facts, past, place)? {
+        return Ok(true);
+    }
     if past.stopped().is_some_and(|stopped| is_same(&stopped, here)) {
         return Ok(false);
     }
@@ -61,6 +66,45 @@ pub(super) fn is_there(
         }
     };
     Ok(paths(facts, before, target, listing).iter().any(is_own))
+}
+
+/// Whether a file that git does not know here is neither what was set aside nor what was being put in place.
+fn has_ignored(facts: &Facts, past: &Record, place: Place<'_>) -> Result<bool, CheckoutError> {
+    let beneath = Beneath::open(&place.project.root)?;
+    let index = Index::new(&facts.here, &facts.here_listing);
+    let target = past.target();
+    let is_unknown =
+        |path: &RepoPath| !facts.here.tree.contains_key(path) && index.entries(path).is_empty();
+    let written = past.deeds.written.iter().map(|path| &path.0);
+    // An undo brings back what an older record has.
+    let records = record::all(place)?;
+    for path in written.filter(|path| is_unknown(path)) {
+        let found = beneath.look(path.as_path())?;
+        let mut known = records.iter();
+        if !matches!(found, Found::File(_) | Found::Link(_))
+            || known.try_fold(false, |is, record| {
+                Ok::<_, CheckoutError>(is || record.stands_aside(&beneath, path)?)
+            })?
+        {
+            continue;
+        }
+        let own = target.as_ref().and_then(|target| target.tree.get(path));
+        let is_as_saved = own.is_some_and(|node| stands(&beneath, path, node));
+        if !is_as_saved && !is_checked_out(past, place, path) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a file holds what git was to check out there.
+fn is_checked_out(past: &Record, place: Place<'_>, path: &RepoPath) -> bool {
+    let found =
+        git2::Oid::hash_file(git2::ObjectType::Blob, place.project.root.join(path.as_path()));
+    let found = found.ok().and_then(|id| Some(Oid(id.as_bytes().try_into().ok()?)));
+    let checked_out = past.deeds.checked_out.iter().find(|(own, _)| own.0 == *path);
+    let wanted = checked_out.and_then(|(_, id)| id.parse().ok());
+    found.is_some() && found == wanted
 }
 
 /// Whether two states are one, wherever their contents lie.

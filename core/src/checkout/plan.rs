@@ -452,7 +452,7 @@ impl Plan {
         Outlook {
             is_here: false,
             branch: head.and_then(|head| head.head.branch.clone()),
-            commit: saved.head.commit.map(|id| id.to_string()),
+            commit: head.map_or(saved.head.commit, |to| to.head.commit).map(|id| id.to_string()),
             instead_of: head.and_then(|head| head.instead_of.clone()),
             written: written().count(),
             removed: gone.count(),

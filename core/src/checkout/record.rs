@@ -48,6 +48,9 @@ pub(super) struct Deeds {
     pub(super) written: Vec<PathBytes>,
     /// Permissions of files that were replaced or removed.
     pub(super) permissions: Vec<(PathBytes, u32)>,
+    /// What git was to check out: blobs in hex.
+    #[serde(default)]
+    pub(super) checked_out: Vec<(PathBytes, String)>,
     /// Git's own files that were replaced by those of an operation: name and bytes in hex.
     #[serde(default)]
     pub(super) git_files: Vec<(String, String)>,
@@ -165,17 +168,30 @@ pub(super) fn sweep(place: Place<'_>) {
     }
 }
 
-/// The newest record that an undo can take.
-pub(super) fn newest(place: Place<'_>) -> Result<Option<Record>, CheckoutError> {
+/// All records of a work tree, the newest first.
+pub(super) fn all(place: Place<'_>) -> Result<Vec<Record>, CheckoutError> {
     let folder = folder(place);
+    let mut records = Vec::new();
     for number in numbers(&folder)?.into_iter().rev() {
         let dir = folder.join(number.to_string());
-        let Some(deeds) = read_deeds(&dir)? else { continue };
-        if !deeds.is_rest {
-            return Ok(Some(Record { dir, memory: Memory::default(), deeds, is_kept: true }));
+        if let Some(deeds) = read_deeds(&dir)? {
+            records.push(Record { dir, memory: Memory::default(), deeds, is_kept: true });
         }
     }
-    Ok(None)
+    Ok(records)
+}
+
+/// The record that an undo takes: the newest of those that are not done, else the newest.
+pub(super) fn newest(place: Place<'_>) -> Result<Option<Record>, CheckoutError> {
+    let mut records = all(place)?;
+    records.retain(|record| !record.deeds.is_rest);
+    let unfinished = records.iter().position(|record| !record.deeds.is_done);
+    Ok(records.into_iter().nth(unfinished.unwrap_or(0)))
+}
+
+/// Whether something is to be ended here.
+pub(super) fn is_unfinished(place: Place<'_>) -> Result<bool, CheckoutError> {
+    Ok(newest(place)?.is_some_and(|record| !record.deeds.is_done))
 }
 
 fn read_deeds(dir: &Path) -> Result<Option<Deeds>, CheckoutError> {
@@ -315,27 +331,40 @@ impl Record {
     ) -> Result<Vec<RepoPath>, CheckoutError> {
         let mut missing = Vec::new();
         for aside in &self.deeds.aside {
-            let path = &aside.path.0;
-            let mut kept = self.open_aside(aside)?;
-            let failed = |source| io_failed("read", path.as_path(), source);
-            let stands = match beneath.look(path.as_path())? {
-                Found::File(_) if aside.permissions.is_some() => {
-                    let mut file = beneath.read(path.as_path())?;
-                    let found = Digest::of_reader(&mut file).map_err(failed)?;
-                    found == Digest::of_reader(&mut kept).map_err(failed)?
-                }
-                Found::Link(_) if aside.permissions.is_none() => {
-                    let mut target = Vec::new();
-                    io::Read::read_to_end(&mut kept, &mut target).map_err(failed)?;
-                    beneath.read_link(path.as_path())? == target
-                }
-                _ => false,
-            };
-            if !stands {
-                missing.push(path.clone());
+            if !self.is_back(beneath, aside)? {
+                missing.push(aside.path.0.clone());
             }
         }
         Ok(missing)
+    }
+
+    /// Whether what stands at a path is what was set aside from there.
+    pub(super) fn stands_aside(
+        &self,
+        beneath: &Beneath,
+        path: &RepoPath,
+    ) -> Result<bool, CheckoutError> {
+        let mut aside = self.deeds.aside.iter().filter(|aside| aside.path.0 == *path);
+        aside.try_fold(false, |is_back, aside| Ok(is_back || self.is_back(beneath, aside)?))
+    }
+
+    fn is_back(&self, beneath: &Beneath, aside: &Aside) -> Result<bool, CheckoutError> {
+        let path = aside.path.0.as_path();
+        let mut kept = self.open_aside(aside)?;
+        let failed = |source| io_failed("read", path, source);
+        match beneath.look(path)? {
+            Found::File(_) if aside.permissions.is_some() => {
+                let mut file = beneath.read(path)?;
+                let found = Digest::of_reader(&mut file).map_err(failed)?;
+                Ok(found == Digest::of_reader(&mut kept).map_err(failed)?)
+            }
+            Found::Link(_) if aside.permissions.is_none() => {
+                let mut target = Vec::new();
+                io::Read::read_to_end(&mut kept, &mut target).map_err(failed)?;
+                Ok(beneath.read_link(path)? == target)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Opens what was set aside.

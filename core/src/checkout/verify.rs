@@ -79,7 +79,7 @@ fn paths(
 }
 
 /// Whether a file or link is there with the right bytes.
-fn stands(beneath: &Beneath, path: &RepoPath, node: &Node) -> bool {
+pub(super) fn stands(beneath: &Beneath, path: &RepoPath, node: &Node) -> bool {
     let digest = || {
         let mut file = beneath.read(path.as_path()).ok()?;
         Digest::of_reader(&mut file).ok()

@@ -23,7 +23,10 @@ pub(crate) fn run(call: &mut Call<'_>) -> Result<ExitCode, CtlError> {
     } else {
         call.print.done("what stood here before is back")?;
         tell_report(call, &report)?;
-        if report.again {
+        if report.unfinished {
+            call.print.note("a restore before it was interrupted, too", None)?;
+            call.print.next("convosyncctl undo (ends it)")?;
+        } else if report.again {
             call.print
                 .next("convosyncctl undo (once more brings back what stood here until now)")?;
         }
