@@ -75,6 +75,19 @@ fn the_first_of_eleven_records_is_gone_and_the_others_can_be_read() {
     }
 }
 
+#[test]
+fn an_old_record_that_is_damaged_keeps_nobody_from_the_new_ones() {
+    let place = Place::new();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let states = two_states(&place, &a);
+    b.restore(&states[0], true).unwrap();
+    let before = look(&place, "b");
+    b.restore(&states[1], true).unwrap();
+    files::write(&records(&b)[0].join("facts"), "{ torn");
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), before);
+}
+
 /// What can befall a record's folder.
 type Damage = fn(&std::path::Path);
 

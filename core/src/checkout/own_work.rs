@@ -77,7 +77,7 @@ fn has_ignored(facts: &Facts, past: &Record, place: Place<'_>) -> Result<bool, C
         |path: &RepoPath| !facts.here.tree.contains_key(path) && index.entries(path).is_empty();
     let written = past.deeds.written.iter().map(|path| &path.0);
     // An undo brings back what an older record has.
-    let records = record::all(place)?;
+    let records = record::readable(place)?;
     for path in written.filter(|path| is_unknown(path)) {
         let found = beneath.look(path.as_path())?;
         let mut known = records.iter();

@@ -168,25 +168,36 @@ pub(super) fn sweep(place: Place<'_>) {
     }
 }
 
-/// All records of a work tree, the newest first.
-pub(super) fn all(place: Place<'_>) -> Result<Vec<Record>, CheckoutError> {
+/// All records of a work tree, the newest first; one may be damaged.
+fn all(place: Place<'_>) -> Result<Vec<Result<Record, CheckoutError>>, CheckoutError> {
     let folder = folder(place);
-    let mut records = Vec::new();
-    for number in numbers(&folder)?.into_iter().rev() {
+    let record = |number: u64| {
         let dir = folder.join(number.to_string());
-        if let Some(deeds) = read_deeds(&dir)? {
-            records.push(Record { dir, memory: Memory::default(), deeds, is_kept: true });
-        }
-    }
-    Ok(records)
+        let deeds = read_deeds(&dir).transpose()?;
+        Some(deeds.map(|deeds| Record { dir, memory: Memory::default(), deeds, is_kept: true }))
+    };
+    Ok(numbers(&folder)?.into_iter().rev().filter_map(record).collect())
 }
 
-/// The record that an undo takes: the newest of those that are not done, else the newest.
+/// All records of a work tree that can be read, the newest first.
+pub(super) fn readable(place: Place<'_>) -> Result<Vec<Record>, CheckoutError> {
+    Ok(all(place)?.into_iter().flatten().collect())
+}
+
+/// The record that an undo takes: the newest of those that are not done, else the newest. One that is damaged
+/// matters only where it would be that.
 pub(super) fn newest(place: Place<'_>) -> Result<Option<Record>, CheckoutError> {
-    let mut records = all(place)?;
-    records.retain(|record| !record.deeds.is_rest);
-    let unfinished = records.iter().position(|record| !record.deeds.is_done);
-    Ok(records.into_iter().nth(unfinished.unwrap_or(0)))
+    let mut newest = None;
+    for record in all(place)? {
+        match record {
+            Err(error) if newest.is_none() => return Err(error),
+            Err(_) => {}
+            Ok(record) if record.deeds.is_rest => {}
+            Ok(record) if !record.deeds.is_done => return Ok(Some(record)),
+            Ok(record) => newest = newest.or(Some(record)),
+        }
+    }
+    Ok(newest)
 }
 
 /// Whether something is to be ended here.
