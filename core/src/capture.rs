@@ -17,6 +17,8 @@ mod spool;
 mod status;
 mod submodules;
 
+use std::collections::BTreeSet;
+
 pub use contents::Memory;
 pub use restoring::{RESTORE_MARK, is_restore_mark};
 pub use spool::Spool;
@@ -27,8 +29,6 @@ use index::Listing;
 use repository::Repository;
 use status::Seen;
 use untracked::Untracked;
-
-use std::collections::BTreeSet;
 
 use crate::code::{Guard, Head, Limits, Node, RepoPath, State, Upstream, Withheld};
 use crate::disk::{DiskError, Stamp};
@@ -358,7 +358,8 @@ fn look(
         return Err(Withheld::Changing.into());
     }
     let memory = Memory {
-        log: spool.mark(),
+        // Known when the state stands in the log.
+        log: None,
         stamps: taken.stamps,
         hidden: taken.hidden,
         listing: before.map(|stamp| (stamp, listing)),

@@ -426,7 +426,12 @@ pub fn remove_leftovers(dir: &Path, before_ms: i64) -> Result<usize, DiskError> 
 pub fn free(path: &Path) -> Result<u64, DiskError> {
     let found = rustix::fs::statvfs(path);
     let found = found.map_err(|error| failed("ask for the room at", path)(error.into()))?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    Ok(available(&found))
+}
+
+/// How many bytes may still be written by an ordinary user.
+fn available(found: &rustix::fs::StatVfs) -> u64 {
+    found.f_bavail.saturating_mul(found.f_frsize)
 }
 
 /// Returns when a file was last changed, in Unix milliseconds.

@@ -153,10 +153,8 @@ pub(super) fn known(
 
 /// What any ref of the clone keeps from being cleaned up.
 fn kept_by_refs(scope: &Scope<'_>) -> Result<Known, Stop> {
-    let listed = scope.ask().args(["for-each-ref", "--format=%(objectname)"]);
-    let bytes = answer(listed.stdout_limit(WALK_MAX))?;
-    let ids = bytes.split(|byte| *byte == b'\n').filter_map(oid);
-    Ok(ids.map(|id| (id, String::new())).collect())
+    let ids = places_of_refs(scope, &[])?;
+    Ok(ids.into_iter().map(|id| (id, String::new())).collect())
 }
 
 /// How names at the remote become names here.
@@ -260,9 +258,13 @@ fn bases(
 
 /// Which of the remote's commits have `commit` in their history.
 fn holding(scope: &Scope<'_>, commit: Oid) -> Result<BTreeSet<Oid>, Stop> {
-    let format = "--format=%(objectname)";
-    let listed = scope.ask().args(["for-each-ref", format, "--contains"]).arg(commit.to_string());
-    let bytes = answer(listed.arg("refs/remotes/").stdout_limit(WALK_MAX))?;
+    places_of_refs(scope, &["--contains", &commit.to_string(), "refs/remotes/"])
+}
+
+/// Where the refs stand that git chooses by `words`.
+fn places_of_refs(scope: &Scope<'_>, words: &[&str]) -> Result<BTreeSet<Oid>, Stop> {
+    let listed = scope.ask().args(["for-each-ref", "--format=%(objectname)"]).args(words);
+    let bytes = answer(listed.stdout_limit(WALK_MAX))?;
     Ok(bytes.split(|byte| *byte == b'\n').filter_map(oid).collect())
 }
 

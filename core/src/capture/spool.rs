@@ -23,6 +23,8 @@ pub struct Spool {
     path: PathBuf,
     length: u64,
     state: Option<State>,
+    /// What tells its newest manifest from any other.
+    manifest: Digest,
 }
 
 impl Spool {
@@ -32,9 +34,13 @@ impl Spool {
     /// # Errors
     /// When it is there and cannot be read.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        let mut spool = Self { path: path.to_owned(), length: 0, state: None };
-        if let Some((length, state)) = spool.read()? {
+        let mut spool =
+            Self { path: path.to_owned(), length: 0, state: None, manifest: Digest::NONE };
+        if let Some((length, manifest)) = spool.read()?
+            && let Ok(state) = code::read(&manifest, length)
+        {
             (spool.length, spool.state) = (length, Some(state));
+            spool.manifest = Digest::of(&manifest);
         }
         Ok(spool)
     }
@@ -56,10 +62,11 @@ impl Spool {
 
     /// What tells it, as it stands, from any other log.
     pub(super) fn mark(&self) -> Option<(u64, Digest)> {
-        Some((self.length, Digest::of(&code::write(self.state.as_ref()?))))
+        self.state.as_ref().map(|_| (self.length, self.manifest))
     }
 
-    fn read(&self) -> Result<Option<(u64, State)>, CaptureError> {
+    /// How long the log is, and the manifest at its end.
+    fn read(&self) -> Result<Option<(u64, Vec<u8>)>, CaptureError> {
         let file = match disk::open_regular(&self.path) {
             Ok(file) => file,
             Err(error) if error.is_missing() => return Ok(None),
@@ -69,8 +76,7 @@ impl Spool {
         let Some(end) = length.checked_sub(TRAILER) else { return Ok(None) };
         let trailer = self.bytes(&file, end..length)?;
         let Ok(size) = manifest_length(&trailer, length) else { return Ok(None) };
-        let manifest = self.bytes(&file, end - size..end)?;
-        Ok(code::read(&manifest, length).ok().map(|state| (length, state)))
+        Ok(Some((length, self.bytes(&file, end - size..end)?)))
     }
 
     fn failed(&self, source: std::io::Error) -> CaptureError {
@@ -100,11 +106,12 @@ impl Spool {
         let live = live(&state);
         let used: u64 = live.iter().map(|range| range.end - range.start).sum();
         let is_new = self.state.is_none();
-        self.length = if !is_new && length - used <= used.max(GARBAGE_MAX) {
+        let (end, after) = if !is_new && length - used <= used.max(GARBAGE_MAX) {
             let end = manifest(&state, length)?;
             let fresh = Reading { bytes: &draft.piece(self.length..length), at: 0 };
             let added = disk::append_from(&self.path, self.length, &mut fresh.chain(&end[..]))?;
-            self.length + added
+            let after = self.length + added;
+            (end, after)
         } else {
             let mut file = draft.into_log(&live).or_else(|draft| self.gather(&live, &draft))?;
             relocate(&mut state, &live);
@@ -112,8 +119,11 @@ impl Spool {
             let written = file.file().seek(SeekFrom::End(0)).and_then(|_| file.write_all(&end));
             written.map_err(|source| self.unwritten(source))?;
             file.finish_replacing()?;
-            used + end.len() as u64
+            let after = used + end.len() as u64;
+            (end, after)
         };
+        let manifest = end.len().saturating_sub(TRAILER as usize);
+        (self.length, self.manifest) = (after, Digest::of(&end[..manifest]));
         self.state = Some(state.clone());
         Ok(state)
     }

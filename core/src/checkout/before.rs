@@ -70,8 +70,7 @@ impl Prepared<'_> {
         let placed = plan.write.iter().chain(plan.check_out.keys()).chain(&plan.aside).chain(past);
         let placed: BTreeSet<&RepoPath> = placed.collect();
         let checked_out = plan.check_out.iter();
-        deeds.checked_out =
-            checked_out.map(|(path, id)| (PathBytes(path.clone()), id.to_string())).collect();
+        deeds.checked_out = checked_out.map(|(path, id)| (PathBytes(path.clone()), *id)).collect();
         deeds.written = placed.into_iter().cloned().map(PathBytes).collect();
         deeds.moved = self.plan.head.as_ref().and_then(|head| head.branch.clone());
         deeds.is_rest = self.is_ending && !self.has_own_work;

@@ -55,13 +55,8 @@ pub(super) fn is_there(
             Node::Gone | Node::EmptyDirectory => false,
             Node::Link(_) => true,
             Node::File { .. } => {
-                let found = git2::Oid::hash_file(
-                    git2::ObjectType::Blob,
-                    place.project.root.join(path.as_path()),
-                );
                 let ids = [&was, &will].map(|index| index.entry(path).map(|entry| entry.id));
-                let found = found.ok().and_then(|id| Some(Oid(id.as_bytes().try_into().ok()?)));
-                found.is_none() || !ids.contains(&found)
+                blob_at(place, path).is_none_or(|found| !ids.contains(&Some(found)))
             }
         }
     };
@@ -73,23 +68,26 @@ fn has_ignored(facts: &Facts, past: &Record, place: Place<'_>) -> Result<bool, C
     let beneath = Beneath::open(&place.project.root)?;
     let index = Index::new(&facts.here, &facts.here_listing);
     let target = past.target();
-    let is_unknown =
-        |path: &RepoPath| !facts.here.tree.contains_key(path) && index.entries(path).is_empty();
-    let written = past.deeds.written.iter().map(|path| &path.0);
     // An undo brings back what an older record has.
     let records = record::readable(place)?;
-    for path in written.filter(|path| is_unknown(path)) {
-        let found = beneath.look(path.as_path())?;
-        let mut known = records.iter();
-        if !matches!(found, Found::File(_) | Found::Link(_))
-            || known.try_fold(false, |is, record| {
-                Ok::<_, CheckoutError>(is || record.stands_aside(&beneath, path)?)
-            })?
-        {
+    let is_aside = |path: &RepoPath| -> Result<bool, CheckoutError> {
+        for record in &records {
+            if record.stands_aside(&beneath, path)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    for path in past.deeds.written.iter().map(|path| &path.0) {
+        if facts.here.tree.contains_key(path) || !index.entries(path).is_empty() {
             continue;
         }
-        let own = target.as_ref().and_then(|target| target.tree.get(path));
-        let is_as_saved = own.is_some_and(|node| stands(&beneath, path, node));
+        let found = beneath.look(path.as_path())?;
+        if !matches!(found, Found::File(_) | Found::Link(_)) || is_aside(path)? {
+            continue;
+        }
+        let node = target.as_ref().and_then(|target| target.tree.get(path));
+        let is_as_saved = node.is_some_and(|node| stands(&beneath, path, node));
         if !is_as_saved && !is_checked_out(past, place, path) {
             return Ok(true);
         }
@@ -99,12 +97,15 @@ fn has_ignored(facts: &Facts, past: &Record, place: Place<'_>) -> Result<bool, C
 
 /// Whether a file holds what git was to check out there.
 fn is_checked_out(past: &Record, place: Place<'_>, path: &RepoPath) -> bool {
-    let found =
-        git2::Oid::hash_file(git2::ObjectType::Blob, place.project.root.join(path.as_path()));
-    let found = found.ok().and_then(|id| Some(Oid(id.as_bytes().try_into().ok()?)));
     let checked_out = past.deeds.checked_out.iter().find(|(own, _)| own.0 == *path);
-    let wanted = checked_out.and_then(|(_, id)| id.parse().ok());
-    found.is_some() && found == wanted
+    checked_out.is_some_and(|(_, id)| blob_at(place, path) == Some(*id))
+}
+
+/// The name that git has for a file's bytes as they stand.
+fn blob_at(place: Place<'_>, path: &RepoPath) -> Option<Oid> {
+    let file = place.project.root.join(path.as_path());
+    let id = git2::Oid::hash_file(git2::ObjectType::Blob, file).ok()?;
+    Some(Oid(id.as_bytes().try_into().ok()?))
 }
 
 /// Whether two states are one, wherever their contents lie.

@@ -16,7 +16,7 @@ use crate::capture::{CaptureError, Memory, NONE_GONE, Objects, Scope, Spool, cap
 use crate::cause::with_causes;
 use crate::code::{self, Limits, OperationKind, RepoPath, State};
 use crate::disk::{self, Beneath, DiskError, FileLock, Found};
-use crate::id::{Digest, hex};
+use crate::id::{Digest, Oid, hex};
 
 /// The largest file of facts: a list of all files that were set aside.
 const FACTS_MAX: u64 = 64 << 20;
@@ -48,9 +48,9 @@ pub(super) struct Deeds {
     pub(super) written: Vec<PathBytes>,
     /// Permissions of files that were replaced or removed.
     pub(super) permissions: Vec<(PathBytes, u32)>,
-    /// What git was to check out: blobs in hex.
+    /// What git was to check out.
     #[serde(default)]
-    pub(super) checked_out: Vec<(PathBytes, String)>,
+    pub(super) checked_out: Vec<(PathBytes, Oid)>,
     /// Git's own files that were replaced by those of an operation: name and bytes in hex.
     #[serde(default)]
     pub(super) git_files: Vec<(String, String)>,
@@ -355,8 +355,8 @@ impl Record {
         beneath: &Beneath,
         path: &RepoPath,
     ) -> Result<bool, CheckoutError> {
-        let mut aside = self.deeds.aside.iter().filter(|aside| aside.path.0 == *path);
-        aside.try_fold(false, |is_back, aside| Ok(is_back || self.is_back(beneath, aside)?))
+        let aside = self.deeds.aside.iter().find(|aside| aside.path.0 == *path);
+        aside.map_or(Ok(false), |aside| self.is_back(beneath, aside))
     }
 
     fn is_back(&self, beneath: &Beneath, aside: &Aside) -> Result<bool, CheckoutError> {

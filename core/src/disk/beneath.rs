@@ -294,8 +294,7 @@ impl Beneath {
 
     /// How many bytes may still be written to the disk it lies on, where that can be known.
     pub fn room(&self) -> Option<u64> {
-        let found = rustix::fs::fstatvfs(&self.top).ok()?;
-        Some(found.f_bavail.saturating_mul(found.f_frsize))
+        rustix::fs::fstatvfs(&self.top).ok().map(|found| super::available(&found))
     }
 
     fn place(
