@@ -5,7 +5,7 @@ use convosync_tests::program;
 
 use super::look::look;
 use super::states::{Place, lines};
-use super::trip::{Device, onward};
+use super::trip::{Device, onward, stop_at};
 
 /// A state with something of everything, and a second clone with changes of its own.
 fn busy() -> Place {
@@ -24,10 +24,6 @@ fn busy() -> Place {
     place
 }
 
-fn stop() -> CheckoutError {
-    CheckoutError::GitSaid { deed: "test", why: "stopped".to_owned() }
-}
-
 #[test]
 fn a_restore_that_is_interrupted_at_any_step_is_taken_back() {
     for at in 0_u32.. {
@@ -35,12 +31,7 @@ fn a_restore_that_is_interrupted_at_any_step_is_taken_back() {
         let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
         let opened = a.save(&place.path("log"));
         let (wanted, before) = (look(&place, "a"), look(&place, "b"));
-        let left = std::cell::Cell::new(at);
-        let progress = |_: Step| match left.replace(left.get().wrapping_sub(1)) {
-            0 => Err(stop()),
-            _ => Ok(()),
-        };
-        let done = b.restoring(&opened, true).plan().unwrap().apply(&progress);
+        let done = b.restoring(&opened, true).plan().unwrap().apply(&stop_at(at));
         if done.is_ok() {
             assert!(at > 8, "every step was stopped once");
             assert_eq!(look(&place, "b"), wanted);
@@ -66,12 +57,7 @@ fn an_undo_that_is_interrupted_is_ended_by_another() {
         let opened = a.save(&place.path("log"));
         let (wanted, before) = (look(&place, "a"), look(&place, "b"));
         b.restore(&opened, true).unwrap();
-        let left = std::cell::Cell::new(at);
-        let progress = |_: Step| match left.replace(left.get().wrapping_sub(1)) {
-            0 => Err(stop()),
-            _ => Ok(()),
-        };
-        convosync_core::checkout::undo(b.place(), &progress).unwrap_err();
+        convosync_core::checkout::undo(b.place(), &stop_at(at)).unwrap_err();
 
         b.undo().unwrap();
         assert_eq!(look(&place, "b"), wanted, "{at}: the undo is taken back");

@@ -2,14 +2,12 @@
 
 use std::time::SystemTime;
 
-use convosync_core::capture::{
-    CaptureError, Memory, NONE_GONE, Objects, Scope, Spool, capture, look_only,
-};
+use convosync_core::capture::{CaptureError, Memory, Objects, Scope, Spool, capture, look_only};
 use convosync_core::code::{Limits, Node, State};
 use convosync_core::disk;
 use convosync_tests::files;
 
-use crate::observer::{Observer, check_tree};
+use crate::observer::{Observer, check_tree, scope_of};
 use crate::states::{Place, lines};
 use crate::trip;
 
@@ -113,14 +111,11 @@ fn a_large_file_whose_time_alone_changed_is_its_blob() {
 /// Looks at a clone as `device` would capture it, with so much room.
 fn scope<'a>(device: &'a Observer<'_>, room: Option<u64>) -> Scope<'a> {
     Scope {
-        project: &device.project,
-        git: &device.git,
-        guard: &device.guard,
         limits: Limits::NONE,
         room,
         objects: Objects::Staged,
-        gone: NONE_GONE,
         now_ms: device.now_ms,
+        ..scope_of(&device.project, &device.git, &device.guard)
     }
 }
 

@@ -1,23 +1,11 @@
 //! What a restore and its undo once lost, or could have.
 
-use std::cell::Cell;
+use convosync_core::checkout::{CheckoutError, Refusal};
+use convosync_core::code::Withheld;
 
-use convosync_core::capture::{Memory, NONE_GONE, Objects, Scope, Spool, capture};
-use convosync_core::checkout::{CheckoutError, Refusal, Step};
-use convosync_core::code::{Limits, Withheld};
-
-use super::look::look;
+use super::look::{Look, look};
 use super::states::Place;
-use super::trip::{Device, onward};
-
-/// Lets so many steps pass, and stops the next one.
-fn stop_at(at: u32) -> impl Fn(Step) -> Result<(), CheckoutError> {
-    let left = Cell::new(at);
-    move |_| match left.replace(left.get().wrapping_sub(1)) {
-        0 => Err(CheckoutError::GitSaid { deed: "test", why: "stopped".to_owned() }),
-        _ => Ok(()),
-    }
-}
+use super::trip::{Device, onward, stop_at};
 
 /// `a` tracks, in a commit that is not pushed, what `b` ignores and has otherwise.
 fn with_ignored() -> Place {
@@ -30,6 +18,16 @@ fn with_ignored() -> Place {
     place.write("b/config.local", "b's own\n");
     place.link("b/log", "/nowhere");
     place
+}
+
+/// Such a place in whose second clone a restore was stopped, and how that clone looked before.
+fn interrupted() -> (Place, Look) {
+    let place = with_ignored();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log-of-a"));
+    let before = look(&place, "b");
+    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    (place, before)
 }
 
 #[test]
@@ -89,11 +87,8 @@ fn a_second_undo_brings_back_what_the_first_one_set_aside() {
 
 #[test]
 fn work_done_after_a_restore_was_interrupted_is_one_more_undo_away() {
-    let place = with_ignored();
-    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
-    let opened = a.save(&place.path("log-of-a"));
-    let before = look(&place, "b");
-    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    let (place, before) = interrupted();
+    let b = Device::new(&place, "b");
     place.write("b/work.txt", "hours of it\n");
     let report = b.undo().unwrap();
     assert!(report.again);
@@ -104,10 +99,8 @@ fn work_done_after_a_restore_was_interrupted_is_one_more_undo_away() {
 
 #[test]
 fn an_ignored_file_that_was_edited_after_a_restore_was_interrupted_is_one_more_undo_away() {
-    let place = with_ignored();
-    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
-    let opened = a.save(&place.path("log-of-a"));
-    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    let (place, _) = interrupted();
+    let b = Device::new(&place, "b");
     place.write("b/config.local", "edited since\n");
     assert!(b.undo().unwrap().again);
     assert_eq!(place.read("b/config.local"), b"b's own\n");
@@ -117,11 +110,8 @@ fn an_ignored_file_that_was_edited_after_a_restore_was_interrupted_is_one_more_u
 
 #[test]
 fn a_restore_and_its_undo_that_were_both_interrupted_are_ended_one_after_the_other() {
-    let place = with_ignored();
-    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
-    let opened = a.save(&place.path("log-of-a"));
-    let before = look(&place, "b");
-    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    let (place, before) = interrupted();
+    let b = Device::new(&place, "b");
     place.write("b/work.txt", "hours of it\n");
     convosync_core::checkout::undo(b.place(), &stop_at(5)).unwrap_err();
     let report = b.undo().unwrap();
@@ -161,10 +151,8 @@ fn the_flag_of_a_guarded_file_stays() {
 
 #[test]
 fn commits_made_after_a_restore_was_interrupted_stay_and_it_can_be_ended() {
-    let place = with_ignored();
-    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
-    let opened = a.save(&place.path("log-of-a"));
-    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
+    let (place, _) = interrupted();
+    let b = Device::new(&place, "b");
     place.remove("b/.git/index.lock");
     place.write("b/work.txt", "hours of it\n");
     place.git("b", &["add", "work.txt"]);
@@ -178,25 +166,12 @@ fn commits_made_after_a_restore_was_interrupted_stay_and_it_can_be_ended() {
 
 #[test]
 fn half_a_restore_is_not_captured() {
-    let place = with_ignored();
-    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
-    let opened = a.save(&place.path("log-of-a"));
-    b.restoring(&opened, true).plan().unwrap().apply(&stop_at(5)).unwrap_err();
-    let scope = Scope {
-        project: &b.project,
-        git: &b.git,
-        guard: &b.guard,
-        limits: Limits::default(),
-        room: None,
-        objects: Objects::Unpushed,
-        gone: NONE_GONE,
-        now_ms: 4_000_000_000_000,
-    };
-    let mut spool = Spool::open(&place.path("log-of-b")).unwrap();
-    let seen = capture(&scope, &mut spool, &mut Memory::default()).unwrap();
-    assert_eq!(seen.unwrap_err(), Withheld::Restoring);
+    let (place, _) = interrupted();
+    let b = Device::new(&place, "b");
+    let log = place.path("log-of-b");
+    assert_eq!(b.try_save(&log).unwrap_err(), Withheld::Restoring);
     b.undo().unwrap();
-    capture(&scope, &mut spool, &mut Memory::default()).unwrap().unwrap();
+    b.save(&log);
 }
 
 /// It would be in the next `commit -a`.

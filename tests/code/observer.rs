@@ -14,7 +14,7 @@ use crate::look::{Thing, walk};
 use crate::states::Place;
 
 /// A time long after everything that a test does: every stamp tells.
-const LATER_MS: i64 = 4_000_000_000_000;
+pub(crate) const LATER_MS: i64 = 4_000_000_000_000;
 
 /// Git with the settings of this home, and none of the system's.
 pub(crate) fn git_of(home: &Path) -> Git {
@@ -25,6 +25,20 @@ pub(crate) fn git_of(home: &Path) -> Git {
         _ => None,
     });
     git.unwrap()
+}
+
+/// How the daemon looks at a clone, long after anything in it was written.
+pub(crate) fn scope_of<'a>(project: &'a Project, git: &'a Git, guard: &'a Guard) -> Scope<'a> {
+    Scope {
+        project,
+        git,
+        guard,
+        limits: Limits::default(),
+        room: None,
+        objects: Objects::Unpushed,
+        gone: NONE_GONE,
+        now_ms: LATER_MS,
+    }
 }
 
 /// One clone with its code log, and what the last look learned.
@@ -63,14 +77,10 @@ impl<'a> Observer<'a> {
 
     pub(crate) fn try_capture(&mut self) -> Result<Captured, Withheld> {
         let scope = Scope {
-            project: &self.project,
-            git: &self.git,
-            guard: &self.guard,
             limits: self.limits,
-            room: None,
             objects: self.objects,
-            gone: NONE_GONE,
             now_ms: self.now_ms,
+            ..scope_of(&self.project, &self.git, &self.guard)
         };
         capture(&scope, &mut self.spool, &mut self.memory).unwrap()
     }

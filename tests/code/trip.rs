@@ -1,20 +1,18 @@
 //! Carries a state from one clone to another, as the two programs would.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use convosync_core::capture::{Memory, NONE_GONE, Objects, Scope, Spool, capture};
+use convosync_core::capture::{Memory, Scope, Spool, capture};
 use convosync_core::checkout::{self, CheckoutError, Opened, Report, Restoring};
-use convosync_core::code::{Guard, Limits};
+use convosync_core::code::{Guard, Limits, Withheld};
 use convosync_core::git::Git;
 use convosync_core::id::SessionId;
 use convosync_core::project::{self, Project};
 use convosync_tests::files;
 
-use super::observer::git_of;
+use super::observer::{LATER_MS, git_of, scope_of};
 use super::states::Place;
-
-/// When all this happens: later than any file is written.
-const NOW_MS: i64 = 4_000_000_000_000;
 
 /// A clone with what is needed to restore into it.
 pub(crate) struct Device {
@@ -29,6 +27,15 @@ pub(crate) struct Device {
     /// How much is taken.
     pub(crate) limits: Limits,
     session: SessionId,
+}
+
+/// Lets so many steps pass, and stops the next one.
+pub(crate) fn stop_at(at: u32) -> impl Fn(checkout::Step) -> Result<(), CheckoutError> {
+    let left = Cell::new(at);
+    move |_| match left.replace(left.get().wrapping_sub(1)) {
+        0 => Err(CheckoutError::GitSaid { deed: "test", why: "stopped".to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 /// Lets every step pass.
@@ -54,20 +61,18 @@ impl Device {
     }
 
     /// Captures the clone into a code log.
-    pub(crate) fn save(&self, log: &Path) -> Opened {
-        let scope = Scope {
-            project: &self.project,
-            git: &self.git,
-            guard: &self.guard,
-            limits: self.limits,
-            room: None,
-            objects: Objects::Unpushed,
-            gone: NONE_GONE,
-            now_ms: NOW_MS,
-        };
+    pub(crate) fn try_save(&self, log: &Path) -> Result<Opened, Withheld> {
+        let scope =
+            Scope { limits: self.limits, ..scope_of(&self.project, &self.git, &self.guard) };
         let mut spool = Spool::open(log).unwrap();
-        capture(&scope, &mut spool, &mut Memory::default()).unwrap().unwrap();
-        Opened::read(log).unwrap()
+        capture(&scope, &mut spool, &mut Memory::default()).unwrap()?;
+        Ok(Opened::read(log).unwrap())
+    }
+
+    /// Captures the clone, which can be, into a code log.
+    #[track_caller]
+    pub(crate) fn save(&self, log: &Path) -> Opened {
+        self.try_save(log).unwrap()
     }
 
     /// The work tree as `checkout` wants it.
@@ -77,7 +82,7 @@ impl Device {
             git: &self.git,
             guard: &self.guard,
             records: &self.records,
-            now_ms: NOW_MS,
+            now_ms: LATER_MS,
         }
     }
 
