@@ -14,6 +14,7 @@ mod facts;
 mod path;
 mod prompt;
 mod reading;
+mod touched;
 
 pub use discover::{
     DEPTH_MAX, Discovery, FILES_MAX, Scanner, Skipped, Why, discover, discover_dir,
@@ -21,6 +22,7 @@ pub use discover::{
 pub use facts::{Facts, Scan, TEXT_MAX};
 pub use path::{BadPath, PATH_MAX, check_log, check_path};
 pub use reading::{Reading, ShownText};
+pub use touched::Touched;
 
 /// Why transcripts cannot be looked at.
 #[derive(Debug, thiserror::Error)]
