@@ -10,10 +10,10 @@ use std::io;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::id::{Digest, LogName, Oid, Role, SessionId};
+use crate::id::{Digest, LogId, LogName, Oid, Role, SessionId};
 use crate::seal::{
-    ChunkKind, ChunkPlace, CodeSaved, KeyRing, LogState, PREFIX_MAX, SaveRecord, SealError, Sealed,
-    open_chunk, open_save,
+    ChunkKind, ChunkPlace, CodeSaved, Further, KeyRing, LogState, PREFIX_MAX, SaveRecord,
+    SealError, Sealed, open_chunk, open_save,
 };
 use crate::store::{Store, StoreError};
 
@@ -101,9 +101,17 @@ pub struct History {
 impl History {
     /// The log that ends with the code state of this save, if that was saved.
     pub fn code_log(&self) -> Option<(LogName, &LogState)> {
-        let is_saved = self.record.code.as_ref().is_some_and(|code| code.saved == CodeSaved::Log);
-        let (name, state) =
-            self.logs.iter().find(|(_, state)| state.log.role == Role::Code && is_saved)?;
+        let code = self.record.code.as_ref()?;
+        self.log(&LogId::code()).filter(|_| code.saved == CodeSaved::Log)
+    }
+
+    /// The log that ends with the code state of a further repository, if that was saved.
+    pub fn code_log_of(&self, further: &Further) -> Option<(LogName, &LogState)> {
+        self.log(&LogId::code_of(further.key)).filter(|_| further.code.saved == CodeSaved::Log)
+    }
+
+    fn log(&self, log: &LogId) -> Option<(LogName, &LogState)> {
+        let (name, state) = self.logs.iter().find(|(_, state)| state.log == *log)?;
         Some((*name, state))
     }
 

@@ -192,6 +192,10 @@ hex_id!(
     LogName, 8
 );
 hex_id!(
+    /// What a session's further repository is called, by the name that devices know it by.
+    RepositoryKey, 8
+);
+hex_id!(
     /// One uninterrupted append history of one file.
     Generation, 16
 );
@@ -300,7 +304,8 @@ pub enum Role {
     Inside,
     /// An older subagent's `agent-*.jsonl` in `<slug>/` itself; the path is its file name.
     Beside,
-    /// The session's code states, one behind the other; no file of Claude Code's. The path is empty.
+    /// The session's code states, one behind the other; no file of Claude Code's. The path is empty, or names
+    /// the further repository they are of.
     Code,
 }
 
@@ -321,9 +326,14 @@ impl LogId {
         Self { role: Role::Main, path: String::new() }
     }
 
-    /// The session's code states.
+    /// The code states of the session's own repository.
     pub fn code() -> Self {
         Self { role: Role::Code, path: String::new() }
+    }
+
+    /// The code states of a further repository that the session worked in.
+    pub fn code_of(key: RepositoryKey) -> Self {
+        Self { role: Role::Code, path: key.to_string() }
     }
 }
 

@@ -9,15 +9,16 @@ mod growth;
 mod own;
 mod summary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::disk::DiskError;
 use crate::history::{History, HistoryError, is_full, record_path};
-use crate::id::{Digest, LogId, LogName, Oid, Random, Role, SessionId, SessionName};
+use crate::id::{Digest, LogId, LogName, Oid, Random, SessionId, SessionName};
 use crate::log::{Cursor, LogError};
 use crate::seal::{
-    CodePoint, CodeSaved, Codec, LogState, SaveRecord, SealError, Sealed, Summary, seal_save,
+    CodePoint, CodeSaved, Codec, Further, LogState, SaveRecord, SealError, Sealed, Summary,
+    seal_save,
 };
 use crate::store::{Store, StoreError};
 use crate::transcript::{LogFile, Scan, SessionFiles};
@@ -115,6 +116,8 @@ pub struct Request<'a> {
     pub code: Option<CodePoint>,
     /// The code log, where it has grown by a state that is to be saved ([`CodeSaved::Log`]).
     pub code_log: Option<LogFile>,
+    /// The further repositories that the session worked in; each with its code log, as above.
+    pub further: Vec<(Further, Option<LogFile>)>,
     /// What the user says about this save.
     pub message: Option<String>,
     /// Makes a save even if nothing is new.
@@ -174,7 +177,8 @@ fn take_in(
     request: &Request<'_>,
     random: &mut dyn Random,
 ) -> Result<bool, OutboundError> {
-    for file in request.files.files.iter().chain(&request.code_log) {
+    let further = request.further.iter().filter_map(|(_, log)| log.as_ref());
+    for file in request.files.files.iter().chain(&request.code_log).chain(further) {
         if !work.has_room_for(file) {
             tracing::warn!(
                 session = request.files.id.short(),
@@ -207,7 +211,15 @@ fn is_code_news(pen: Pen<'_>, ledger: &Ledger, request: &Request<'_>) -> bool {
     let Some(base) = &ledger.base else { return false };
     let before = base.record.code.as_ref().map(|code| code.fingerprint);
     let now = request.code.as_ref().map(|code| code.fingerprint);
-    base.record.device == pen.vault.device() && now.is_some() && before != now
+    let is_own = base.record.device == pen.vault.device();
+    is_own && (now.is_some() && before != now || has_further_news(&base.record, request))
+}
+
+/// Whether a further repository is another than in the save before, or new, or no longer one.
+fn has_further_news(before: &SaveRecord, request: &Request<'_>) -> bool {
+    let mark = |further: &Further| (further.key, further.device, further.code.fingerprint);
+    let before: BTreeSet<_> = before.further.iter().map(mark).collect();
+    before != request.further.iter().map(|(further, _)| mark(further)).collect()
 }
 
 /// Writes the record and the session's commit.
@@ -258,16 +270,45 @@ fn code_of(
     base: Option<&History>,
     request: &Request<'_>,
 ) -> Option<CodePoint> {
-    let mut code = request.code.clone()?;
-    let log = || work.logs.values().find(|state| state.log.role == Role::Code);
-    let is_in = match &request.code_log {
-        Some(file) => log().is_some_and(|state: &LogState| state.length == file.length),
-        None => base.is_some_and(|base| base.code_log().is_some()) && log().is_some(),
+    let code = request.code.clone()?;
+    let was_in = base.is_some_and(|base| base.code_log().is_some());
+    Some(if_in(work, code, &LogId::code(), request.code_log.as_ref(), was_in))
+}
+
+/// The same of the further repositories.
+fn further_of(
+    work: &growth::Work<'_>,
+    base: Option<&History>,
+    request: &Request<'_>,
+) -> Vec<Further> {
+    let one = |(further, file): &(Further, Option<LogFile>)| {
+        let before = base.and_then(|base| {
+            let before = base.record.further.iter().find(|before| before.key == further.key)?;
+            base.code_log_of(before)
+        });
+        let (code, log) = (further.code.clone(), LogId::code_of(further.key));
+        let code = if_in(work, code, &log, file.as_ref(), before.is_some());
+        Further { code, ..further.clone() }
+    };
+    request.further.iter().map(one).collect()
+}
+
+fn if_in(
+    work: &growth::Work<'_>,
+    mut code: CodePoint,
+    log: &LogId,
+    file: Option<&LogFile>,
+    was_in: bool,
+) -> CodePoint {
+    let state = || work.logs.values().find(|state| state.log == *log);
+    let is_in = match file {
+        Some(file) => state().is_some_and(|state: &LogState| state.length == file.length),
+        None => was_in && state().is_some(),
     };
     if code.saved == CodeSaved::Log && !is_in {
         code.saved = CodeSaved::Nothing;
     }
-    Some(code)
+    code
 }
 
 fn next_record(
@@ -290,6 +331,7 @@ fn next_record(
         previous: base.map_or(Digest::NONE, |base| base.digest),
         full,
         code: code_of(work, base, request),
+        further: further_of(work, base, request),
         messages: work.ledger.scan.facts.messages,
         logs: changed.map(|(_, state)| state.clone()).collect(),
         gone: Vec::new(),

@@ -44,7 +44,9 @@ pub use key::{KeyRing, VaultKey};
 pub use pack::{CHUNK_RAW_MAX, Codec, PREFIX_MAX};
 pub use phrase::{Phrase, PhraseError};
 pub use roster::{Enrolment, Member, Members, Revocation, Roster, RosterAction};
-pub use save::{CodePoint, CodeSaved, LogState, Parent, SaveRecord, open_save, seal_save};
+pub use save::{
+    CodePoint, CodeSaved, FURTHER_MAX, Further, LogState, Parent, SaveRecord, open_save, seal_save,
+};
 pub use summary::{Summary, open_summary, project_key, seal_summary};
 
 use crate::id::{DeviceId, KeyId, VaultId};

@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 
 use convosync_core::capture::Memory;
 use convosync_core::code::{Omission, RepoPath, Withheld};
-use convosync_core::id::SessionId;
+use convosync_core::id::{RepositoryKey, SessionId};
 
 use crate::engine::ProjectKey;
+use crate::touched::Look;
 
-/// Of so many sessions it is remembered which files were read: those of a busy hour.
-const MEMORIES_MAX: usize = 8;
+/// Of so many repositories of sessions it is remembered which files were read: those of a busy hour.
+const MEMORIES_MAX: usize = 12;
+/// Of so many sessions it is remembered where they worked.
+const LOOKS_MAX: usize = 64;
 
 /// What is known of the code of a store's projects between two saves; all of it can be found out again.
 #[derive(Debug, Default)]
 pub struct Captures {
-    memories: HashMap<SessionId, Memory>,
+    memories: HashMap<(SessionId, Option<RepositoryKey>), Memory>,
+    looks: HashMap<SessionId, Look>,
 }
 
 /// What was left out when each project was last captured.
@@ -30,11 +34,20 @@ pub struct Report {
 }
 
 impl Captures {
-    /// What is remembered of a session.
-    pub fn memory(&mut self, session: &SessionId) -> &mut Memory {
-        if self.memories.len() >= MEMORIES_MAX && !self.memories.contains_key(session) {
+    /// What is remembered of a session's own repository, or of a further one.
+    pub fn memory(&mut self, session: &SessionId, further: Option<RepositoryKey>) -> &mut Memory {
+        let name = (session.clone(), further);
+        if self.memories.len() >= MEMORIES_MAX && !self.memories.contains_key(&name) {
             self.memories.clear();
         }
-        self.memories.entry(session.clone()).or_default()
+        self.memories.entry(name).or_default()
+    }
+
+    /// Where a session worked, as far as it was looked at.
+    pub fn look(&mut self, session: &SessionId) -> &mut Look {
+        if self.looks.len() >= LOOKS_MAX && !self.looks.contains_key(session) {
+            self.looks.clear();
+        }
+        self.looks.entry(session.clone()).or_default()
     }
 }

@@ -1,7 +1,10 @@
 //! The code that goes with a save: captured into the session's code log before the session is recorded.
 //!
 //! The code logs lie in a folder of the state directory, one a session; all of them can be made anew, from
-//! the store or from the repository.
+//! the store or from the repository. A session has one for its own repository, and one for each further one
+//! that it worked in.
+
+mod further;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -12,10 +15,10 @@ use convosync_core::cause::with_causes;
 use convosync_core::code::{Guard, Limits, Omission, RepoPath, Withheld};
 use convosync_core::disk::{self, NewFile};
 use convosync_core::history::{History, Reader};
-use convosync_core::id::{Digest, LogId, LogName, SessionId};
+use convosync_core::id::{Digest, LogId, LogName, RepositoryKey, SessionId};
 use convosync_core::project;
 use convosync_core::protocol::{CodeLeftOut, Failure, LeftOut, Warning};
-use convosync_core::seal::{CodePoint, CodeSaved};
+use convosync_core::seal::{CodePoint, CodeSaved, LogState};
 use convosync_core::transcript::LogFile;
 
 use crate::captures::{Captures, Report};
@@ -23,8 +26,13 @@ use crate::clock::now_ms;
 use crate::fail;
 use crate::house::{Home, House, Place, lock};
 
+pub use further::take as take_further;
+
 /// The folder of all code logs, among what can be rebuilt.
 const CODE: &str = "code";
+
+/// The folder of the code logs of further repositories, named after the repository and then the session.
+const FURTHER: &str = "further-code";
 
 /// The folder of code logs that were opened for a client, which removes them.
 pub const OPENED: &str = "opened-code";
@@ -53,56 +61,113 @@ pub struct Taken {
     pub insist: bool,
 }
 
+/// One repository of a session, and what the last save said of it.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    place: &'a Place,
+    /// Whose repository.
+    home: &'a Home,
+    session: &'a SessionId,
+    /// Which of the further ones it is; `None` for the session's own.
+    further: Option<RepositoryKey>,
+    /// The last save.
+    base: Option<&'a History>,
+    /// Where the repository stood then, and whether this device said so.
+    before: Option<(bool, &'a CodePoint)>,
+}
+
+impl Subject<'_> {
+    fn log(&self) -> LogId {
+        self.further.map_or_else(LogId::code, LogId::code_of)
+    }
+
+    /// The log that the last save has the code in.
+    fn base_log(&self) -> Option<(LogName, &LogState)> {
+        let base = self.base?;
+        match self.further {
+            None => base.code_log(),
+            Some(key) => {
+                let further = base.record.further.iter().find(|further| further.key == key)?;
+                base.code_log_of(further)
+            }
+        }
+    }
+}
+
 /// Captures the code of a session's project, unless nothing changed since the session's last save.
 pub fn take(
     house: &House,
     (place, home): (&Place, &Home),
     captures: &mut Captures,
     session: &SessionId,
-    mut point: CodePoint,
+    point: CodePoint,
 ) -> Taken {
     if !house.config().code.capture {
         lock(&place.bases).forget(session);
         return Taken { point, log: None, insist: false };
     }
-    let base = place.desk.lock().base_of(session);
+    let (base, device) = {
+        let desk = place.desk.lock();
+        (desk.base_of(session), desk.vault.device())
+    };
     let is_lost = lock(&place.bases).is_lost(session);
-    let before = base.as_ref().filter(|_| !is_lost);
-    if let Some(taken) = before.and_then(|base| as_before(base, place, &point)) {
-        return taken;
+    let before = base
+        .as_ref()
+        .filter(|_| !is_lost)
+        .and_then(|base| Some((base.record.device == device, base.record.code.as_ref()?)));
+    let subject = Subject { place, home, session, further: None, base: base.as_ref(), before };
+    let (point, log) = capture_one(house, subject, captures, point);
+    let insist = is_lost && matches!(point.saved, CodeSaved::Plain | CodeSaved::Log);
+    Taken { point, log, insist }
+}
+
+/// Captures the code of one repository, unless nothing changed since the last save.
+fn capture_one(
+    house: &House,
+    subject: Subject<'_>,
+    captures: &mut Captures,
+    mut point: CodePoint,
+) -> (CodePoint, Option<LogFile>) {
+    if let Some(point) = as_before(subject, &point) {
+        // The log is in the store already, and need not be looked at.
+        return (point, None);
     }
-    let path = log_path(house, session);
-    let captured = capture_into(house, (place, home), captures, session, base.as_ref(), &path);
-    let insist = is_lost && matches!(captured, Ok(Ok(_)));
-    match captured {
+    let path = log_path(house, subject);
+    match capture_into(house, subject, captures, &path) {
         Ok(Ok(captured)) => {
             let omitted = captured.state.omitted.clone();
-            lock(&place.left_out).insert(home.key, Report { omitted, withheld: None });
+            report(house, subject.home, Report { omitted, withheld: None });
             point.saved = if captured.state.is_plain() { CodeSaved::Plain } else { CodeSaved::Log };
         }
         Ok(Err(withheld)) => {
             if matches!(withheld, Withheld::Restoring | Withheld::Changing) {
                 point.fingerprint = Digest::NONE;
             }
-            withhold(&mut point, place, home, withheld);
+            withhold(house, &mut point, subject.home, withheld);
         }
         Err(error) => {
             tracing::warn!("the code of a project could not be captured");
             tracing::debug!(reason = with_causes(&error), "the code could not be captured");
-            withhold(&mut point, place, home, Withheld::Unwritten(first_cause(&error)));
+            withhold(house, &mut point, subject.home, Withheld::Unwritten(first_cause(&error)));
             // Whatever the repository is at: the next look at it finds that it is not what was saved.
             point.fingerprint = Digest::NONE;
         }
     }
-    let log = (point.saved == CodeSaved::Log).then(|| log_file(path)).flatten();
-    Taken { point, log, insist }
+    let log = (point.saved == CodeSaved::Log).then(|| log_file(subject.log(), path)).flatten();
+    (point, log)
 }
 
 /// Says that a save is without the code, and why.
-fn withhold(point: &mut CodePoint, place: &Place, home: &Home, withheld: Withheld) {
+fn withhold(house: &House, point: &mut CodePoint, home: &Home, withheld: Withheld) {
     point.saved = CodeSaved::Withheld(withheld.to_string());
-    let report = Report { omitted: BTreeMap::new(), withheld: Some(withheld) };
-    lock(&place.left_out).insert(home.key, report);
+    report(house, home, Report { omitted: BTreeMap::new(), withheld: Some(withheld) });
+}
+
+/// Keeps for `status` what of a project's code was left out.
+fn report(house: &House, home: &Home, report: Report) {
+    if let Some(place) = house.place(home.store) {
+        lock(&place.left_out).insert(home.key, report);
+    }
 }
 
 /// What all of it comes from: it names no file of ours.
@@ -112,36 +177,33 @@ fn first_cause(error: &dyn std::error::Error) -> String {
 }
 
 /// What the save before said, where nothing changed since then and this device made it.
-fn as_before(base: &History, place: &Place, now: &CodePoint) -> Option<Taken> {
-    let is_own = base.record.device == place.desk.lock().vault.device();
-    let then = base.record.code.as_ref()?;
+fn as_before(subject: Subject<'_>, now: &CodePoint) -> Option<CodePoint> {
+    let (is_own, then) = subject.before?;
     let is_taken = matches!(then.saved, CodeSaved::Plain | CodeSaved::Log);
     if !is_own || !is_taken || then.fingerprint != now.fingerprint {
         return None;
     }
-    // The log is in the store already, and need not be looked at.
-    let point = CodePoint { saved: then.saved.clone(), ..now.clone() };
-    Some(Taken { point, log: None, insist: false })
+    Some(CodePoint { saved: then.saved.clone(), ..now.clone() })
 }
 
 fn capture_into(
     house: &House,
-    (place, home): (&Place, &Home),
+    subject: Subject<'_>,
     captures: &mut Captures,
-    session: &SessionId,
-    base: Option<&History>,
     path: &Path,
 ) -> Result<Result<Captured, Withheld>, capture::CaptureError> {
+    let Subject { place, home, session, further, .. } = subject;
     if let Some(dir) = path.parent() {
         disk::private_dir(dir)?;
     }
-    reopen(place, base, path);
+    reopen(subject, path);
     let mut spool = Spool::open(path)?;
-    let memory = captures.memory(session);
+    let memory = captures.memory(session, further);
     let config = house.config();
     let user_home = house.git.home().unwrap_or(Path::new(""));
     let guard = Guard::of(&config.code, &home.project.root, user_home);
-    let is_here = is_pushed_here(place, home);
+    // Of a further repository's remote nothing is listed here.
+    let is_here = further.is_none() && is_pushed_here(place, home);
     let gone = if is_here { lock(&place.bases).gone_for(session) } else { BTreeSet::new() };
     let scope = Scope {
         project: &home.project,
@@ -161,8 +223,8 @@ fn capture_into(
     }
     match captured.as_ref() {
         Ok(captured) if is_here => lock(&place.bases).note(session, &captured.state.bases),
-        Ok(_) => lock(&place.bases).forget(session),
-        Err(_) => {}
+        Ok(_) if further.is_none() => lock(&place.bases).forget(session),
+        _ => {}
     }
     Ok(captured)
 }
@@ -189,7 +251,8 @@ fn is_pushed_here(place: &Place, home: &Home) -> bool {
 /// Removes code logs that nothing went on from for long, opened ones whose client is gone, and what a killed
 /// daemon left unfinished.
 pub fn sweep(house: &House, now_ms: i64) {
-    let folders = [(CODE, now_ms - KEPT_MS), (OPENED, now_ms - OPENED_KEPT_MS)];
+    let kept = now_ms - KEPT_MS;
+    let folders = [(CODE, kept), (FURTHER, kept), (OPENED, now_ms - OPENED_KEPT_MS)];
     for (folder, before_ms) in folders {
         let folder = house.paths.state_dir.join(folder);
         // Nobody else writes here.
@@ -211,15 +274,13 @@ pub fn sweep(house: &House, now_ms: i64) {
 
 /// Puts the code log of a session that goes on from another device's, or whose log was lost, where the
 /// next state is appended to it. Where that fails, the log is begun anew.
-fn reopen(place: &Place, base: Option<&History>, path: &Path) {
-    let Some((base, (name, state))) = base.and_then(|base| Some((base, base.code_log()?))) else {
-        return;
-    };
+fn reopen(subject: Subject<'_>, path: &Path) {
+    let Some((base, (name, state))) = subject.base.zip(subject.base_log()) else { return };
     let here = std::fs::symlink_metadata(path).map_or(0, |found| found.len());
     if here >= state.length || state.length > REOPEN_MAX {
         return;
     }
-    let held = place.desk.lock();
+    let held = subject.place.desk.lock();
     if let Err(failure) = open_into(held.reader(), base, name, path) {
         tracing::debug!(reason = failure.message, "a code log is begun anew");
     }
@@ -242,16 +303,20 @@ pub fn open_into(
     file.finish_replacing().map_err(|error| fail::disk(&error))
 }
 
-/// Where the code log of a session lies.
-fn log_path(house: &House, session: &SessionId) -> PathBuf {
-    house.paths.state_dir.join(CODE).join(session.as_str())
+/// Where a code log of a session lies.
+fn log_path(house: &House, subject: Subject<'_>) -> PathBuf {
+    let session = subject.session;
+    match subject.further {
+        None => house.paths.state_dir.join(CODE).join(session.as_str()),
+        Some(key) => house.paths.state_dir.join(FURTHER).join(format!("{key}-{session}")),
+    }
 }
 
-fn log_file(path: PathBuf) -> Option<LogFile> {
+fn log_file(log: LogId, path: PathBuf) -> Option<LogFile> {
     use std::os::unix::fs::MetadataExt as _;
     let found = std::fs::symlink_metadata(&path).ok()?;
     let (length, modified_ms, inode) = (found.len(), disk::modified_ms(&found), found.ino());
-    Some(LogFile { log: LogId::code(), path, length, modified_ms, inode })
+    Some(LogFile { log, path, length, modified_ms, inode })
 }
 
 /// What people are told of a capture.
@@ -266,6 +331,7 @@ pub fn told(report: &Report) -> CodeLeftOut {
         }),
         paths: left_out(report.omitted.iter().take(LEFT_OUT_SHOWN_MAX)),
         count: u32::try_from(report.omitted.len()).unwrap_or(u32::MAX),
+        repositories: Vec::new(),
     }
 }
 

@@ -19,7 +19,7 @@ use convosync_core::merge::{self, Side};
 use convosync_core::outbound::{self, Ledger, OutboundError, Own, Pen, Recorded, Request};
 use convosync_core::protocol::{Failure, Problem, SessionQuery};
 use convosync_core::remote::Traffic;
-use convosync_core::seal::{Codec, Seen, Summary};
+use convosync_core::seal::{Codec, Further, Seen, Summary};
 use convosync_core::store::{RefKind, RefName, Store};
 use convosync_core::transcript::SessionFiles;
 use convosync_core::vault::Vault;
@@ -156,6 +156,15 @@ impl Desk {
         let record = self.base_of(session)?.record;
         let is_own = record.device == self.vault.device();
         record.code.map(|code| code.fingerprint).filter(|_| is_own)
+    }
+
+    /// What this device saved last of the further repositories of a session.
+    pub fn own_further(&self, session: &SessionId) -> Vec<Further> {
+        let device = self.vault.device();
+        let record = self.base_of(session).map(|base| base.record);
+        let own = record.filter(|record| record.device == device);
+        let further = own.into_iter().flat_map(|record| record.further);
+        further.filter(|further| further.device == device).collect()
     }
 
     /// The save that the next one of a session goes on from, as far as it is known without its files.

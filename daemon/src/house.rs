@@ -132,6 +132,8 @@ pub struct Place {
     pub code: Mutex<Captures>,
     /// What was left out of the code of its projects.
     pub left_out: Mutex<Reports>,
+    /// Which repositories its sessions worked in whose code is not saved: of which project, and why.
+    pub beside: Mutex<BTreeMap<SessionId, (ProjectKey, Vec<protocol::Warning>)>>,
     /// Which of its branches the saved code stands on.
     pub bases: Mutex<Bases>,
 }
@@ -312,6 +314,11 @@ impl House {
         home.cloned()
     }
 
+    /// The root of the repository that a directory, a real path, lies in; found by names only, as above.
+    pub fn repository_of(&self, directory: &Path) -> Option<PathBuf> {
+        owners::repository(directory)
+    }
+
     /// Opens every project that is enabled on disk and not open; one that cannot be opened is reported and
     /// skipped.
     ///
@@ -421,6 +428,7 @@ impl House {
             desk: SharedDesk::new(desk),
             code: Mutex::default(),
             left_out: Mutex::default(),
+            beside: Mutex::default(),
             bases: Mutex::default(),
         });
         registry.stores.insert(key, place.clone());

@@ -19,6 +19,7 @@ pub mod pulse;
 pub mod notification;
 pub mod fail;
 pub mod desk;
+pub mod touched;
 pub mod captures;
 pub mod bases;
 pub mod house;

@@ -14,7 +14,7 @@ use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
 use convosync_core::remote::{Outcome, Remote, RemoteError, TIP_DOWNLOAD_MAX};
-use convosync_core::seal::CodePoint;
+use convosync_core::seal::{CodePoint, CodeSaved, Further};
 use convosync_core::store::{RefName, Store};
 
 use crate::clock::now_ms;
@@ -73,16 +73,19 @@ pub fn save(
         .iter()
         .zip(&projects)
         .map(|(found, project)| {
-            let taken = codes.get(&found.project).and_then(|point| {
-                let home = house.home(found.project)?;
+            let home = house.home(found.project);
+            let taken = codes.get(&found.project).zip(home.as_ref()).map(|(point, home)| {
                 let session = &found.files.id;
-                Some(code::take(house, (&place, &home), &mut captures, session, point.clone()))
+                code::take(house, (&place, home), &mut captures, session, point.clone())
+            });
+            let further = home.map_or_else(Vec::new, |home| {
+                code::take_further(house, (&place, &home), &mut captures, &found.files)
             });
             let insist = wish.insist || taken.as_ref().is_some_and(|taken| taken.insist);
             let (code, code_log) =
                 taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
             let message = wish.message.clone();
-            Request { files: &found.files, project, code, code_log, message, insist }
+            Request { files: &found.files, project, code, code_log, further, message, insist }
         })
         .collect();
     let mut desk = place.desk.lock();
@@ -302,9 +305,26 @@ pub fn check_code(house: &House, key: ProjectKey) {
         let desk = place.desk.lock();
         let before = desk.own_code(&session)?;
         let is_lost = lock(&place.bases).is_lost(&session);
-        (is_lost || before != now.fingerprint).then_some(session)
+        let further = desk.own_further(&session);
+        drop(desk);
+        let is_changed = is_lost || before != now.fingerprint;
+        (is_changed || has_moved_on(house, &further)).then_some(session)
     });
     house.report(Event::CodeChecked(key, changed));
+}
+
+/// Whether a further repository of a session is not as it was saved.
+fn has_moved_on(house: &House, further: &[Further]) -> bool {
+    let homes = house.homes();
+    let is_saved = |further: &&Further| {
+        !matches!(further.code.saved, CodeSaved::Withheld(_)) || further.code.commit.is_some()
+    };
+    further.iter().filter(is_saved).any(|further| {
+        let home = homes.iter().find(|home| project::same(&home.project.ids, &further.ids));
+        let home = home.filter(|home| !enabled::is_off(&home.project.root));
+        let now = home.and_then(|home| code_point(house, home.key));
+        now.is_some_and(|now| now.fingerprint != further.code.fingerprint)
+    })
 }
 
 fn newest_session(house: &House, key: ProjectKey) -> Option<(Arc<Place>, SessionId)> {

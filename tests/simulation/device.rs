@@ -95,6 +95,7 @@ impl Device {
             project: &project,
             code: None,
             code_log: None,
+            further: Vec::new(),
             message: None,
             insist: false,
         };

@@ -83,6 +83,7 @@ impl Saved {
             project: &project,
             code: None,
             code_log: None,
+            further: Vec::new(),
             message: None,
             insist: false,
         };

@@ -96,6 +96,7 @@ pub(super) fn save() -> SaveRecord {
         full: false,
         code: Some(code_point()),
         messages: 1234,
+        further: Vec::new(),
         logs: vec![log_state(LogId::main())],
         gone: Vec::new(),
         parents: Vec::new(),

@@ -3,13 +3,19 @@
 //! A record lists the logs that changed since the record before; a full one lists all. Each names
 //! the digest of the one before, and the summary names the last: nothing can be taken out.
 
+mod further;
+
 use super::context::Context;
 use super::envelope::{Binding, Sealed, padme};
 use super::head::cut;
 use super::key::{KeyRing, Purpose, role_byte, role_of};
 use super::{SealError, malformed};
-use crate::id::{DeviceId, Digest, Generation, LogId, LogName, Oid, Random, Role, SessionId};
+use crate::id::{
+    DeviceId, Digest, Generation, LogId, LogName, Oid, Random, RepositoryKey, Role, SessionId,
+};
 use crate::wire::{Fields, WireError, Writer};
+
+pub use further::{FURTHER_MAX, Further};
 
 /// The longest message of a save in bytes; what is longer is cut.
 pub const MESSAGE_MAX: usize = 2 << 10;
@@ -40,6 +46,8 @@ mod tag {
     pub(super) const LOG: u8 = 8;
     pub(super) const GONE: u8 = 9;
     pub(super) const PARENT: u8 = 10;
+    pub(super) const FURTHER: u8 = 11;
+    pub(super) const FURTHER_LOG: u8 = 12;
 
     pub(super) mod code {
         pub(in super::super) const BRANCH: u8 = 1;
@@ -166,6 +174,8 @@ pub struct SaveRecord {
     pub code: Option<CodePoint>,
     /// How many messages the session has.
     pub messages: u32,
+    /// What further repositories that the session worked in looked like; at most [`FURTHER_MAX`].
+    pub further: Vec<Further>,
     /// The logs that changed, or all.
     pub logs: Vec<LogState>,
     /// The logs that are no longer part of the session.
@@ -236,7 +246,7 @@ pub(super) fn write(save: &SaveRecord) -> Vec<u8> {
     if let Some(code) = &save.code {
         record.bytes(tag::CODE, &write_code(code));
     }
-    for log in &save.logs {
+    for log in save.logs.iter().filter(|state| !is_further(&state.log)) {
         record.bytes(tag::LOG, &write_log(log));
     }
     for name in &save.gone {
@@ -244,6 +254,12 @@ pub(super) fn write(save: &SaveRecord) -> Vec<u8> {
     }
     for parent in &save.parents {
         record.bytes(tag::PARENT, &write_parent(parent));
+    }
+    for one in &save.further {
+        record.bytes(tag::FURTHER, &further::write(one));
+    }
+    for log in save.logs.iter().filter(|state| is_further(&state.log)) {
+        record.bytes(tag::FURTHER_LOG, &write_log(log));
     }
     record.finish()
 }
@@ -264,10 +280,31 @@ fn read(number: u32, bytes: &[u8]) -> Result<SaveRecord, WireError> {
         full: fields.flag(tag::FULL)?,
         code: fields.bytes(tag::CODE)?.map(read_code).transpose()?,
         messages: fields.number(tag::MESSAGES)?,
-        logs: fields.all(tag::LOG).map(read_log).collect::<Result<_, _>>()?,
+        logs: read_logs(&fields)?,
+        further: fields
+            .all(tag::FURTHER)
+            .take(FURTHER_MAX)
+            .map(further::read)
+            .collect::<Result<_, _>>()?,
         gone: fields.all(tag::GONE).map(gone).collect::<Result<_, _>>()?,
         parents: fields.all(tag::PARENT).map(read_parent).collect::<Result<_, _>>()?,
     })
+}
+
+/// Whether a log is one that readers who know nothing of further repositories must pass over.
+fn is_further(log: &LogId) -> bool {
+    log.role == Role::Code && !log.path.is_empty()
+}
+
+fn read_logs(fields: &Fields<'_>) -> Result<Vec<LogState>, WireError> {
+    let of = |tag: u8| {
+        fields.all(tag).map(move |bytes| {
+            let state = read_log(bytes)?;
+            let is_here = is_further(&state.log) == (tag == tag::FURTHER_LOG);
+            if is_here { Ok(state) } else { Err(WireError::Meaningless(tag::log::ROLE)) }
+        })
+    };
+    of(tag::LOG).chain(of(tag::FURTHER_LOG)).collect()
 }
 
 /// An upstream is nearly always a remote's branch of the same name: then only the remote is written.
@@ -425,7 +462,8 @@ fn read_log_id(fields: &Fields<'_>) -> Result<LogId, WireError> {
 fn check_path(log: &LogId) -> Result<(), WireError> {
     let harmless = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
     let allowed = match log.role {
-        Role::Main | Role::Code => log.path.is_empty(),
+        Role::Main => log.path.is_empty(),
+        Role::Code => log.path.is_empty() || log.path.parse::<RepositoryKey>().is_ok(),
         Role::Inside => log.path.split('/').all(harmless),
         Role::Beside => harmless(&log.path) && !log.path.contains('/'),
     };

@@ -131,7 +131,9 @@ impl Vector {
             "save" => {
                 let number = self.get("number").parse().unwrap();
                 let record = open_save(&keys(), &self.session(), number, &self.sealed()?)?;
-                Ok((hex(&save::write(&record)), shown(&record)))
+                // The first vectors know of no further repositories.
+                let described = shown(&record).replace("further: [], ", "");
+                Ok((hex(&save::write(&record)), described))
             }
             "summary" => {
                 let (device, name) =

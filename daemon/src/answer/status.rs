@@ -22,6 +22,9 @@ use crate::{code, enabled, work};
 /// How many left-out files `status` lists for a root: the first tell the story.
 const SKIPPED_SHOWN_MAX: usize = 20;
 
+/// How many repositories beside a project are named whose code is not saved.
+const REPOSITORIES_TOLD_MAX: usize = 8;
+
 /// What is known of each root: from scans, and from the watcher.
 #[derive(Default)]
 pub struct RootReports {
@@ -99,7 +102,16 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
 /// What of a project's code is not in its last save.
 fn left_out(place: &Place, home: &Home) -> CodeLeftOut {
     let reports = lock(&place.left_out);
-    reports.get(&home.key).map_or_else(CodeLeftOut::default, code::told)
+    let mut told = reports.get(&home.key).map_or_else(CodeLeftOut::default, code::told);
+    drop(reports);
+    let beside = lock(&place.beside);
+    let of_project = beside.values().filter(|(project, _)| *project == home.key);
+    for warning in of_project.flat_map(|(_, warnings)| warnings) {
+        if !told.repositories.contains(warning) && told.repositories.len() < REPOSITORIES_TOLD_MAX {
+            told.repositories.push(warning.clone());
+        }
+    }
+    told
 }
 
 /// Why the remote does not get our saves, else why it does not show us other devices'.

@@ -80,6 +80,7 @@ impl Desk {
             full: true,
             code: None,
             messages: summary.messages,
+            further: Vec::new(),
             logs: Vec::new(),
             gone: Vec::new(),
             parents: Vec::new(),

@@ -42,6 +42,12 @@ fn is_of(home: &Home, common: &Path) -> bool {
     home.project.common_dir.as_deref() == Some(common)
 }
 
+/// The root of the work tree that `directory`, a real path, lies in.
+pub(crate) fn repository(directory: &Path) -> Option<PathBuf> {
+    let is_root = |folder: &&Path| std::fs::symlink_metadata(folder.join(".git")).is_ok();
+    directory.ancestors().find(is_root).map(Path::to_owned)
+}
+
 fn nearest(directory: &Path) -> Nearest {
     for folder in directory.ancestors() {
         let git = folder.join(".git");

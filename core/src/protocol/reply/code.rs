@@ -18,6 +18,9 @@ pub struct CodeLeftOut {
     /// How many there are in all.
     #[serde(default)]
     pub count: u32,
+    /// Other repositories that its sessions worked in and whose code is not saved, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<Warning>,
 }
 
 impl CodeLeftOut {

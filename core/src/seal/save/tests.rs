@@ -152,3 +152,60 @@ fn a_record_that_lacks_something_is_refused() {
     role.number(tag::log::ROLE, 4).bytes(tag::log::CONTENT, &[0; 32]);
     assert_eq!(read_log(&role.finish()), Err(WireError::Meaningless(tag::log::ROLE)));
 }
+
+fn further(number: u8, saved: CodeSaved) -> Further {
+    Further {
+        key: RepositoryKey([number; 8]),
+        device: identity(2).device(),
+        name: "lib".to_owned(),
+        ids: vec!["example.org/a/lib".to_owned(), "example.org/b/lib".to_owned()],
+        address: Some("https://example.org/a/lib.git".to_owned()),
+        code: CodePoint { saved, ..code_point() },
+    }
+}
+
+#[test]
+fn further_repositories_come_back_and_older_readers_pass_over_them() {
+    let bare = Further { ids: Vec::new(), address: None, ..further(8, CodeSaved::Nothing) };
+    let all = vec![further(7, CodeSaved::Log), further(9, CodeSaved::Plain), bare];
+    let logs = vec![
+        log_state(LogId::main()),
+        log_state(LogId::code()),
+        log_state(LogId::code_of(RepositoryKey([7; 8]))),
+    ];
+    let record = SaveRecord { further: all, logs, ..save() };
+    check_round_trip(&record);
+
+    // What older readers know is what it was without.
+    let without = SaveRecord { further: Vec::new(), logs: record.logs[..2].to_vec(), ..save() };
+    assert!(write(&record).starts_with(&write(&without)));
+    let added = write(&record)[write(&without).len()..].to_vec();
+    assert!(Fields::parse(&added).is_ok_and(|fields| fields.all(8).next().is_none()));
+}
+
+#[test]
+fn more_further_repositories_than_are_told_apart_are_passed_over() {
+    let many = (0..=FURTHER_MAX as u8).map(|number| further(number, CodeSaved::Plain)).collect();
+    let sealed = seal(&SaveRecord { further: many, ..save() });
+    let read = open_save(&ring(), &uuid(), 42, &sealed).unwrap();
+    assert_eq!(read.further.len(), FURTHER_MAX);
+}
+
+#[test]
+fn the_log_of_a_further_repository_stands_only_where_older_readers_do_not_look() {
+    let refused = |log: LogId| {
+        let record = SaveRecord { logs: vec![log_state(log)], ..save() };
+        seal_save(&ring(), &uuid(), &record, &mut SeededRandom::new(3)).is_err()
+    };
+    assert!(refused(LogId { role: Role::Code, path: "../x".to_owned() }));
+    assert!(refused(LogId { role: Role::Code, path: "ABCDEF0123456789".to_owned() }));
+
+    let mut misplaced = Writer::new();
+    misplaced.time(tag::AT, Some(1)).bytes(tag::DEVICE, &[1; 8]);
+    misplaced.bytes(tag::LOG, &write_log(&log_state(LogId::code_of(RepositoryKey([7; 8])))));
+    assert!(read(1, &misplaced.finish()).is_err());
+    let mut misplaced = Writer::new();
+    misplaced.time(tag::AT, Some(1)).bytes(tag::DEVICE, &[1; 8]);
+    misplaced.bytes(tag::FURTHER_LOG, &write_log(&log_state(LogId::main())));
+    assert!(read(1, &misplaced.finish()).is_err());
+}
