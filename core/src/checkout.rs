@@ -22,6 +22,7 @@ mod plan;
 mod programs;
 mod record;
 mod spelling;
+mod together;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ pub use apply::Step;
 pub use error::{CheckoutError, Refusal};
 pub use opened::Opened;
 pub use programs::runs_programs;
+pub use together::{Member, Together, bind, changed, together};
 
 use crate::code::{Guard, Limits, RepoPath, State};
 use crate::git::Git;

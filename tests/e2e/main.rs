@@ -33,6 +33,8 @@ mod real_client;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod repositories;
+#[cfg(test)]
 mod resuming;
 #[cfg(test)]
 mod round_trip;

@@ -1,5 +1,7 @@
 //! Unfinished work in a device's clone, and what a person sees of a clone.
 
+use std::path::Path;
+
 use crate::{Device, files};
 
 /// Writes a file of the project.
@@ -26,10 +28,17 @@ pub fn leave(device: &Device) {
 /// What a person sees of a clone: HEAD, branch, index, status, both diffs, and untracked files with their
 /// contents. Secrets by name are left out: each device has its own.
 pub fn seen(device: &Device) -> Vec<String> {
-    let git = |arguments: &[&str]| device.home.git(arguments).ok().text();
+    seen_in(device, device.home.project())
+}
+
+/// The same of another clone.
+pub fn seen_in(device: &Device, clone: &Path) -> Vec<String> {
+    let place = clone.to_str().expect("the tests' paths are text");
+    let git =
+        |arguments: &[&str]| device.home.git(&[&["-C", place], arguments].concat()).ok().text();
     let untracked = git(&["ls-files", "--others", "--exclude-standard", "--exclude=.env"]);
     let contents = untracked.lines().map(|path| {
-        let bytes = files::read(&device.home.project().join(path));
+        let bytes = files::read(&clone.join(path));
         format!("{path}: {}", String::from_utf8_lossy(&bytes))
     });
     let status = git(&["status", "--porcelain=v2", "--untracked-files=all"]);

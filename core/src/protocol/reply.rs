@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use code::{CodeLeftOut, CodeReply, LeftOut, SavedCode};
+pub use code::{CodeLeftOut, CodeReply, FurtherCode, LeftOut, SavedCode};
 
 use crate::id::{DeviceId, SessionId, VaultId};
 
@@ -351,6 +351,9 @@ pub struct SessionInfo {
 pub struct ShowReply {
     /// The session.
     pub session: SessionInfo,
+    /// Other repositories that it worked in, as of its newest save.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<RepositoryInfo>,
     /// Its saves, newest first.
     pub saves: Vec<SaveInfo>,
     /// Its files.
@@ -376,6 +379,26 @@ pub struct SaveInfo {
     pub commit: Option<String>,
     /// Whether there were uncommitted changes.
     pub dirty: bool,
+}
+
+/// A further repository that a session worked in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RepositoryInfo {
+    /// What people call it.
+    pub name: String,
+    /// Its clone on this device, if there is one that is enabled.
+    pub root: Option<PathBuf>,
+    /// Branch then.
+    pub branch: Option<String>,
+    /// Commit then.
+    pub commit: Option<String>,
+    /// Whether there were uncommitted changes.
+    pub dirty: bool,
+    /// Whether its code is saved with the session.
+    pub is_saved: bool,
+    /// Why it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// One file of a session.

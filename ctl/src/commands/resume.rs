@@ -1,6 +1,7 @@
 //! `resume`: a session comes back on this device, and Claude Code goes on with it.
 
 mod code;
+mod further;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -13,6 +14,7 @@ use convosync_core::protocol::{
 pub(crate) use code::tell_report;
 use code::{Offer, Put};
 use convosync_core::checkout::Report;
+use further::FurtherReport;
 
 use super::list;
 use crate::args;
@@ -124,7 +126,8 @@ fn restore(
         with_code(call, args, request)?
     };
     if call.print.json {
-        call.print.answer(&Answer { reply: &reply, code: put.report.as_ref() })?;
+        let (code, repositories) = (put.report.as_ref(), &put.further);
+        call.print.answer(&Answer { reply: &reply, code, repositories })?;
     } else {
         report(call, args, &reply)?;
     }
@@ -143,6 +146,9 @@ struct Answer<'a> {
     /// What was done to the work tree.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a Report>,
+    /// What was done to those of further repositories.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    repositories: &'a [FurtherReport],
 }
 
 /// Puts the code in place, then the conversation. What speaks against the conversation is found out first:

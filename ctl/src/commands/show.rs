@@ -21,6 +21,7 @@ pub(crate) fn run(call: &mut Call<'_>, session: String) -> Result<ExitCode, CtlE
         return Ok(ExitCode::Ok);
     }
     print_facts(call, &reply.session)?;
+    print_repositories(call, &reply)?;
     print_saves(call, &reply)?;
     print_files(call, &reply)?;
     call.print.next(&format!("convosyncctl resume {}", reply.session.short))?;
@@ -68,6 +69,28 @@ fn print_facts(call: &mut Call<'_>, info: &SessionInfo) -> Result<(), CtlError> 
     ];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         call.print.line(Text::new().faint(&format!("{name:<12}")).plain(value))?;
+    }
+    Ok(())
+}
+
+fn print_repositories(call: &mut Call<'_>, reply: &ShowReply) -> Result<(), CtlError> {
+    if reply.repositories.is_empty() {
+        return Ok(());
+    }
+    call.print.line("")?;
+    call.print.line(Text::new().strong("Other repositories"))?;
+    for repository in &reply.repositories {
+        let told = match (&repository.why, repository.is_saved) {
+            (Some(why), _) => format!("not saved: {why}"),
+            (None, false) => "not saved".to_owned(),
+            (None, true) => {
+                let (branch, commit) = (&repository.branch, &repository.commit);
+                place(branch.as_deref(), commit.as_deref(), repository.dirty)
+            }
+        };
+        let root = repository.root.as_ref().map(|root| format!("  {}", root.display()));
+        let text = Text::new().plain("  ").plain(&repository.name).plain("  ").plain(&told);
+        call.print.line(text.faint(&root.unwrap_or_default()))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use convosync_core::protocol::{
     CodeLeftOut, DeviceStatus, LeftOut, Problem, ProjectStatus, Request, RootStatus, Saving,
-    Sending, Status, StatusReply, SyncState,
+    Sending, Status, StatusReply, SyncState, Warning,
 };
 
 use crate::call::Call;
@@ -109,6 +109,9 @@ fn print_left_out(print: &mut Printer<'_>, code: &CodeLeftOut) -> Result<(), Ctl
     if code.count > named {
         let more = count(code.count - named, "more path");
         print.note(&format!("{more} not saved (`--json` lists them)"), None)?;
+    }
+    for Warning { message, hint, .. } in &code.repositories {
+        print.note(message, hint.as_deref())?;
     }
     Ok(())
 }

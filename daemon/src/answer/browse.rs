@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use convosync_core::history::{History, HistoryError};
 use convosync_core::id::{DeviceId, LogId, Role, SessionId};
+use convosync_core::project;
 use convosync_core::protocol::{
-    ErrorKind, Failure, FileInfo, List, ListReply, Read, ReadReply, SaveInfo, SessionInfo,
-    SessionQuery, Show, ShowReply, ShownMessage,
+    ErrorKind, Failure, FileInfo, List, ListReply, Read, ReadReply, RepositoryInfo, SaveInfo,
+    SessionInfo, SessionQuery, Show, ShowReply, ShownMessage,
 };
-use convosync_core::seal::Summary;
+use convosync_core::seal::{CodeSaved, Further, Summary};
 use convosync_core::transcript::Reading;
 
 use super::{Clerk, home, step, vault};
@@ -106,7 +107,28 @@ pub(super) fn show(clerk: &Clerk<'_>, show: &Show) -> Result<ShowReply, Failure>
     });
     let (saves, mut files): (Vec<_>, Vec<_>) = (saves.collect(), files.collect());
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(ShowReply { session: info(clerk.house, &place, &held, &holding), saves, files })
+    let repositories =
+        history.record.further.iter().map(|further| repository(clerk.house, further)).collect();
+    let session = info(clerk.house, &place, &held, &holding);
+    Ok(ShowReply { session, repositories, saves, files })
+}
+
+fn repository(house: &House, further: &Further) -> RepositoryInfo {
+    let is_it = |home: &Arc<Home>| project::same(&home.project.ids, &further.ids);
+    let home = house.homes().into_iter().find(is_it);
+    let code = &further.code;
+    RepositoryInfo {
+        name: further.name.clone(),
+        root: home.map(|home| home.project.root.clone()),
+        branch: code.branch.clone(),
+        commit: code.commit.map(|commit| commit.to_string()),
+        dirty: code.dirty,
+        is_saved: matches!(code.saved, CodeSaved::Plain | CodeSaved::Log),
+        why: match &code.saved {
+            CodeSaved::Withheld(why) => Some(why.clone()),
+            _ => None,
+        },
+    }
 }
 
 fn shown_path(session: &SessionId, log: &LogId) -> String {

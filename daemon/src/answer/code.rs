@@ -1,14 +1,22 @@
 //! `code`: the code of a saved session, opened for the client to put in place.
 
+use std::sync::Arc;
+
 use convosync_core::disk;
 use convosync_core::history::History;
-use convosync_core::protocol::{Code, CodeReply, Failure, Resume, SavedCode};
-use convosync_core::seal::{CodePoint, CodeSaved};
+use convosync_core::id::LogName;
+use convosync_core::project;
+use convosync_core::protocol::{Code, CodeReply, Failure, FurtherCode, Resume, SavedCode, Warning};
+use convosync_core::seal::{CodePoint, CodeSaved, Further};
 
 use super::resume::{self, Wanted};
 use super::{Clerk, browse, step};
 use crate::desk::Desk;
+use crate::house::Home;
 use crate::{code, fail};
+
+/// What there is where nothing was saved, or nobody knows why.
+const NOTHING: SavedCode = SavedCode::Nothing { why: None };
 
 pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure> {
     let house = clerk.house;
@@ -26,6 +34,7 @@ pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure>
         root: home.project.root.clone(),
         code: saved_code(clerk, &held, &history, "")?,
         known: known(clerk, &held, &history),
+        further: further(clerk, &held, &home, &history),
         received,
         warnings,
     })
@@ -34,8 +43,8 @@ pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure>
 /// The state that the clone here is known to have stood at. That it cannot be told costs a question.
 fn known(clerk: &Clerk<'_>, held: &Desk, wanted: &History) -> SavedCode {
     let base = held.base_of(&wanted.session);
-    base.and_then(|base| saved_code(clerk, held, &base, ".known").ok())
-        .unwrap_or(SavedCode::Nothing { why: None })
+    let known = base.and_then(|base| saved_code(clerk, held, &base, ".known").ok());
+    known.unwrap_or(NOTHING)
 }
 
 /// Opens what a save has of the code; `suffix` tells the files of one answer apart.
@@ -45,29 +54,122 @@ fn saved_code(
     history: &History,
     suffix: &str,
 ) -> Result<SavedCode, Failure> {
-    let Some(point) = &history.record.code else { return Ok(SavedCode::Nothing { why: None }) };
-    match (&point.saved, point.commit) {
-        (CodeSaved::Withheld(why), _) => Ok(SavedCode::Nothing { why: Some(why.clone()) }),
-        (CodeSaved::Plain, Some(commit)) => {
+    let name = format!("{}{suffix}", history.session);
+    let point = history.record.code.as_ref();
+    point.map_or(Ok(NOTHING), |point| {
+        let log = history.code_log().map(|(log, _)| log);
+        opened(clerk, held, history, (point, log, &name))
+    })
+}
+
+fn opened(
+    clerk: &Clerk<'_>,
+    held: &Desk,
+    history: &History,
+    (point, log, name): (&CodePoint, Option<LogName>, &str),
+) -> Result<SavedCode, Failure> {
+    match (&point.saved, point.commit, log) {
+        (CodeSaved::Withheld(why), ..) => Ok(SavedCode::Nothing { why: Some(why.clone()) }),
+        (CodeSaved::Plain, Some(commit), _) => {
             let CodePoint { branch, upstream, .. } = point.clone();
             Ok(SavedCode::Plain { branch, commit: commit.to_string(), upstream })
         }
-        (CodeSaved::Log, _) => open(clerk, held, history, suffix),
-        _ => Ok(SavedCode::Nothing { why: None }),
+        (CodeSaved::Log, _, Some(log)) => open(clerk, held, history, log, name),
+        _ => Ok(NOTHING),
     }
 }
 
-/// Opens the code log beside everything else.
+/// Opens a code log beside everything else.
 fn open(
     clerk: &Clerk<'_>,
     held: &Desk,
     history: &History,
-    suffix: &str,
+    log: LogName,
+    name: &str,
 ) -> Result<SavedCode, Failure> {
-    let Some((name, _)) = history.code_log() else { return Ok(SavedCode::Nothing { why: None }) };
     let dir = clerk.house.paths.state_dir.join(code::OPENED);
     disk::private_dir(&dir).map_err(|error| fail::disk(&error))?;
-    let log = dir.join(format!("{}{suffix}", history.session));
-    code::open_into(held.reader(), history, name, &log)?;
-    Ok(SavedCode::State { log })
+    let path = dir.join(name);
+    code::open_into(held.reader(), history, log, &path)?;
+    Ok(SavedCode::State { log: path })
+}
+
+/// The code of the further repositories. What this device saved itself and another one only carried on stays as
+/// it is here.
+fn further(clerk: &Clerk<'_>, held: &Desk, own: &Home, history: &History) -> Vec<FurtherCode> {
+    let device = held.vault.device();
+    let is_news = |further: &&Further| further.device != device || history.record.device == device;
+    let news = history.record.further.iter().filter(is_news);
+    news.filter_map(|further| one(clerk, held, own, (history, further))).collect()
+}
+
+fn one(
+    clerk: &Clerk<'_>,
+    held: &Desk,
+    own: &Home,
+    (history, further): (&History, &Further),
+) -> Option<FurtherCode> {
+    let name = further.name.clone();
+    let told = |missing| FurtherCode {
+        name: name.clone(),
+        root: None,
+        code: NOTHING,
+        known: NOTHING,
+        missing: Some(missing),
+    };
+    if let CodeSaved::Withheld(why) = &further.code.saved {
+        return Some(told(not_saved(&name, Some(why))));
+    }
+    if further.code.saved == CodeSaved::Nothing {
+        return Some(told(not_saved(&name, None)));
+    }
+    let homes = clerk.house.homes();
+    let is_it = |home: &&Arc<Home>| project::same(&home.project.ids, &further.ids);
+    let Some(home) = homes.iter().find(is_it) else { return Some(told(not_here(further))) };
+    if home.key == own.key {
+        return None;
+    }
+    let open = |history: &History, further: &Further, suffix: &str| {
+        let name = format!("{}-{}{suffix}", further.key, history.session);
+        let log = history.code_log_of(further).map(|(log, _)| log);
+        opened(clerk, held, history, (&further.code, log, &name))
+    };
+    let code = match open(history, further, "") {
+        Ok(code) => code,
+        Err(failure) => {
+            let message = format!("the code of `{name}` cannot be read: {}", failure.message);
+            return Some(told(Warning { loud: true, message, hint: failure.data.hint }));
+        }
+    };
+    let base = held.base_of(&history.session);
+    let known = base.and_then(|base| {
+        let known = base.record.further.iter().find(|known| known.key == further.key)?;
+        open(&base, known, ".known").ok()
+    });
+    let root = Some(home.project.root.clone());
+    let known = known.unwrap_or(NOTHING);
+    Some(FurtherCode { name, root, code, known, missing: None })
+}
+
+fn not_saved(name: &str, why: Option<&String>) -> Warning {
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let message =
+        format!("the conversation worked in `{name}` too, and its code was not saved{why}");
+    let hint = "what is there arrives with a push; to have it saved with the conversation, see `convosyncctl status` on that device";
+    Warning { loud: true, message, hint: Some(hint.to_owned()) }
+}
+
+fn not_here(further: &Further) -> Warning {
+    let clone = match &further.address {
+        Some(address) => format!("`git clone {address}`"),
+        None => "clone it here".to_owned(),
+    };
+    Warning {
+        loud: true,
+        message: format!(
+            "the conversation worked in `{}` too, which is not enabled on this device: its code stays where it is saved",
+            further.name
+        ),
+        hint: Some(format!("{clone}, run `convosyncctl enable` in the clone, and resume again")),
+    }
 }

@@ -56,10 +56,30 @@ pub struct CodeReply {
     /// What the clone here stood at when this device last saved or resumed the session: that much of it is
     /// saved, and may be replaced unasked.
     pub known: SavedCode,
+    /// Other repositories that the session worked in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<FurtherCode>,
     /// Bytes received for it.
     pub received: u64,
     /// What may be wrong with it: a remote that could not be asked.
     pub warnings: Vec<Warning>,
+}
+
+/// The code of a further repository that the session worked in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FurtherCode {
+    /// What people call the repository.
+    pub name: String,
+    /// Its clone on this device; absent where there is none that is enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
+    /// What there is.
+    pub code: SavedCode,
+    /// What the clone here is known to have stood at, as above.
+    pub known: SavedCode,
+    /// Why it cannot be put in place, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Warning>,
 }
 
 /// What of the code was saved with a session.

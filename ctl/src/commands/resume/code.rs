@@ -6,10 +6,12 @@ use convosync_core::checkout::{
     self, CheckoutError, Opened, Outlook, Prepared, Refusal, Report, Restoring,
 };
 use convosync_core::disk;
+use convosync_core::id::SessionId;
 use convosync_core::protocol::{
     Code, CodeReply, Request, ResumeReply, SavedCode, SessionQuery, Warning,
 };
 
+use super::further::{self, Further, FurtherReport};
 use crate::args;
 use crate::ask;
 use crate::call::Call;
@@ -31,8 +33,10 @@ pub(super) struct Put {
     pub(super) report: Option<Report>,
     /// The work tree the conversation goes on in, where it is not the clone itself.
     pub(super) worktree: Option<PathBuf>,
-    /// Why the code of the conversation is not here.
-    pub(super) missing: Option<Warning>,
+    /// What was done to further repositories.
+    pub(super) further: Vec<FurtherReport>,
+    /// Why the code of the conversation is not here, or not all of it.
+    pub(super) missing: Vec<Warning>,
 }
 
 /// The code of a saved session, as the daemon opened it.
@@ -41,12 +45,15 @@ pub(super) struct Offer {
     opened: Option<Opened>,
     /// What may be replaced unasked, because it is saved.
     known: Option<Opened>,
+    /// The code of further repositories.
+    further: Vec<Further>,
 }
 
 impl Drop for Offer {
     fn drop(&mut self) {
         // The opened code is for this one resume.
-        for code in [&self.reply.code, &self.reply.known] {
+        let further = self.reply.further.iter().flat_map(|further| [&further.code, &further.known]);
+        for code in [&self.reply.code, &self.reply.known].into_iter().chain(further) {
             if let SavedCode::State { log } = code {
                 drop(disk::remove_file(log));
             }
@@ -65,7 +72,8 @@ impl Offer {
         let opened = opened(&reply.code)?;
         // That what stood here cannot be told costs a question.
         let known = self::opened(&reply.known).ok().flatten();
-        Ok(Self { reply, opened, known })
+        let further = reply.further.iter().map(Further::of).collect();
+        Ok(Self { reply, opened, known, further })
     }
 
     /// The session it belongs to.
@@ -94,13 +102,49 @@ impl Offer {
     /// Puts the code in place, or says what that would do. A state that cannot be put anywhere is no error:
     /// the conversation comes back all the same.
     pub(super) fn put(&self, call: &mut Call<'_>, args: &args::Resume) -> Result<Put, CtlError> {
+        if let Some(dir) = &args.worktree {
+            let mut put = self.put_apart(call, args, dir)?;
+            put.missing.extend(self.further.iter().map(Further::left_for_work_tree));
+            return Ok(put);
+        }
+        let clone = Clone::of(call, &self.reply.root)?;
+        let clones = further::clones(call, &self.further);
+        let (mut put, mut planned) = (Put::default(), Vec::new());
+        match &self.opened {
+            None => put.missing.push(self.missing()),
+            Some(opened) => match self.plan(call, args, opened, &clone)? {
+                Ok(prepared) => planned.push((None, prepared)),
+                Err(warning) => put.missing.push(warning),
+            },
+        }
+        for (further, clone) in self.further.iter().zip(&clones) {
+            match further.plan(call, args, &self.reply.session.session, clone)? {
+                Ok(Some(prepared)) => planned.push((Some(further), prepared)),
+                Ok(None) => {}
+                Err(warning) => put.missing.push(warning),
+            }
+        }
+        if planned.len() > 1 && !args.dry_run {
+            let members = planned.iter().map(|(_, prepared)| prepared.member());
+            checkout::bind(clone.place().records, &members.collect::<Result<Vec<_>, _>>()?)?;
+        }
+        for (further, prepared) in planned {
+            carry_out(call, args, further, prepared, &mut put)?;
+        }
+        Ok(put)
+    }
+
+    /// Puts the code into a work tree of its own.
+    fn put_apart(
+        &self,
+        call: &mut Call<'_>,
+        args: &args::Resume,
+        dir: &Path,
+    ) -> Result<Put, CtlError> {
         let Some(opened) = &self.opened else { return Ok(Put::nothing(self.missing())) };
-        if args.worktree.is_some() && args.dry_run {
+        if args.dry_run {
             return Ok(Put::default());
         }
-        let Some(dir) = &args.worktree else {
-            return self.put_into(call, args, opened, &self.reply.root);
-        };
         let dir = call.resolve(dir);
         let clone = Clone::of(call, &self.reply.root)?;
         checkout::new_work_tree(&clone.project, &clone.git, &dir)?;
@@ -120,59 +164,43 @@ impl Offer {
         call: &mut Call<'_>,
         args: &args::Resume,
         opened: &Opened,
-        root: &Path,
+        dir: &Path,
     ) -> Result<Put, CtlError> {
-        let clone = Clone::of(call, root)?;
-        // A work tree that was just made has nothing that could be lost.
-        let mut replace = args.force || args.worktree.is_some();
-        loop {
-            let url = clone.project.push_url.as_deref();
-            let restoring = Restoring {
-                opened,
-                place: clone.place(),
-                session: &self.reply.session.session,
-                limits: clone.limits,
-                replace,
-                known: self.known.as_ref().map(|known| &known.state),
-                fetch: url.map(|url| (url, PROTOCOLS)),
-            };
-            match restoring.plan() {
-                Ok(prepared) => return self.carry_out(call, args, prepared, root),
-                Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. })) => {
-                    replace = agree_to_replace(call, &refusal)?;
-                }
-                Err(CheckoutError::Refused(refusal)) if is_hopeless(&refusal) => {
-                    return Ok(Put::nothing(Warning {
-                        loud: true,
-                        message: refusal.to_string(),
-                        hint: refusal.hint(),
-                    }));
-                }
-                Err(error) => return Err(error.into()),
+        let clone = Clone::of(call, dir)?;
+        match self.plan(call, args, opened, &clone)? {
+            Err(warning) => Ok(Put::nothing(warning)),
+            Ok(prepared) => {
+                let mut put = Put { worktree: Some(dir.to_owned()), ..Put::default() };
+                carry_out(call, args, None, prepared, &mut put)?;
+                Ok(put)
             }
         }
     }
 
-    fn carry_out(
-        &self,
-        call: &mut Call<'_>,
+    /// Looks at everything and decides, or says why the conversation has to come alone.
+    fn plan<'a>(
+        &'a self,
+        call: &Call<'_>,
         args: &args::Resume,
-        prepared: Prepared<'_>,
-        root: &Path,
-    ) -> Result<Put, CtlError> {
-        let worktree = args.worktree.as_ref().map(|_| root.to_owned());
-        if args.dry_run {
-            let outlook = prepared.outlook().clone();
-            let report = Some(Report { outlook, ..Report::default() });
-            return Ok(Put { report, worktree, missing: None });
+        opened: &'a Opened,
+        clone: &'a Clone,
+    ) -> Result<Result<Prepared<'a>, Warning>, CtlError> {
+        // A work tree that was just made has nothing that could be lost.
+        let mut replace = args.force || args.worktree.is_some();
+        loop {
+            let session = &self.reply.session.session;
+            match restoring(opened, self.known.as_ref(), session, clone, replace).plan() {
+                Ok(prepared) => return Ok(Ok(prepared)),
+                Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. })) => {
+                    replace = agree_to_replace(call, &refusal)?;
+                }
+                Err(CheckoutError::Refused(refusal)) if is_hopeless(&refusal) => {
+                    let (message, hint) = (refusal.to_string(), refusal.hint());
+                    return Ok(Err(Warning { loud: true, message, hint }));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        let steps = Steps::of(call);
-        let report = prepared.apply(&|step| steps.take(step))?;
-        drop(steps);
-        if !call.print.json {
-            tell_done(call, &report)?;
-        }
-        Ok(Put { report: Some(report), worktree, missing: None })
     }
 
     fn missing(&self) -> Warning {
@@ -184,7 +212,58 @@ impl Offer {
     }
 }
 
-fn opened(code: &SavedCode) -> Result<Option<Opened>, CtlError> {
+/// What is to be done in one clone.
+pub(super) fn restoring<'a>(
+    opened: &'a Opened,
+    known: Option<&'a Opened>,
+    session: &'a SessionId,
+    clone: &'a Clone,
+    replace: bool,
+) -> Restoring<'a> {
+    Restoring {
+        opened,
+        place: clone.place(),
+        session,
+        limits: clone.limits,
+        replace,
+        known: known.map(|known| &known.state),
+        fetch: clone.project.push_url.as_deref().map(|url| (url, PROTOCOLS)),
+    }
+}
+
+/// Carries a plan out, or says what that would do.
+fn carry_out(
+    call: &mut Call<'_>,
+    args: &args::Resume,
+    further: Option<&Further>,
+    prepared: Prepared<'_>,
+    put: &mut Put,
+) -> Result<(), CtlError> {
+    let report = if args.dry_run {
+        Report { outlook: prepared.outlook().clone(), ..Report::default() }
+    } else {
+        let steps = Steps::of(call);
+        let applied = prepared.apply(&|step| steps.take(step));
+        drop(steps);
+        match (applied, further) {
+            (Err(CheckoutError::Refused(refusal)), Some(further)) => {
+                put.missing.push(further.left(&refusal.to_string(), refusal.hint()));
+                return Ok(());
+            }
+            (applied, _) => applied?,
+        }
+    };
+    if !args.dry_run && !call.print.json {
+        tell_done(call, further.map(|further| further.name.as_str()), &report)?;
+    }
+    match further {
+        Some(further) => put.further.push(further.report(report)),
+        None => put.report = Some(report),
+    }
+    Ok(())
+}
+
+pub(super) fn opened(code: &SavedCode) -> Result<Option<Opened>, CtlError> {
     Ok(match code {
         SavedCode::Nothing { .. } => None,
         SavedCode::Plain { branch, commit, upstream } => {
@@ -197,7 +276,7 @@ fn opened(code: &SavedCode) -> Result<Option<Opened>, CtlError> {
 
 impl Put {
     fn nothing(missing: Warning) -> Self {
-        Self { report: None, worktree: None, missing: Some(missing) }
+        Self { missing: vec![missing], ..Self::default() }
     }
 }
 
@@ -233,12 +312,13 @@ fn agree_to_replace(call: &Call<'_>, refusal: &Refusal) -> Result<bool, CtlError
     })
 }
 
-fn tell_done(call: &mut Call<'_>, report: &Report) -> Result<(), CtlError> {
+fn tell_done(call: &mut Call<'_>, further: Option<&str>, report: &Report) -> Result<(), CtlError> {
+    let of = further.map(|name| format!(" of `{name}`")).unwrap_or_default();
     if report.outlook.is_here {
-        call.print.done(&here_already(report.outlook.left.len()))?;
+        call.print.done(&here_already(&of, report.outlook.left.len()))?;
         return tell_left(call, &report.outlook);
     }
-    call.print.done("code restored")?;
+    call.print.done(&format!("code{of} restored"))?;
     tell_report(call, report)
 }
 
@@ -316,10 +396,10 @@ fn verified(left: usize) -> String {
     }
 }
 
-fn here_already(left: usize) -> String {
+fn here_already(of: &str, left: usize) -> String {
     match left {
-        0 => "the code is here already".to_owned(),
-        left => format!("the code is here already, but for {}", paths(left)),
+        0 => format!("the code{of} is here already"),
+        left => format!("the code{of} is here already, but for {}", paths(left)),
     }
 }
 
@@ -344,7 +424,10 @@ mod tests {
         assert_eq!(verified(0), "verified: it is what was saved");
         assert_eq!(verified(1), "verified, but for 1 path: the rest is what was saved");
         assert_eq!(verified(7), "verified, but for 7 paths: the rest is what was saved");
-        assert_eq!(here_already(0), "the code is here already");
-        assert_eq!(here_already(2), "the code is here already, but for 2 paths");
+        assert_eq!(here_already("", 0), "the code is here already");
+        assert_eq!(
+            here_already(" of `lib`", 2),
+            "the code of `lib` is here already, but for 2 paths"
+        );
     }
 }

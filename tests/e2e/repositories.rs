@@ -1,0 +1,248 @@
+//! A session may work in several repositories: the code of each that is enabled arrives, one undo takes all of it
+//! back, and what is not saved or not here is named.
+
+use std::path::{Path, PathBuf};
+
+use convosync_tests::work::{seen, seen_in};
+use convosync_tests::world::Way;
+use convosync_tests::{Device, Remote, World, Writer, eventually, files, work};
+use serde_json::{Value, json};
+
+use crate::SAVED_WITHIN;
+
+/// Two devices, and beside their project a second repository that the first device has cloned.
+struct Stage {
+    world: World,
+    writer: Writer,
+    phrase: String,
+    /// The second repository's address.
+    url: String,
+}
+
+fn lib(device: &Device) -> PathBuf {
+    device.home.dir().join("code/lib")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("the tests' paths are text")
+}
+
+fn git_in(device: &Device, clone: &Path, words: &[&str]) {
+    device.home.git(&[&["-C", text(clone)], words].concat()).ok();
+}
+
+fn enable(device: &Device, clone: &Path) {
+    device.ctl(&["-C", text(clone), "enable"]).ok();
+}
+
+impl Stage {
+    /// Lets the first device begin; the conversation has a turn, and the second repository a commit.
+    fn new(way: Way) -> Self {
+        let mut world = World::new(&["ada", "bob"], way);
+        let second = Remote::create(&world.remote.folder().join("lib.git"));
+        if let convosync_tests::way::Host::Web(_) = world.host {
+            second.git(&["config", "http.receivepack", "true"]).ok();
+        }
+        let url = world.host.url(&second);
+        let (ada, _) = world.pair();
+        ada.home.write_config("[watch]\ncode_check_every = \"1s\"\n");
+        let clone = lib(ada);
+        ada.home.git(&["clone", "-q", &url, text(&clone)]).ok();
+        files::write(&clone.join("lib.txt"), "one\n");
+        git_in(ada, &clone, &["add", "."]);
+        git_in(ada, &clone, &["commit", "-q", "-m", "begin"]);
+        git_in(ada, &clone, &["push", "-q", "-u", "origin", "HEAD"]);
+        ada.start();
+        let phrase = ada.init();
+        let mut writer = ada.writer(1);
+        writer.turn();
+        Self { world, writer, phrase, url }
+    }
+
+    fn pair(&mut self) -> (&mut Device, &mut Device) {
+        self.world.pair()
+    }
+
+    /// Leaves unfinished work in both repositories of the first device, and lets its session say so.
+    fn work(&mut self) {
+        let (ada, _) = self.world.pair();
+        let clone = lib(ada);
+        work::leave(ada);
+        files::write(&clone.join("more.txt"), "not pushed\n");
+        git_in(ada, &clone, &["add", "."]);
+        git_in(ada, &clone, &["commit", "-q", "-m", "not pushed"]);
+        files::write(&clone.join("lib.txt"), "one\ntwo\n");
+        files::write(&clone.join("new.txt"), "nobody added it\n");
+        files::write(&clone.join(".env"), "TOKEN=canary\n");
+        edit(&self.writer, &clone.join("lib.txt"));
+    }
+
+    /// Enables the second repository on the first device.
+    fn enable(&mut self) {
+        let (ada, _) = self.pair();
+        enable(ada, &lib(ada));
+    }
+
+    fn saved(&mut self) {
+        let (session, bytes) = (self.writer.session().to_owned(), self.writer.total_bytes());
+        self.pair().0.saved_eventually(&session, bytes, SAVED_WITHIN);
+    }
+
+    /// Waits until the newest save of the first device says this of the second repository.
+    fn told(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) {
+        let session = self.writer.session().to_owned();
+        let (ada, _) = self.pair();
+        eventually(what, SAVED_WITHIN, || {
+            let shown = ada.ctl_json(&["show", &session]);
+            is_it(&shown["repositories"][0]).then_some(())
+        });
+        eventually("it is on the remote", SAVED_WITHIN, || {
+            ada.session(&session).filter(|session| session["on_remote"] == true)
+        });
+    }
+
+    /// Lets the second device join, with a clone of the second repository that is enabled where it `has` one.
+    fn join(&mut self, has: bool) {
+        let (phrase, url) = (self.phrase.clone(), self.url.clone());
+        let (_, bob) = self.pair();
+        bob.start();
+        bob.join(&phrase);
+        if has {
+            bob.home.git(&["clone", "-q", &url, text(&lib(bob))]).ok();
+            enable(bob, &lib(bob));
+        }
+    }
+}
+
+/// Has the session write to a file, as the client notes it.
+fn edit(writer: &Writer, file: &Path) {
+    let call =
+        json!({"type": "tool_use", "id": "t1", "name": "Edit", "input": {"file_path": file}});
+    let line = json!({"type": "assistant", "uuid": "00000000-0000-4000-8000-0000000000ed", "message": {"id": "m-edit", "role": "assistant", "content": [call]}});
+    files::append(&writer.path(), format!("{line}\n").as_bytes());
+}
+
+#[test]
+fn the_code_of_every_repository_arrives_and_one_undo_takes_all_of_it_back() {
+    let mut stage = Stage::new(Way::Any);
+    stage.enable();
+    stage.work();
+    stage.saved();
+    stage.told("both are saved", |lib| lib["is_saved"] == true);
+    stage.join(true);
+    let session = stage.writer.session().to_owned();
+    let (ada, bob) = stage.pair();
+    let before = (seen(bob), seen_in(bob, &lib(bob)));
+    let theirs = (seen(ada), seen_in(ada, &lib(ada)));
+
+    let reply = bob.ctl_json(&["resume", &session]);
+    assert_eq!(reply["code"]["differences"], json!([]), "{reply}");
+    assert_eq!(reply["repositories"][0]["name"], "lib", "{reply}");
+    assert_eq!(reply["repositories"][0]["differences"], json!([]), "{reply}");
+    assert!(!lib(bob).join(".env").exists());
+    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), theirs);
+
+    bob.ctl(&["undo"]).ok();
+    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), before);
+    let run = bob.ctl(&["-C", text(&lib(bob)), "undo"]).ok();
+    assert!(run.text().contains("app"), "the other one is named: {run}");
+    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), theirs, "undone from the other one, too");
+
+    let told = bob.ctl(&["resume", &session]).ok();
+    assert!(format!("{told}").contains("the code of `lib` is here already"), "{told}");
+}
+
+#[test]
+fn a_repository_that_is_not_enabled_is_named_and_nothing_of_it_leaves() {
+    let mut stage = Stage::new(Way::File);
+    stage.work();
+    stage.saved();
+    stage.told("it is named", |lib| {
+        lib["name"] == "lib" && lib["is_saved"] == false && lib["commit"].is_null()
+    });
+    let (ada, _) = stage.pair();
+    let told = format!("{}", ada.ctl(&["status"]).ok());
+    let way_out = format!("convosyncctl enable` in `{}`", lib(ada).display());
+    assert!(told.contains("worked in `lib` too") && told.contains(&way_out), "{told}");
+    stage.join(true);
+    let session = stage.writer.session().to_owned();
+    let (ada, bob) = stage.pair();
+    let before = seen_in(bob, &lib(bob));
+    let told = format!("{}", bob.ctl(&["resume", &session]).ok());
+    assert!(told.contains("worked in `lib` too") && told.contains("not enabled"), "{told}");
+    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), (seen(ada), before));
+
+    // Once it is enabled the next look at the code finds it, without another word of the session.
+    stage.enable();
+    stage.writer.turn();
+    stage.saved();
+    stage.told("it is saved", |lib| lib["is_saved"] == true);
+    let (ada, bob) = stage.pair();
+    bob.ctl(&["resume", &session]).ok();
+    assert_eq!(seen_in(bob, &lib(bob)), seen_in(ada, &lib(ada)));
+    let told = format!("{}", ada.ctl(&["status"]).ok());
+    assert!(!told.contains("worked in `lib` too"), "{told}");
+}
+
+#[test]
+fn a_repository_that_is_not_here_is_named_with_its_address_and_its_code_is_carried_on() {
+    let mut stage = Stage::new(Way::File);
+    stage.enable();
+    stage.work();
+    stage.saved();
+    stage.told("both are saved", |lib| lib["is_saved"] == true);
+    stage.join(false);
+    let (session, url) = (stage.writer.session().to_owned(), stage.url.clone());
+    let (ada, bob) = stage.world.pair();
+    let told = format!("{}", bob.ctl(&["resume", &session]).ok());
+    assert!(told.contains(&format!("git clone {url}")), "{told}");
+    assert_eq!(seen(bob), seen(ada));
+
+    // The other device goes on without it, and what the first one saved of it stays with the session.
+    let mut there = Writer::resumed(&bob.home.transcripts(), &stage.writer, bob.home.project());
+    there.turn();
+    let (ada, bob) = stage.world.pair();
+    let saved = bob.saved_eventually(&session, there.total_bytes(), SAVED_WITHIN);
+    assert_eq!(saved["this_device"], true, "{saved}");
+    let shown = bob.ctl_json(&["show", &session]);
+    assert_eq!(shown["repositories"][0]["is_saved"], true, "{shown}");
+    bob.home.git(&["clone", "-q", &url, text(&lib(bob))]).ok();
+    enable(bob, &lib(bob));
+    let earlier = format!("{session}@{}", saved["save"].as_u64().unwrap_or_default() - 1);
+    bob.ctl(&["resume", "--force", &earlier]).ok();
+    assert_eq!(seen_in(bob, &lib(bob)), seen_in(ada, &lib(ada)));
+
+    // The first device has it as it left it, and nothing of it is put back there.
+    files::write(&lib(ada).join("lib.txt"), "changed since, and nobody asked\n");
+    let reply = ada.ctl_json(&["resume", &session]);
+    assert!(reply.get("repositories").is_none(), "{reply}");
+    let kept = files::read(&lib(ada).join("lib.txt"));
+    assert_eq!(kept, b"changed since, and nobody asked\n");
+}
+
+#[test]
+fn work_in_a_further_repository_stays_unless_the_user_says_so_and_keeps_nobody_from_the_rest() {
+    let mut stage = Stage::new(Way::File);
+    stage.enable();
+    stage.work();
+    stage.saved();
+    stage.told("both are saved", |lib| lib["is_saved"] == true);
+    stage.join(true);
+    let session = stage.writer.session().to_owned();
+    let (ada, bob) = stage.pair();
+    files::write(&lib(bob).join("lib.txt"), "bob's own change\n");
+    let before = seen_in(bob, &lib(bob));
+
+    let told = format!("{}", bob.ctl(&["resume", &session]).ok());
+    assert!(told.contains("it stays as it is here") && told.contains("--force"), "{told}");
+    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), (seen(ada), before.clone()));
+
+    bob.ctl(&["resume", "--force", &session]).ok();
+    assert_eq!(seen_in(bob, &lib(bob)), seen_in(ada, &lib(ada)));
+    let restored = seen(bob);
+    bob.ctl(&["undo"]).ok();
+    assert_eq!(seen_in(bob, &lib(bob)), before, "what the last resume changed");
+    assert_eq!(seen(bob), restored, "and nothing else");
+    let told = format!("{}", bob.ctl(&["undo"]).ok());
+    assert_eq!(seen_in(bob, &lib(bob)), seen_in(ada, &lib(ada)), "{told}");
+}
