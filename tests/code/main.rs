@@ -43,4 +43,6 @@ mod states;
 #[cfg(test)]
 mod strays;
 #[cfg(test)]
+mod together;
+#[cfg(test)]
 mod trip;

@@ -172,7 +172,7 @@ fn a_repository_that_is_not_enabled_is_named_and_nothing_of_it_leaves() {
     assert!(told.contains("worked in `lib` too") && told.contains("not enabled"), "{told}");
     assert_eq!((seen(bob), seen_in(bob, &lib(bob))), (seen(ada), before));
 
-    // Once it is enabled the next look at the code finds it, without another word of the session.
+    // Once it is enabled, the next save has it: the session need not work there again.
     stage.enable();
     stage.writer.turn();
     stage.saved();
@@ -233,6 +233,10 @@ fn work_in_a_further_repository_stays_unless_the_user_says_so_and_keeps_nobody_f
     files::write(&lib(bob).join("lib.txt"), "bob's own change\n");
     let before = seen_in(bob, &lib(bob));
 
+    let apart = bob.home.dir().join("elsewhere");
+    let told = format!("{}", bob.ctl(&["resume", "--worktree", text(&apart), &session]).ok());
+    assert!(told.contains("resume without `--worktree`"), "{told}");
+    assert_eq!(seen_in(bob, &lib(bob)), before);
     let told = format!("{}", bob.ctl(&["resume", &session]).ok());
     assert!(told.contains("it stays as it is here") && told.contains("--force"), "{told}");
     assert_eq!((seen(bob), seen_in(bob, &lib(bob))), (seen(ada), before.clone()));
@@ -245,4 +249,32 @@ fn work_in_a_further_repository_stays_unless_the_user_says_so_and_keeps_nobody_f
     assert_eq!(seen(bob), restored, "and nothing else");
     let told = format!("{}", bob.ctl(&["undo"]).ok());
     assert_eq!(seen_in(bob, &lib(bob)), seen_in(ada, &lib(ada)), "{told}");
+}
+
+/// What the second device has there, and its session never worked in, is no business of the session's.
+#[test]
+fn a_repository_is_saved_from_another_device_only_once_the_session_works_in_it_there() {
+    let mut stage = Stage::new(Way::File);
+    stage.enable();
+    stage.work();
+    stage.saved();
+    stage.told("both are saved", |lib| lib["is_saved"] == true);
+    stage.join(true);
+    let session = stage.writer.session().to_owned();
+    let (ada, bob) = stage.world.pair();
+    bob.ctl(&["resume", &session]).ok();
+    files::write(&lib(bob).join("lib.txt"), "bob's own matter\n");
+    let mut there = Writer::resumed(&bob.home.transcripts(), &stage.writer, bob.home.project());
+    there.turn();
+    bob.saved_eventually(&session, there.total_bytes(), SAVED_WITHIN);
+    let before = seen_in(ada, &lib(ada));
+    let reply = ada.ctl_json(&["resume", &session]);
+    assert!(reply.get("repositories").is_none(), "{reply}");
+    assert_eq!(seen_in(ada, &lib(ada)), before);
+
+    edit(&there, &lib(bob).join("lib.txt"));
+    bob.saved_eventually(&session, there.total_bytes(), SAVED_WITHIN);
+    let reply = ada.ctl_json(&["resume", &session]);
+    assert_eq!(reply["repositories"][0]["differences"], json!([]), "{reply}");
+    assert_eq!(seen_in(ada, &lib(ada)), seen_in(bob, &lib(bob)));
 }

@@ -43,6 +43,7 @@ pub(super) fn of(
     let main = history.logs.values().find(|state| state.log == LogId::main());
     let files = || history.files().map(|(_, state)| state);
     let code = record.code.as_ref();
+    let further = record.further.iter().filter_map(|further| history.code_log_of(further));
     Summary {
         session: history.session.clone(),
         commit: history.commit,
@@ -66,7 +67,7 @@ pub(super) fn of(
         length: main.map_or(0, |state| state.length),
         total: files().map(|state| state.length).sum(),
         logs: u16::try_from(files().count()).unwrap_or(u16::MAX),
-        code: history.code_log().map_or(0, |(_, state)| state.sealed),
+        code: further.chain(history.code_log()).map(|(_, state)| state.sealed).sum(),
         client: facts.version.clone(),
         model: facts.model.clone(),
     }

@@ -156,11 +156,14 @@ fn not_saved(name: &str, why: Option<&String>) -> Warning {
     let message =
         format!("the conversation worked in `{name}` too, and its code was not saved{why}");
     let hint = "what is there arrives with a push; to have it saved with the conversation, see `convosyncctl status` on that device";
-    Warning { loud: true, message, hint: Some(hint.to_owned()) }
+    Warning { loud: false, message, hint: Some(hint.to_owned()) }
 }
 
 fn not_here(further: &Further) -> Warning {
-    let clone = match &further.address {
+    // It is there to be copied into a shell.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%~".contains(c);
+    let plain = |address: &&String| address.chars().all(is_plain) && !address.starts_with('-');
+    let clone = match further.address.as_ref().filter(plain) {
         Some(address) => format!("`git clone {address}`"),
         None => "clone it here".to_owned(),
     };

@@ -11,10 +11,9 @@ use std::sync::Arc;
 use convosync_core::cause::with_causes;
 use convosync_core::config::excluded_by;
 use convosync_core::history::History;
-use convosync_core::id::{DeviceId, Digest, RepositoryKey};
+use convosync_core::id::{DeviceId, Digest, LogId, RepositoryKey};
 use convosync_core::project::{self, Project};
 use convosync_core::protocol::Warning;
-use convosync_core::remote::without_credentials;
 use convosync_core::seal::{CodePoint, CodeSaved, Further};
 use convosync_core::transcript::{LogFile, SessionFiles};
 
@@ -22,6 +21,7 @@ use super::{Subject, capture_one};
 use crate::captures::Captures;
 use crate::enabled;
 use crate::house::{Home, House, Place, lock};
+use crate::touched::Base;
 
 /// Of so many repositories a session's code is saved, its own included: beyond that it is a tour, not work.
 const REPOSITORIES_MAX: usize = 8;
@@ -69,11 +69,21 @@ pub fn take(
         (desk.base_of(&files.id), desk.vault.device())
     };
     let before = base.as_ref().map_or(&[][..], |base| &base.record.further);
-    let mut roots = captures.look(&files.id).take(&files.files, &|dir| root_of(house, dir)).clone();
+    let length_of = |log: &LogId| {
+        let mut logs = base.iter().flat_map(|base| base.logs.values());
+        logs.find(|state| state.log == *log).map_or(0, |state| state.length)
+    };
+    let is_theirs = base.as_ref().is_some_and(|base| base.record.device != device);
+    let look = captures.look(&files.id);
+    let since = Base { length_of: &length_of, is_theirs };
+    let mut roots = look.take(&files.files, since, &|dir| root_of(house, dir)).clone();
+    // What was there when it was named may be gone: work trees of agents come and go.
+    roots.retain(|root| root_of(house, root).as_ref() == Some(root));
     roots.extend(remembered(house, before, device));
     let mut taken = Vec::new();
     let mut told = Vec::new();
-    for wanted in wanted(house, own, &roots, before) {
+    let ours = before.iter().filter(|further| further.device == device);
+    for wanted in wanted(house, own, &roots, ours) {
         match wanted {
             Wanted::Here(home) => {
                 let key = key_of(before, &home.project.ids);
@@ -111,10 +121,15 @@ fn remembered(house: &House, before: &[Further], device: DeviceId) -> Vec<PathBu
     own.filter_map(folder).collect()
 }
 
-/// What is to be saved, those of the save before first.
-fn wanted(house: &House, own: &Home, roots: &BTreeSet<PathBuf>, before: &[Further]) -> Vec<Wanted> {
+/// What is to be saved: `before`, what this device saved the last time, and what the session worked in since.
+fn wanted<'a>(
+    house: &House,
+    own: &Home,
+    roots: &BTreeSet<PathBuf>,
+    before: impl Iterator<Item = &'a Further>,
+) -> Vec<Wanted> {
     let homes = house.homes();
-    let known = before.iter().filter_map(|further| {
+    let known = before.filter_map(|further| {
         homes.iter().find(|home| project::same(&home.project.ids, &further.ids)).cloned()
     });
     let mut wanted: Vec<Wanted> = Vec::new();
@@ -191,9 +206,22 @@ fn one(
         Err(error) => (nothing(with_causes(&error)), None),
     };
     let Project { ids, name, push_url, .. } = &home.project;
-    let address = push_url.as_deref().map(without_credentials);
+    let address = push_url.as_deref().map(address_of);
     let (ids, name) = (ids.clone(), name.clone());
     Some((Further { key, device, name, ids, address, code }, log))
+}
+
+/// An address as it can be told: without a password, and without a name where it may be a token.
+fn address_of(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let host = match authority.rsplit_once('@') {
+        Some((user, host)) if scheme.starts_with("http") || user.contains(':') => host,
+        _ => authority,
+    };
+    format!("{scheme}://{host}{path}")
 }
 
 fn not_saved(device: DeviceId, id: String, name: String, why: &NotSaved) -> Further {
@@ -254,4 +282,24 @@ fn warning(name: &str, why: &NotSaved) -> Warning {
     };
     let message = format!("a session worked in `{name}` too, and its code is not saved: {why}");
     Warning { loud: false, message, hint: Some(hint) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_without_what_opens_it() {
+        for (url, told) in [
+            ("git@host:a/lib.git", "git@host:a/lib.git"),
+            ("ssh://git@host:22/a/lib.git", "ssh://git@host:22/a/lib.git"),
+            ("ssh://git:secret@host/a", "ssh://host/a"),
+            ("https://token@host/a/lib.git", "https://host/a/lib.git"),
+            ("https://me:secret@host/a?key=secret", "https://host/a"),
+            ("file:///srv/a@b/lib.git", "file:///srv/a@b/lib.git"),
+            ("/srv/lib.git", "/srv/lib.git"),
+        ] {
+            assert_eq!(address_of(url), told);
+        }
+    }
 }
