@@ -55,7 +55,7 @@ pub(crate) enum Command {
     },
     /// Bring a session back on this device
     Resume(Resume),
-    /// Bring back what stood in this work tree before the last resume
+    /// Bring back what stood in this work tree, and in others it changed, before the last resume
     Undo,
     /// Send what is unsent and look for news, now
     Sync {

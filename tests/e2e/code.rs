@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use convosync_tests::synthetic::Conversation;
-use convosync_tests::work::{seen, write};
+use convosync_tests::work::{seen, seen_in, write};
 use convosync_tests::world::Way;
 use convosync_tests::{Device, World, Writer, eventually, files, work};
+use serde_json::json;
 
 use crate::SAVED_WITHIN;
+use crate::repositories::{Stage, lib, text};
 
 /// Two devices of one vault, and a conversation of the first one with work around it, saved.
 fn saved_work() -> (World, Writer) {
@@ -39,6 +41,36 @@ fn the_code_of_a_conversation_arrives_and_undo_takes_it_back() {
     assert_eq!(files::read(&bob.home.project().join(".env")), b"TOKEN=of bob's own\n");
     bob.ctl(&["undo"]).ok();
     assert_eq!(seen(bob), before);
+}
+
+#[test]
+fn the_code_of_every_repository_arrives_and_one_undo_takes_all_of_it_back() {
+    let mut stage = Stage::new(Way::Any);
+    stage.enable();
+    stage.work();
+    stage.saved();
+    stage.told("both are saved", |lib| lib["is_saved"] == true);
+    stage.join(true);
+    let session = stage.writer.session().to_owned();
+    let (ada, bob) = stage.pair();
+    let before = (seen(bob), seen_in(bob, &lib(bob)));
+    let theirs = (seen(ada), seen_in(ada, &lib(ada)));
+
+    let reply = bob.ctl_json(&["resume", &session]);
+    assert_eq!(reply["code"]["differences"], json!([]), "{reply}");
+    assert_eq!(reply["repositories"][0]["name"], "lib", "{reply}");
+    assert_eq!(reply["repositories"][0]["differences"], json!([]), "{reply}");
+    assert!(!lib(bob).join(".env").exists());
+    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), theirs);
+
+    bob.ctl(&["undo"]).ok();
+    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), before);
+    let run = bob.ctl(&["-C", text(&lib(bob)), "undo"]).ok();
+    assert!(run.text().contains("app"), "the other one is named: {run}");
+    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), theirs, "undone from the other one, too");
+
+    let told = bob.ctl(&["resume", &session]).ok();
+    assert!(format!("{told}").contains("the code of `lib` is here already"), "{told}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A session may work in several repositories: the code of each that is enabled arrives, one undo takes all of it
-//! back, and what is not saved or not here is named.
+//! A session may work in several repositories: what is not saved of them, or not here, is named and kept. That
+//! the code of each arrives is driven over every way, beside the code of one (`code.rs`).
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +11,21 @@ use serde_json::{Value, json};
 use crate::SAVED_WITHIN;
 
 /// Two devices, and beside their project a second repository that the first device has cloned.
-struct Stage {
+pub(crate) struct Stage {
     world: World,
-    writer: Writer,
+    pub(crate) writer: Writer,
     phrase: String,
     /// The second repository's address.
     url: String,
 }
 
-fn lib(device: &Device) -> PathBuf {
+/// The second repository's clone of a device.
+pub(crate) fn lib(device: &Device) -> PathBuf {
     device.home.dir().join("code/lib")
 }
 
-fn text(path: &Path) -> &str {
+/// A path as text.
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("the tests' paths are text")
 }
 
@@ -37,7 +39,7 @@ fn enable(device: &Device, clone: &Path) {
 
 impl Stage {
     /// Lets the first device begin; the conversation has a turn, and the second repository a commit.
-    fn new(way: Way) -> Self {
+    pub(crate) fn new(way: Way) -> Self {
         let mut world = World::new(&["ada", "bob"], way);
         let second = Remote::create(&world.remote.folder().join("lib.git"));
         if let convosync_tests::way::Host::Web(_) = world.host {
@@ -59,12 +61,13 @@ impl Stage {
         Self { world, writer, phrase, url }
     }
 
-    fn pair(&mut self) -> (&mut Device, &mut Device) {
+    /// The devices.
+    pub(crate) fn pair(&mut self) -> (&mut Device, &mut Device) {
         self.world.pair()
     }
 
     /// Leaves unfinished work in both repositories of the first device, and lets its session say so.
-    fn work(&mut self) {
+    pub(crate) fn work(&mut self) {
         let (ada, _) = self.world.pair();
         let clone = lib(ada);
         work::leave(ada);
@@ -78,18 +81,19 @@ impl Stage {
     }
 
     /// Enables the second repository on the first device.
-    fn enable(&mut self) {
+    pub(crate) fn enable(&mut self) {
         let (ada, _) = self.pair();
         enable(ada, &lib(ada));
     }
 
-    fn saved(&mut self) {
+    /// Waits until the first device's session is on the remote.
+    pub(crate) fn saved(&mut self) {
         let (session, bytes) = (self.writer.session().to_owned(), self.writer.total_bytes());
         self.pair().0.saved_eventually(&session, bytes, SAVED_WITHIN);
     }
 
     /// Waits until the newest save of the first device says this of the second repository.
-    fn told(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) {
+    pub(crate) fn told(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) {
         let session = self.writer.session().to_owned();
         let (ada, _) = self.pair();
         eventually(what, SAVED_WITHIN, || {
@@ -102,7 +106,7 @@ impl Stage {
     }
 
     /// Lets the second device join, with a clone of the second repository that is enabled where it `has` one.
-    fn join(&mut self, has: bool) {
+    pub(crate) fn join(&mut self, has: bool) {
         let (phrase, url) = (self.phrase.clone(), self.url.clone());
         let (_, bob) = self.pair();
         bob.start();
@@ -120,36 +124,6 @@ fn edit(writer: &Writer, file: &Path) {
         json!({"type": "tool_use", "id": "t1", "name": "Edit", "input": {"file_path": file}});
     let line = json!({"type": "assistant", "uuid": "00000000-0000-4000-8000-0000000000ed", "message": {"id": "m-edit", "role": "assistant", "content": [call]}});
     files::append(&writer.path(), format!("{line}\n").as_bytes());
-}
-
-#[test]
-fn the_code_of_every_repository_arrives_and_one_undo_takes_all_of_it_back() {
-    let mut stage = Stage::new(Way::Any);
-    stage.enable();
-    stage.work();
-    stage.saved();
-    stage.told("both are saved", |lib| lib["is_saved"] == true);
-    stage.join(true);
-    let session = stage.writer.session().to_owned();
-    let (ada, bob) = stage.pair();
-    let before = (seen(bob), seen_in(bob, &lib(bob)));
-    let theirs = (seen(ada), seen_in(ada, &lib(ada)));
-
-    let reply = bob.ctl_json(&["resume", &session]);
-    assert_eq!(reply["code"]["differences"], json!([]), "{reply}");
-    assert_eq!(reply["repositories"][0]["name"], "lib", "{reply}");
-    assert_eq!(reply["repositories"][0]["differences"], json!([]), "{reply}");
-    assert!(!lib(bob).join(".env").exists());
-    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), theirs);
-
-    bob.ctl(&["undo"]).ok();
-    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), before);
-    let run = bob.ctl(&["-C", text(&lib(bob)), "undo"]).ok();
-    assert!(run.text().contains("app"), "the other one is named: {run}");
-    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), theirs, "undone from the other one, too");
-
-    let told = bob.ctl(&["resume", &session]).ok();
-    assert!(format!("{told}").contains("the code of `lib` is here already"), "{told}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! every object must survive by being refused.
 
 use super::*;
-use crate::id::{Digest, Generation, LogId, LogName, Oid, Role, SeededRandom, SessionId, StoreId};
+use crate::id::{
+    Digest, Generation, LogId, LogName, Oid, RepositoryKey, Role, SeededRandom, SessionId, StoreId,
+};
 
 pub(super) const VAULT: VaultId = VaultId([7; 8]);
 pub(super) const AT_MS: i64 = 1_790_000_000_123;
@@ -124,6 +126,30 @@ pub(super) fn full_save() -> SaveRecord {
         }],
         ..save()
     }
+}
+
+/// A save of a session that worked in another repository, whose code changed, and in one that is not enabled.
+pub(super) fn further_save() -> SaveRecord {
+    let key = RepositoryKey([0xab; 8]);
+    let saved = |saved| CodePoint { saved, ..code_point() };
+    let lib = Further {
+        key,
+        device: identity(2).device(),
+        name: "lib".to_owned(),
+        ids: vec!["example.org/a/lib".to_owned(), "example.org/b/lib".to_owned()],
+        address: Some("https://example.org/a/lib.git".to_owned()),
+        code: saved(CodeSaved::Log),
+    };
+    let other = Further {
+        key: RepositoryKey([0xcd; 8]),
+        name: "other".to_owned(),
+        ids: vec!["dir:code/other".to_owned()],
+        address: None,
+        code: saved(CodeSaved::Withheld("it is not enabled".to_owned())),
+        ..lib.clone()
+    };
+    let logs = [LogId::main(), LogId::code(), LogId::code_of(key)].map(log_state).into();
+    SaveRecord { further: vec![lib, other], logs, ..save() }
 }
 
 /// A summary as most are.
