@@ -145,8 +145,6 @@ pub struct Peer {
     pub digest: Digest,
     /// Its sessions.
     pub sessions: BTreeMap<SessionName, Arc<Summary>>,
-    /// Its roster where that goes on from ours: it enrolled devices we have not heard of.
-    pub roster: Option<Roster>,
 }
 
 impl Peer {
@@ -187,19 +185,15 @@ pub fn open_peer(
         .map_err(|source| InboundError::Store { device, source })?;
     let card = open_card(device, &found)?;
     let shown = open_roster(vault, device, &found)?;
-    // Any roster that does not go on from ours is ignored: what counts then is ours.
-    let roster = Some(&shown)
-        .filter(|shown| shown.head() != vault.roster.head() && shown.extends(&vault.roster));
-    check_member(vault, roster, &card)?;
+    check_member(vault, &shown, &card)?;
     let (head, digest) = open_its_head(vault, device, &card, &found)?;
     check_signed(device, &head, &shown, &found)?;
     if known.store.is_some_and(|store| store != head.store) {
         return Err(InboundError::OtherStore { device });
     }
     check_order(device, &head, digest, known.seen.as_ref())?;
-    let roster = roster.cloned();
     let sessions = open_sessions(vault, device, &head, &found)?;
-    Ok(Peer { reference, tip, head, digest, sessions, roster })
+    Ok(Peer { reference, tip, head, digest, sessions })
 }
 
 fn open_card(device: DeviceId, tip: &Tip) -> Result<Card, InboundError> {
@@ -213,10 +207,11 @@ fn open_card(device: DeviceId, tip: &Tip) -> Result<Card, InboundError> {
     }
 }
 
-/// Whether the card is that of a device enrolled in the vault, and not revoked.
-fn check_member(vault: &Vault, roster: Option<&Roster>, card: &Card) -> Result<(), InboundError> {
+/// Whether the card is that of a device enrolled in the vault, and not revoked, as far as we know or as the
+/// roster beside the card proves.
+fn check_member(vault: &Vault, shown: &Roster, card: &Card) -> Result<(), InboundError> {
     let device = card.device;
-    let members = roster.unwrap_or(&vault.roster).verify();
+    let members = vault.roster.verify_with(shown);
     let members =
         members.map_err(|source| InboundError::Seal { device, what: "roster", source })?;
     match members.active(device) {

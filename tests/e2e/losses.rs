@@ -108,6 +108,43 @@ fn what_somebody_else_puts_under_our_name_is_replaced_and_told() {
     world.remote.git(&["merge-base", "--is-ancestor", &ours, now]).ok();
 }
 
+/// The refs of the vault's devices.
+fn devices_on(remote: &Remote) -> Vec<String> {
+    let names = remote.refs().into_iter().map(|(name, _)| name);
+    names.filter(|name| name.contains("convosync")).collect()
+}
+
+/// Two that joined at once called each other none of the vault's for ever.
+#[test]
+fn devices_that_joined_before_either_saw_the_other_have_each_others_sessions() {
+    let Opened { mut world, phrase, .. } = Opened::new(&["ada", "bob", "cyd"], Way::Any);
+    let [_, bob, cyd] = world.devices.as_mut_slice() else { panic!("three devices") };
+    let before = devices_on(&world.remote);
+    bob.start();
+    let told = bob.watch();
+    bob.join(&phrase);
+    told.expect("on-remote", SAVED_WITHIN);
+    let after = devices_on(&world.remote);
+    let bobs = after.iter().find(|name| !before.contains(name)).expect("bob is on the remote");
+    // The next one joins from the first one's roster, which says nothing of bob.
+    world.remote.git(&["update-ref", "-d", bobs]).ok();
+    cyd.start();
+    cyd.join(&phrase);
+    let (mut of_bob, mut of_cyd) = (bob.writer(2), cyd.writer(3));
+    for (device, writer) in [(&*bob, &mut of_bob), (&*cyd, &mut of_cyd)] {
+        writer.turn();
+        device.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    }
+
+    for (device, theirs) in [(&*bob, &of_cyd), (&*cyd, &of_bob)] {
+        let listed = device.ctl_json(&["list", "--all", "--refresh"]);
+        let sessions = listed["sessions"].as_array().expect("a list of sessions");
+        assert!(sessions.iter().any(|one| one["session"] == theirs.session()), "{listed}");
+        assert_eq!(listed["problems"].as_array().map_or(0, Vec::len), 0, "{listed}");
+        device.ctl_json(&["resume", "--no-code", theirs.session()]);
+    }
+}
+
 /// Writes garbage in the place of one file of a tip, and returns the tip that holds it.
 #[track_caller]
 fn damaged(remote: &Remote, tip: &str, path: &str) -> String {
@@ -135,16 +172,15 @@ fn doubts(answer: &Value, reference: &str) -> Vec<Value> {
 /// was mended.
 #[test]
 fn a_device_whose_ref_is_damaged_is_named_and_the_others_are_listed() {
-    let Opened { mut world, mut writer, phrase } = Opened::new(&["ada", "bob", "cyd"], Way::File);
+    let Opened { mut world, mut writer, phrase } = Opened::new(&["ada", "bob", "cyd"], Way::Any);
     let [ada, bob, cyd] = world.devices.as_mut_slice() else { panic!("three devices") };
-    for (count, device) in [(2, &mut *bob), (3, &mut *cyd)] {
+    for device in [&mut *bob, &mut *cyd] {
         device.start();
         device.join(&phrase);
-        // The next one goes on from what this one wrote.
-        eventually("its ref is on the remote", SAVED_WITHIN, || {
-            (world.remote.refs().len() == count).then_some(())
-        });
     }
+    eventually("all are on the remote", SAVED_WITHIN, || {
+        (devices_on(&world.remote).len() == 3).then_some(())
+    });
     bob.ctl_json(&["list", "--all", "--refresh"]);
     let refs = world.remote.refs();
     let ids = ada.ctl_json(&["status"])["devices"].clone();

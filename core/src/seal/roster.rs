@@ -20,6 +20,9 @@ pub use members::{Member, Members, Revocation};
 /// The most entries a roster may have: each costs a signature to check.
 pub const ENTRIES_MAX: usize = 1024;
 
+/// How many entries begin a roster: the first device and the paper device.
+const GENESIS: usize = 2;
+
 const WHAT: &str = "roster";
 
 mod tag {
@@ -232,9 +235,26 @@ impl Roster {
         self.entries.len()
     }
 
-    /// Returns whether this roster begins with all of `older`'s entries.
-    pub fn extends(&self, older: &Self) -> bool {
-        self.vault == older.vault && self.entries.starts_with(&older.entries)
+    /// Returns what this roster adds up to together with another one of the same vault: two devices that
+    /// joined before either saw the other both went on from the same entries, each its own way. An entry
+    /// that only the other one has counts if it would be allowed here: its signer must belong to the vault
+    /// as it is known by then, so nobody revoked here comes back, or brings others in, by way of a roster
+    /// that does not know of it.
+    ///
+    /// # Errors
+    /// The first entry of ours that does not stand, as [`Roster::verify`].
+    pub fn verify_with(&self, other: &Self) -> Result<Members, SealError> {
+        let mut members = self.verify()?;
+        let ours = self.entries.iter().zip(&other.entries);
+        let common = ours.take_while(|(ours, theirs)| ours == theirs).count();
+        // Whose first device or paper are others is another vault under our name.
+        if common >= GENESIS {
+            for entry in &other.entries[common..] {
+                // One that is not allowed here does not count, and keeps none after it from being heard.
+                members.apply_beside(entry).ok();
+            }
+        }
+        Ok(members)
     }
 }
 

@@ -98,8 +98,8 @@ impl Desk {
         }
     }
 
-    /// Of the listed refs, the other devices' that moved since they were last looked at: enrolled devices
-    /// first, then the ones nobody enrolled.
+    /// Of the listed refs, the other devices' that moved since they were last looked at: first those of the
+    /// vault's devices, as our roster says or a state of theirs proved before, then the unknown ones.
     pub fn news_among(&mut self, tips: &[(RefName, Oid)]) -> (Tips, Tips) {
         self.shown = tips.to_vec();
         self.settle_doubts();
@@ -109,8 +109,10 @@ impl Desk {
                 && self.peers.get(&reference.device).map(|peer| peer.tip) != Some(*tip)
         };
         let members = self.vault.roster.verify().ok();
-        let is_member =
-            |device| members.as_ref().is_some_and(|members| members.active(device).is_ok());
+        let is_member = |device| {
+            members.as_ref().is_some_and(|members| members.active(device).is_ok())
+                || self.peers.contains_key(&device)
+        };
         let moved = tips.iter().filter(is_news).copied();
         moved.partition(|(reference, _)| is_member(reference.device))
     }

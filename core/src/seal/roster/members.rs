@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{ENTRIES_MAX, Enrolment, Entry, RosterAction, WHAT, entry_context, read_entry};
+use super::{
+    ENTRIES_MAX, Enrolment, Entry, GENESIS, RosterAction, WHAT, entry_context, read_entry,
+};
 use crate::id::{DeviceId, Digest, KeyId, VaultId};
 use crate::seal::SealError;
 use crate::seal::head::DeviceKind;
-use crate::seal::identity::verify;
+use crate::seal::identity::{SIGNATURE_LEN, verify};
 
 /// A device of the vault, present or past.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +93,28 @@ impl Members {
     /// Takes in the next entry, if it follows the last one, is signed and is allowed.
     pub(super) fn apply(&mut self, bytes: &[u8]) -> Result<(), SealError> {
         let index = self.entries.len();
+        let (signature, record, entry) = read_entry(bytes)?;
+        if entry.previous != self.entries.last().copied().unwrap_or(Digest::NONE) {
+            return Err(SealError::BrokenChain { entry: index });
+        }
+        self.take(Digest::of(bytes), signature, record, &entry)
+    }
+
+    /// Takes in an entry that follows another one than our last, if it is signed and would be allowed here:
+    /// the roster it is from went its own way.
+    pub(super) fn apply_beside(&mut self, bytes: &[u8]) -> Result<(), SealError> {
+        let (signature, record, entry) = read_entry(bytes)?;
+        self.take(Digest::of(bytes), signature, record, &entry)
+    }
+
+    fn take(
+        &mut self,
+        digest: Digest,
+        signature: &[u8; SIGNATURE_LEN],
+        record: &[u8],
+        entry: &Entry,
+    ) -> Result<(), SealError> {
+        let index = self.entries.len();
         if index == ENTRIES_MAX {
             return Err(SealError::TooLarge {
                 what: WHAT,
@@ -98,16 +122,12 @@ impl Members {
                 max: ENTRIES_MAX as u64,
             });
         }
-        let (signature, record, entry) = read_entry(bytes)?;
-        if entry.previous != self.entries.last().copied().unwrap_or(Digest::NONE) {
-            return Err(SealError::BrokenChain { entry: index });
-        }
-        let signer = self.signer(&entry)?;
+        let signer = self.signer(entry)?;
         verify(WHAT, &signer.verifying, &entry_context(self.vault), record, signature)?;
-        self.check(&entry).map_err(|rule| SealError::NotAllowed { entry: index, rule })?;
-        self.check_acceptance(&entry)?;
-        self.entries.push(Digest::of(bytes));
-        self.carry_out(&entry);
+        self.check(entry).map_err(|rule| SealError::NotAllowed { entry: index, rule })?;
+        self.check_acceptance(entry)?;
+        self.entries.push(digest);
+        self.carry_out(entry);
         Ok(())
     }
 
@@ -135,7 +155,7 @@ impl Members {
                 (2.., true) if !by_paper => Err("only paper can enrol paper"),
                 _ => Ok(()),
             },
-            _ if index < 2 => {
+            _ if index < GENESIS => {
                 Err("the first two entries enrol the first device and the paper device")
             }
             RosterAction::Revoke { device, .. } => match self.active(*device) {
