@@ -34,7 +34,7 @@ pub use apply::Step;
 pub use error::{CheckoutError, Refusal};
 pub use opened::Opened;
 pub use programs::runs_programs;
-pub use together::{Member, Together, bind, changed, together};
+pub use together::{Member, Together, bind, bind_planned, changed, together};
 
 use crate::code::{Guard, Limits, RepoPath, State};
 use crate::git::Git;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use convosync_core::checkout::{
-    self, Member, Opened, Prepared, Restoring, Together, bind, changed, together,
+    self, Member, Opened, Prepared, Restoring, Together, bind_planned, changed, together,
 };
 
 use convosync_tests::files;
@@ -43,7 +43,7 @@ fn what_was_changed_together_is_taken_back_together_and_what_was_changed_again_s
     assert_eq!(ask(&b, &c), alone, "nothing was changed yet");
 
     let (first, second) = (plan(&b, &opened, 1), plan(&c, &opened, 1));
-    bind(&b.records, &[first.member().unwrap(), second.member().unwrap()]).unwrap();
+    bind_planned(&[&first, &second]).unwrap();
     first.apply(&onward).unwrap();
     second.apply(&onward).unwrap();
     let both =
@@ -65,7 +65,7 @@ fn a_resume_that_was_stopped_between_two_work_trees_is_taken_back_as_far_as_it_c
     let (before, untouched) = (look(&place, "b"), look(&place, "c"));
 
     let (first, second) = (plan(&b, &opened, 1), plan(&c, &opened, 1));
-    bind(&b.records, &[first.member().unwrap(), second.member().unwrap()]).unwrap();
+    bind_planned(&[&first, &second]).unwrap();
     first.apply(&onward).unwrap();
     drop(second);
     let alone = Together { is_here: true, ..Together::default() };
@@ -88,7 +88,7 @@ fn a_work_tree_that_was_as_it_should_be_has_nothing_to_take_back_and_leads_to_th
     b.restore(&opened, true).unwrap();
 
     let (first, second) = (plan(&b, &opened, 1), plan(&c, &opened, 1));
-    bind(&b.records, &[first.member().unwrap(), second.member().unwrap()]).unwrap();
+    bind_planned(&[&first, &second]).unwrap();
     first.apply(&onward).unwrap();
     second.apply(&onward).unwrap();
     let found = ask(&b, &c);

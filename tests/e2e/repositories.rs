@@ -109,6 +109,7 @@ impl Stage {
     pub(crate) fn join(&mut self, has: bool) {
         let (phrase, url) = (self.phrase.clone(), self.url.clone());
         let (_, bob) = self.pair();
+        bob.home.write_config("[watch]\ncode_check_every = \"1s\"\n");
         bob.start();
         bob.join(&phrase);
         if has {
@@ -251,4 +252,13 @@ fn a_repository_is_saved_from_another_device_only_once_the_session_works_in_it_t
     let reply = ada.ctl_json(&["resume", &session]);
     assert_eq!(reply["repositories"][0]["differences"], json!([]), "{reply}");
     assert_eq!(seen_in(ada, &lib(ada)), seen_in(bob, &lib(bob)));
+
+    // From then on an edit there is saved, too, though the session says nothing more.
+    let number = |device: &Device| device.session(&session).and_then(|one| one["save"].as_u64());
+    let before = number(bob);
+    files::write(&lib(bob).join("lib.txt"), "changed after the last message\n");
+    eventually("the change is saved", SAVED_WITHIN, || (number(bob) > before).then_some(()));
+    bob.saved_eventually(&session, there.total_bytes(), SAVED_WITHIN);
+    ada.ctl(&["resume", &session]).ok();
+    assert_eq!(files::read(&lib(ada).join("lib.txt")), b"changed after the last message\n");
 }

@@ -50,10 +50,7 @@ pub struct Together {
 
 impl Prepared<'_> {
     /// This work tree as one of several that are changed together.
-    ///
-    /// # Errors
-    /// When its records cannot be read.
-    pub fn member(&self) -> Result<Member, CheckoutError> {
+    fn member(&self) -> Result<Member, CheckoutError> {
         let record = (!self.outlook.is_here).then(|| mark(&self.record));
         let before = record::newest(self.place)?.map(|record| mark(&record));
         Ok(Member { root: self.place.project.root.clone(), record, before })
@@ -81,7 +78,17 @@ pub fn changed(place: Place<'_>) -> Result<Member, CheckoutError> {
     Ok(Member { root: place.project.root.clone(), record, before: None })
 }
 
-/// Notes what is changed together.
+/// Notes that these are changed together, before the first of them is.
+///
+/// # Errors
+/// When it cannot be written; nothing was changed then.
+pub fn bind_planned(planned: &[&Prepared<'_>]) -> Result<(), CheckoutError> {
+    let Some(first) = planned.first().filter(|_| planned.len() > 1) else { return Ok(()) };
+    let members = planned.iter().map(|prepared| prepared.member());
+    bind(first.place.records, &members.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Notes what was changed together.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -99,7 +106,7 @@ pub fn bind(records: &Path, members: &[Member]) -> Result<(), CheckoutError> {
     Ok(())
 }
 
-/// What an undo in this work tree takes back; `place_of` asks for the newest change of another one. A note that
+/// What an undo in this work tree takes back; `newest_of` asks for the newest change of another one. A note that
 /// cannot be read costs no more than that each is taken back by its own.
 ///
 /// # Errors

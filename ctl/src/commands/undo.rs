@@ -19,7 +19,7 @@ struct Answer<'a> {
     /// What was done in other work trees.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     repositories: &'a [Other],
-    /// Work trees that were changed again since, and stay as they are.
+    /// Work trees that were changed again since, or are gone, and stay as they are.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     moved_on: &'a [PathBuf],
 }
@@ -120,7 +120,7 @@ fn tell(
     }
     for root in &together.moved_on {
         let root = root.display();
-        let text = format!("`{root}` was changed again since, and stays as it is");
+        let text = format!("`{root}` was changed again since, or is gone, and stays as it is");
         call.print
             .note(&text, Some(&format!("`convosyncctl undo` in `{root}` takes back the last")))?;
     }

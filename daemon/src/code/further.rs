@@ -14,7 +14,7 @@ use convosync_core::history::History;
 use convosync_core::id::{DeviceId, Digest, LogId, RepositoryKey};
 use convosync_core::project::{self, Project};
 use convosync_core::protocol::Warning;
-use convosync_core::seal::{CodePoint, CodeSaved, Further};
+use convosync_core::seal::{CodePoint, CodeSaved, FURTHER_MAX, Further};
 use convosync_core::transcript::{LogFile, SessionFiles};
 
 use super::{Subject, capture_one};
@@ -99,6 +99,7 @@ pub fn take(
         }
     }
     taken.extend(carried_on(before, device, &taken));
+    taken.truncate(FURTHER_MAX);
     tell(place, own, files, told);
     taken
 }

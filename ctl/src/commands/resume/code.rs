@@ -107,12 +107,15 @@ impl Offer {
             put.missing.extend(self.further.iter().map(Further::left_for_work_tree));
             return Ok(put);
         }
-        let clone = Clone::of(call, &self.reply.root)?;
+        let main = match &self.opened {
+            Some(opened) => Some((opened, Clone::of(call, &self.reply.root)?)),
+            None => None,
+        };
         let clones = further::clones(call, &self.further);
         let (mut put, mut planned) = (Put::default(), Vec::new());
-        match &self.opened {
+        match &main {
             None => put.missing.push(self.missing()),
-            Some(opened) => match self.plan(call, args, opened, &clone)? {
+            Some((opened, clone)) => match self.plan(call, args, opened, clone)? {
                 Ok(prepared) => planned.push((None, prepared)),
                 Err(warning) => put.missing.push(warning),
             },
@@ -124,9 +127,9 @@ impl Offer {
                 Err(warning) => put.missing.push(warning),
             }
         }
-        if planned.len() > 1 && !args.dry_run {
-            let members = planned.iter().map(|(_, prepared)| prepared.member());
-            checkout::bind(clone.place().records, &members.collect::<Result<Vec<_>, _>>()?)?;
+        if !args.dry_run {
+            let all: Vec<_> = planned.iter().map(|(_, prepared)| prepared).collect();
+            checkout::bind_planned(&all)?;
         }
         for (further, prepared) in planned {
             carry_out(call, args, further, prepared, &mut put)?;
