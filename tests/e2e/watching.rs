@@ -37,6 +37,20 @@ fn a_transcript_written_at_once_into_a_new_folder_is_noticed() {
 }
 
 #[test]
+fn the_first_transcript_of_somebody_new_to_claude_is_noticed() {
+    let mut world = World::new(&["ada"], Way::Any);
+    let ada = &mut world.devices[0];
+    files::remove_tree(&ada.home.claude_dir());
+    ada.start();
+    ada.init();
+
+    let mut writer = ada.writer(1);
+    writer.turn();
+
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+}
+
+#[test]
 fn without_events_the_rescan_finds_what_grew() {
     let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
