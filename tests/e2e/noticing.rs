@@ -11,7 +11,7 @@ use crate::SAVED_WITHIN;
 #[test]
 fn a_transcript_written_at_once_into_a_new_folder_is_noticed() {
     const FOLDERS: u64 = 200;
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.start();
     ada.init();
@@ -37,7 +37,7 @@ fn a_transcript_written_at_once_into_a_new_folder_is_noticed() {
 
 #[test]
 fn the_first_transcript_of_somebody_new_to_claude_is_noticed() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     files::remove_tree(&ada.home.claude_dir());
     ada.start();
@@ -51,7 +51,7 @@ fn the_first_transcript_of_somebody_new_to_claude_is_noticed() {
 
 #[test]
 fn without_events_the_rescan_finds_what_grew() {
-    let mut world = World::new(&["ada"], Way::File);
+    let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
     ada.home.write_config("[watch]\nevents = false\nrescan_every = \"1s\"\n");
     ada.start();
