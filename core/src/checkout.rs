@@ -8,6 +8,7 @@
 //! what is restored of each state.
 
 mod apply;
+mod aside;
 mod before;
 mod bounds;
 mod branch;
@@ -114,6 +115,9 @@ pub struct Report {
     pub differences: Vec<String>,
     /// Files whose filter could not run here: they hold what git stores.
     pub unfiltered: Vec<String>,
+    /// What was set aside and could not be brought back by this undo.
+    #[serde(default)]
+    pub not_back: Vec<NotBack>,
     /// Where the record lies that `undo` takes.
     pub record: PathBuf,
     /// Whether one more `undo` brings back what stood here until now.
@@ -123,6 +127,17 @@ pub struct Report {
     /// Whether nothing was done but that the lock of a restore was taken away that was killed before its first
     /// change, or after its last.
     pub unlocked: bool,
+}
+
+/// A file or link that was set aside and could not be brought back. Nothing of it is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotBack {
+    /// Where it stood.
+    pub path: String,
+    /// What stands in the way.
+    pub why: String,
+    /// Where its bytes are.
+    pub kept: PathBuf,
 }
 
 /// A plan with everything that was looked at for it.
@@ -316,15 +331,30 @@ impl Prepared<'_> {
         }
         let done = apply::apply(&mut self, progress)?;
         let differences = verify::verify(&self, &done)?;
+        self.let_go_of_past(&differences)?;
+        self.record.thin_out()?;
         Ok(Report {
             outlook: self.outlook,
             differences,
             unfiltered: done.unfiltered.iter().map(RepoPath::shown).collect(),
+            not_back: done.not_back,
             record: self.record.dir().to_owned(),
             again: !self.record.deeds.is_rest,
             unfinished: done.is_unfinished,
             unlocked: false,
         })
+    }
+
+    /// Takes the record away that was undone, if all it holds was seen to stand here again. What did not come
+    /// back lies there alone, or is kept by it alone.
+    fn let_go_of_past(&self, differences: &[String]) -> Result<(), CheckoutError> {
+        let head = self.plan.head.as_ref();
+        let has_head_back = head.is_none_or(|to| to.head == self.opened.state.head);
+        let is_whole = differences.is_empty() && self.plan.left.is_empty() && has_head_back;
+        match &self.past {
+            Some(past) if is_whole && past.git_files().next().is_none() => past.remove(),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a path stays as it is here.

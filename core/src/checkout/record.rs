@@ -3,19 +3,20 @@
 //! A record is a folder: `log`, a code log of the state before; `aside/`, files that git does not know;
 //! `facts`, written before the first change and again after the last one.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::aside::Aside;
 use super::bounds::FREELY;
 use super::branch::RefMove;
 use super::{CheckoutError, Opened, Place, RECORDS_KEPT, Refusal};
 use crate::capture::{CaptureError, Memory, NONE_GONE, Objects, Scope, Spool, capture, look_only};
 use crate::cause::with_causes;
 use crate::code::{self, Limits, OperationKind, RepoPath, State};
-use crate::disk::{self, Beneath, DiskError, FileLock, Found};
+use crate::disk::{self, Beneath, DiskError, FileLock};
 use crate::id::{Digest, Oid, hex};
 
 /// The largest file of facts: a list of all files that were set aside.
@@ -78,17 +79,6 @@ impl<'de> Deserialize<'de> for PathBytes {
 fn bytes_of(hex: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     hex.as_bytes().chunks(2).map(pair).collect()
-}
-
-/// A file or link that git does not know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Aside {
-    /// Where it stood.
-    pub(super) path: PathBytes,
-    /// Its number in `aside/`.
-    pub(super) number: usize,
-    /// Its permissions; `None` for a link, whose target is the file's content.
-    pub(super) permissions: Option<u32>,
 }
 
 /// A record.
@@ -297,90 +287,9 @@ impl Record {
         }
     }
 
-    /// Copies what git does not know.
-    pub(super) fn set_aside(
-        &mut self,
-        beneath: &Beneath,
-        path: &RepoPath,
-    ) -> Result<(), CheckoutError> {
-        let number = self.deeds.aside.len();
-        let folder = self.dir.join("aside");
-        disk::private_dir(&folder)?;
-        let target = folder.join(number.to_string());
-        let permissions = match beneath.look(path.as_path())? {
-            Found::File(stamp) => {
-                let mut copy = disk::NewFile::create(&target)?;
-                let copied = io::copy(&mut beneath.read(path.as_path())?, &mut copy);
-                copied.map_err(|source| io_failed("copy to", &target, source))?;
-                copy.finish()?;
-                Some(stamp.permissions)
-            }
-            Found::Link(_) => {
-                disk::create_new(&target, &beneath.read_link(path.as_path())?)?;
-                None
-            }
-            _ => return Err(Refusal::Changing.into()),
-        };
-        self.deeds.aside.push(Aside { path: PathBytes(path.clone()), number, permissions });
-        Ok(())
-    }
-
     /// What the user is told when it cannot be read any more.
     pub(super) fn damaged(&self, error: &CheckoutError) -> CheckoutError {
         damaged(&self.dir, error)
-    }
-
-    /// Makes sure that all that was set aside is there.
-    pub(super) fn check_aside(&self) -> Result<(), CheckoutError> {
-        self.deeds.aside.iter().try_for_each(|aside| self.open_aside(aside).map(drop))
-    }
-
-    /// What was set aside and does not stand where it stood.
-    pub(super) fn not_brought_back(
-        &self,
-        beneath: &Beneath,
-    ) -> Result<Vec<RepoPath>, CheckoutError> {
-        let mut missing = Vec::new();
-        for aside in &self.deeds.aside {
-            if !self.is_back(beneath, aside)? {
-                missing.push(aside.path.0.clone());
-            }
-        }
-        Ok(missing)
-    }
-
-    /// Whether what stands at a path is what was set aside from there.
-    pub(super) fn stands_aside(
-        &self,
-        beneath: &Beneath,
-        path: &RepoPath,
-    ) -> Result<bool, CheckoutError> {
-        let aside = self.deeds.aside.iter().find(|aside| aside.path.0 == *path);
-        aside.map_or(Ok(false), |aside| self.is_back(beneath, aside))
-    }
-
-    fn is_back(&self, beneath: &Beneath, aside: &Aside) -> Result<bool, CheckoutError> {
-        let path = aside.path.0.as_path();
-        let mut kept = self.open_aside(aside)?;
-        let failed = |source| io_failed("read", path, source);
-        match beneath.look(path)? {
-            Found::File(_) if aside.permissions.is_some() => {
-                let mut file = beneath.read(path)?;
-                let found = Digest::of_reader(&mut file).map_err(failed)?;
-                Ok(found == Digest::of_reader(&mut kept).map_err(failed)?)
-            }
-            Found::Link(_) if aside.permissions.is_none() => {
-                let mut target = Vec::new();
-                io::Read::read_to_end(&mut kept, &mut target).map_err(failed)?;
-                Ok(beneath.read_link(path)? == target)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// Opens what was set aside.
-    pub(super) fn open_aside(&self, aside: &Aside) -> Result<File, CheckoutError> {
-        Ok(disk::open_regular(&self.dir.join("aside").join(aside.number.to_string()))?)
     }
 
     /// Makes the record durable: from now on there is something to undo. `target` is what is put in place.
