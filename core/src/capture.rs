@@ -83,6 +83,8 @@ pub struct Scope<'a> {
     /// Branches (`refs/heads/…`) that the remote was seen without: whatever git remembers of them, it is not
     /// relied on that the remote has their commits.
     pub gone: &'a BTreeSet<String>,
+    /// Files, and folders of files, of the work tree that are not read and count as too large.
+    pub passed_over: Option<&'a BTreeSet<RepoPath>>,
     /// The present time: a file that changed just now may change again without a new stamp.
     pub now_ms: i64,
 }

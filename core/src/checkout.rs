@@ -40,8 +40,10 @@ use crate::git::Git;
 use crate::id::SessionId;
 use crate::project::Project;
 
-/// How many records of one work tree are kept.
+/// How many records of one work tree are kept, however old they are.
 pub const RECORDS_KEPT: usize = 10;
+/// How many bytes these may have together: what a work tree of some size has untracked, a few times.
+pub const RECORDS_SIZE: u64 = 4 << 30;
 
 /// What is to be done, and where.
 #[derive(Debug, Clone, Copy)]
@@ -331,8 +333,11 @@ impl Prepared<'_> {
         }
         let done = apply::apply(&mut self, progress)?;
         let differences = verify::verify(&self, &done)?;
-        self.let_go_of_past(&differences)?;
-        self.record.thin_out()?;
+        // All is done; what stays too long costs room only.
+        let cleaned = self.let_go_of_past(&differences).and_then(|()| self.record.thin_out());
+        if let Err(error) = cleaned {
+            tracing::warn!(error = crate::cause::with_causes(&error), "old records stay");
+        }
         Ok(Report {
             outlook: self.outlook,
             differences,

@@ -151,6 +151,7 @@ fn capture_into(
         room: None,
         objects: Objects::Unpushed,
         gone: &gone,
+        passed_over: None,
         now_ms: now_ms(),
     };
     let captured = capture::capture(&scope, &mut spool, memory)?;

@@ -290,7 +290,7 @@ fn classify(taking: &Taking<'_>, path: &RepoPath, known: Known, room: &mut Room)
             Err(_) => omit(Why::Changing),
         };
     }
-    if found.len() > limits.file {
+    if found.len() > limits.file || is_passed_over(taking.scope, path) {
         return omit(Why::TooLarge);
     }
     if room.bytes.saturating_add(found.len()) > limits.total {
@@ -303,6 +303,11 @@ fn classify(taking: &Taking<'_>, path: &RepoPath, known: Known, room: &mut Room)
     let blob = blob.map(|(_, id)| id);
     let file = Unread { path: path.clone(), executable, size: found.len(), blob, blob_size: None };
     Found::File(file, Stamp::of(&found))
+}
+
+fn is_passed_over(scope: &Scope<'_>, path: &RepoPath) -> bool {
+    let mut above = std::iter::successors(Some(path.clone()), RepoPath::parent);
+    scope.passed_over.is_some_and(|passed| above.any(|path| passed.contains(&path)))
 }
 
 pub(super) fn is_gone(error: &std::io::Error) -> bool {

@@ -129,7 +129,7 @@ pub(super) fn gather(
     record: &mut Record,
     purpose: &Purpose<'_>,
 ) -> Result<Facts, CheckoutError> {
-    let here = record.capture(place)?;
+    let here = record.capture(place, saved)?;
     let git_dir = place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
     if let Some(lock) = index::foreign_lock(git_dir) {
         return Err(Refusal::Locked(lock).into());

@@ -3,6 +3,7 @@
 //! A record is a folder: `log`, a code log of the state before; `aside/`, files that git does not know;
 //! `facts`, written before the first change and again after the last one.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::aside::Aside;
 use super::bounds::FREELY;
 use super::branch::RefMove;
-use super::{CheckoutError, Opened, Place, RECORDS_KEPT, Refusal};
+use super::{CheckoutError, Opened, Place, RECORDS_KEPT, RECORDS_SIZE, Refusal};
 use crate::capture::{CaptureError, Memory, NONE_GONE, Objects, Scope, Spool, capture, look_only};
 use crate::cause::with_causes;
-use crate::code::{self, Limits, OperationKind, RepoPath, State};
+use crate::code::{self, Limits, OperationKind, RepoPath, State, Why};
 use crate::disk::{self, Beneath, DiskError, FileLock};
 use crate::id::{Digest, Oid, hex};
 
@@ -23,6 +24,8 @@ use crate::id::{Digest, Oid, hex};
 const FACTS_MAX: u64 = 64 << 20;
 /// How much room a record leaves on the disk: for what is restored, and for everybody else.
 const RESERVE: u64 = 64 << 20;
+/// A record is not taken away before: an ignored file that was replaced may be missed as late as that.
+const YOUNG_MS: i64 = 7 * 24 * 3_600 * 1_000;
 /// A restore that has not removed its quarantine for so long is gone.
 const SCRATCH_KEPT_MS: i64 = 24 * 3_600 * 1_000;
 /// How many bytes of a work tree's digest name its folder.
@@ -86,6 +89,7 @@ fn bytes_of(hex: &str) -> Option<Vec<u8>> {
 pub(super) struct Record {
     dir: PathBuf,
     memory: Memory,
+    passed_over: BTreeSet<RepoPath>,
     pub(super) deeds: Deeds,
     is_kept: bool,
 }
@@ -164,7 +168,7 @@ fn all(place: Place<'_>) -> Result<Vec<Result<Record, CheckoutError>>, CheckoutE
     let record = |number: u64| {
         let dir = folder.join(number.to_string());
         let deeds = read_deeds(&dir).transpose()?;
-        Some(deeds.map(|deeds| Record { dir, memory: Memory::default(), deeds, is_kept: true }))
+        Some(deeds.map(|deeds| Record::new(dir, deeds, true)))
     };
     Ok(numbers(&folder)?.into_iter().rev().filter_map(record).collect())
 }
@@ -227,7 +231,11 @@ impl Record {
             at_ms: place.now_ms,
             ..Deeds::default()
         };
-        Ok(Self { dir, memory: Memory::default(), deeds, is_kept: false })
+        Ok(Self::new(dir, deeds, false))
+    }
+
+    fn new(dir: PathBuf, deeds: Deeds, is_kept: bool) -> Self {
+        Self { dir, memory: Memory::default(), passed_over: BTreeSet::new(), deeds, is_kept }
     }
 
     /// Where it lies.
@@ -240,11 +248,19 @@ impl Record {
         Opened::read(&self.log())
     }
 
-    /// Records what stands here now, unless the disk has not the room for it.
-    pub(super) fn capture(&mut self, place: Place<'_>) -> Result<State, CheckoutError> {
+    /// Records what stands here now, unless the disk has not the room for it. Files that were left out of
+    /// `saved` as too large stay as they are here, and need not be copied.
+    pub(super) fn capture(
+        &mut self,
+        place: Place<'_>,
+        saved: &State,
+    ) -> Result<State, CheckoutError> {
+        let is_large = |why| matches!(why, Why::TooLarge | Why::NoRoom | Why::TooMany);
+        let large = saved.omitted.iter().filter(|(_, omission)| is_large(omission.why));
+        self.passed_over = large.map(|(path, _)| path.clone()).collect();
         let room = Some(room(&self.dir)?);
         let mut spool = Spool::open(&self.log())?;
-        match capture(&scope(place, room), &mut spool, &mut self.memory) {
+        match capture(&scope(place, room, &self.passed_over), &mut spool, &mut self.memory) {
             Ok(Ok(captured)) => Ok(captured.state),
             Ok(Err(withheld)) => Err(Refusal::Unrecordable(withheld).into()),
             Err(CaptureError::NoRoom { needed, room, largest }) => {
@@ -262,7 +278,7 @@ impl Record {
     /// Looks at what stands here now, and whether it differs from what was recorded. Nothing is copied.
     pub(super) fn look(&self, place: Place<'_>) -> Result<(State, bool), CheckoutError> {
         let spool = Spool::open(&self.log())?;
-        let seen = look_only(&scope(place, None), &spool, &self.memory)?;
+        let seen = look_only(&scope(place, None, &self.passed_over), &spool, &self.memory)?;
         Ok(seen.map_err(Refusal::Unrecordable)?)
     }
 
@@ -362,16 +378,51 @@ impl Record {
         Ok(disk::remove_tree(&self.dir)?)
     }
 
-    /// Takes away what is older than the last few.
+    /// Takes away old records of this work tree.
     pub(super) fn thin_out(&self) -> Result<(), CheckoutError> {
         let folder = self.dir.parent().unwrap_or(&self.dir);
-        let numbers = numbers(folder)?;
-        let old = numbers.len().saturating_sub(RECORDS_KEPT);
-        for number in &numbers[..old] {
-            disk::remove_tree(&folder.join(number.to_string()))?;
+        let mut dirs = Vec::new();
+        for number in numbers(folder)?.into_iter().rev() {
+            let dir = folder.join(number.to_string());
+            let deeds = read_deeds(&dir).ok().flatten();
+            let age =
+                deeds.filter(|deeds| deeds.is_done).map(|deeds| self.deeds.at_ms - deeds.at_ms);
+            dirs.push((
+                Old { size: disk::size_below(&dir)?, age_ms: age.unwrap_or_default() },
+                dir,
+            ));
+        }
+        let keeps = kept(dirs.iter().map(|(old, _)| *old));
+        let gone = dirs.iter().zip(keeps).filter(|(_, is_kept)| !is_kept);
+        for ((_, dir), _) in gone {
+            disk::remove_tree(dir)?;
         }
         Ok(())
     }
+}
+
+/// A record as far as it matters for whether it is kept.
+#[derive(Debug, Clone, Copy)]
+struct Old {
+    /// How many bytes it takes on the disk.
+    size: u64,
+    /// For how long it has been done; nothing, if it is not, or cannot be read.
+    age_ms: i64,
+}
+
+/// Which of the records, the newest first, are kept: the newest in any case, those whose loss nobody may have
+/// noticed yet, and of the others the last ones, as long as all together are few and small enough.
+fn kept(records: impl Iterator<Item = Old>) -> Vec<bool> {
+    let (mut count, mut size) = (0, 0_u64);
+    let is_kept = |old: Old| {
+        let fits = count < RECORDS_KEPT && size.saturating_add(old.size) <= RECORDS_SIZE;
+        let is_kept = count == 0 || fits || old.age_ms < YOUNG_MS;
+        if is_kept {
+            (count, size) = (count + 1, size.saturating_add(old.size));
+        }
+        is_kept
+    };
+    records.map(is_kept).collect()
 }
 
 impl Drop for Record {
@@ -389,7 +440,11 @@ fn room(dir: &Path) -> Result<u64, DiskError> {
 }
 
 /// All that stands here, for this clone itself.
-fn scope(place: Place<'_>, room: Option<u64>) -> Scope<'_> {
+fn scope<'a>(
+    place: Place<'a>,
+    room: Option<u64>,
+    passed_over: &'a BTreeSet<RepoPath>,
+) -> Scope<'a> {
     Scope {
         project: place.project,
         git: place.git,
@@ -398,10 +453,34 @@ fn scope(place: Place<'_>, room: Option<u64>) -> Scope<'_> {
         room,
         objects: Objects::Staged,
         gone: NONE_GONE,
+        passed_over: Some(passed_over),
         now_ms: place.now_ms,
     }
 }
 
 pub(super) fn io_failed(deed: &'static str, path: &Path, source: io::Error) -> CheckoutError {
     DiskError::Io { deed, path: path.to_owned(), source }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept_of(records: &[(u64, i64)]) -> Vec<usize> {
+        let old = records.iter().map(|(size, age_ms)| Old { size: *size, age_ms: *age_ms });
+        let keeps = kept(old).into_iter().enumerate().filter(|(_, is_kept)| *is_kept);
+        keeps.map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn old_records_go_when_they_are_many_or_large_and_young_ones_and_the_newest_never() {
+        const OLD: i64 = YOUNG_MS;
+        const HALF: u64 = RECORDS_SIZE / 2;
+        assert_eq!(kept_of(&[(1, OLD); 12]), (0..RECORDS_KEPT).collect::<Vec<_>>());
+        assert_eq!(kept_of(&[(1, OLD - 1); 12]).len(), 12);
+        assert_eq!(kept_of(&[(HALF, OLD), (HALF, OLD), (1, OLD)]), [0, 1]);
+        assert_eq!(kept_of(&[(3 * HALF, OLD), (1, OLD)]), [0]);
+        assert_eq!(kept_of(&[(1, OLD), (3 * HALF, OLD), (1, OLD)]), [0, 2]);
+        assert_eq!(kept_of(&[(3 * HALF, 0), (3 * HALF, 0), (1, OLD)]), [0, 1]);
+    }
 }
