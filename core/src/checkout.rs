@@ -15,6 +15,7 @@ mod branch;
 mod error;
 mod facts;
 mod index;
+mod links;
 mod objects;
 mod opened;
 mod own_work;
@@ -290,6 +291,7 @@ fn prepare<'a>(
         _ => false,
     };
     bounds::check(&purpose, &opened.state, &facts, &plan, &objects)?;
+    links::check(&purpose, &opened.state, &facts, &plan, &objects)?;
     outlook.programs = programs::named(&opened.state, &facts, &plan, &objects)?;
     let past = match purpose {
         Purpose::Resume(_) => None,

@@ -314,12 +314,13 @@ pub(super) fn is_gone(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-/// Whether a file is executable: the index says so where the file system cannot.
+/// Whether a file is executable: the index says so where the file system cannot, and one that it does not know
+/// is none, as git has it: such a disk may call all of them executable.
 fn executable(repository: &Repository, found: &std::fs::Metadata, index: Option<Entry>) -> bool {
-    match index {
-        Some((mode, _)) if !repository.is_on("core.filemode", true) => mode == Mode::Executable,
-        _ => found.mode() & 0o100 != 0,
+    if repository.is_on("core.filemode", true) {
+        return found.mode() & 0o100 != 0;
     }
+    index.is_some_and(|(mode, _)| mode == Mode::Executable)
 }
 
 /// The content of a file that did not change since it was read, if its pieces still are to be had.

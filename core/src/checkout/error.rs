@@ -152,6 +152,14 @@ pub enum Refusal {
         /// Which.
         paths: Vec<String>,
     },
+    /// Symbolic links, on a disk that has none.
+    #[error("{count} symbolic links cannot be made on this disk, the first is `{first}`")]
+    NoLinks {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
     /// Two saved paths that are the same on this disk.
     #[error("`{0}` and `{1}` are the same name on this disk")]
     SameName(String, String),
@@ -201,6 +209,7 @@ impl Refusal {
                 "free some room, or run with `--worktree DIR` where there is more"
             }
             Self::InTheWay { .. } => "move it elsewhere, or run with `--worktree DIR`",
+            Self::NoLinks { .. } => "run with `--worktree DIR` on a disk that has symbolic links",
             Self::SameName(..) => "rename one of them on the other device",
             Self::Changing => "try again when nothing writes here",
             Self::Moved(_) => "move it back yourself: `git reflog` lists where it stood",

@@ -210,6 +210,7 @@ fn is_hopeless(refusal: &Refusal) -> bool {
             | Refusal::Locked(_)
             | Refusal::Busy
             | Refusal::InTheWay { .. }
+            | Refusal::NoLinks { .. }
             | Refusal::NoRoom { .. }
             | Refusal::NoRoomToRecord { .. }
             | Refusal::Changing
