@@ -73,6 +73,32 @@ fn an_ignored_file_comes_back_where_a_folder_without_anything_in_it_stood() {
 }
 
 #[test]
+fn ignored_folders_without_anything_in_them_go_and_come_with_each_undo() {
+    for is_file in [true, false] {
+        let place = Place::new();
+        place.folder("a/build/deep");
+        place.folder("a/out/one/two");
+        place.folder("b/out");
+        place.write("b/.git/info/exclude", "build\nout\n");
+        if is_file {
+            place.write("b/build", "b's own, and no folder\n");
+        }
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let before = look(&place, "b");
+        b.restore(&a.save(&place.path("log")), true).unwrap();
+        let restored = look(&place, "b");
+        assert!(place.path("b/build/deep").is_dir() && place.path("b/out/one/two").is_dir());
+        for turn in 0..2 {
+            b.undo().unwrap();
+            assert_eq!(look(&place, "b"), before, "{is_file} {turn}");
+            assert!(place.path("b/out").is_dir());
+            b.undo().unwrap();
+            assert_eq!(look(&place, "b"), restored, "{is_file} {turn}");
+        }
+    }
+}
+
+#[test]
 fn a_second_undo_brings_back_what_the_first_one_set_aside() {
     let place = with_ignored();
     let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));

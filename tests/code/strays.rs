@@ -160,6 +160,11 @@ fn empty_directories_beyond_those_that_are_looked_into_are_listed() {
         files::make_dir(&place.path(&format!("a/many/{number:05}/ignored")));
     }
     place.write("a/many/00007/file.txt", "a file\n");
+    for folder in ["first", "other"] {
+        place.write(&format!("a/aside/{folder}/deep/file.txt"), "a file\n");
+        place.folder(&format!("a/aside/{folder}/deep/nothing/here"));
+        place.folder(&format!("a/aside/{folder}/deep/ignored"));
+    }
 
     let state = Observer::new(&place, "a").capture().state;
 
@@ -169,7 +174,19 @@ fn empty_directories_beyond_those_that_are_looked_into_are_listed() {
     assert!(listed > 100, "{listed}");
     // One folder has the file; of those above ignored ones, some were looked into.
     let all = empty + listed;
-    assert!((FOLDERS - 100..FOLDERS).contains(&all), "{empty} and {listed}");
+    assert!((FOLDERS - 100..FOLDERS + 2).contains(&all), "{empty} and {listed}");
+    for folder in ["first", "other"] {
+        let deep = path(&format!("aside/{folder}/deep"));
+        let named =
+            ["nothing", "nothing/here"].map(|name| path(&format!("{}/{name}", deep.shown())));
+        let is_named = |path: &RepoPath| {
+            let tree = state.tree.get(path) == Some(&Node::EmptyDirectory);
+            tree || state.omitted.get(path).is_some_and(|found| found.why == Why::TooMany)
+        };
+        assert!(named.iter().any(is_named), "{folder}");
+        assert!(state.tree.contains_key(&path(&format!("{}/file.txt", deep.shown()))), "{folder}");
+        assert!(!state.omitted.contains_key(&deep), "its file is captured");
+    }
     assert!(state.tree.contains_key(&path("many/00007/file.txt")));
 }
 
@@ -309,4 +326,38 @@ fn a_file_that_this_clone_does_not_check_out_stays_so_when_it_changed_there() {
     assert_eq!(place.run("b", &["status", "--porcelain"]), "");
     b.undo().unwrap();
     assert_eq!(look(&place, "b"), before);
+}
+
+/// What a commit brings, git would not check out there either; what somebody works on is there to go on with.
+#[test]
+fn of_new_files_outside_of_what_this_clone_checks_out_committed_ones_stay_out_and_others_come() {
+    let place = Place::new();
+    place.git("b", &["sparse-checkout", "set", "src"]);
+    place.write("a/far/committed.txt", "committed\n");
+    place.write("a/far/edited.txt", "committed\n");
+    place.write("a/src/near.txt", "committed\n");
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "new files"]);
+    place.write("a/far/edited.txt", "edited since\n");
+    place.write("a/far/staged.txt", "staged\n");
+    place.git("a", &["add", "far/staged.txt"]);
+    place.write("a/far/untracked.txt", "untracked\n");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let (before, wanted) = (look(&place, "b"), look(&place, "a"));
+    let opened = a.save(&place.path("log"));
+
+    let report = b.restore(&opened, false).unwrap();
+
+    assert_eq!(report.differences, Vec::<String>::new());
+    assert!(!place.path("b/far/committed.txt").exists());
+    assert_eq!(place.run("b", &["ls-files", "-t", "far/committed.txt"]), "S far/committed.txt");
+    for name in ["far/edited.txt", "far/staged.txt", "far/untracked.txt", "src/near.txt"] {
+        assert_eq!(place.read(&format!("b/{name}")), place.read(&format!("a/{name}")), "{name}");
+    }
+    let restored = look(&place, "b");
+    assert_eq!((&restored.status, &restored.diff), (&wanted.status, &wanted.diff));
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), before);
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), restored);
 }

@@ -235,15 +235,21 @@ impl Applier<'_, '_> {
                 }
             }
         }
+        // Those below come later.
+        let made = self.prepared.past.iter().flat_map(|past| past.deeds.made.iter().rev());
+        for path in made.map(|path| &path.0).filter(|path| !self.prepared.plan.make.contains(*path))
+        {
+            self.beneath.remove_empty_dir(path.as_path())?;
+        }
         Ok(())
     }
 
-    /// Makes the directories that the state has.
+    /// Makes the directories that the state has, and those that only the restore which is undone took away.
     fn make_directories(&self) -> Result<(), CheckoutError> {
         for path in &self.prepared.plan.make {
             self.beneath.make_dir(path.as_path())?;
         }
-        Ok(())
+        aside::make_again(self.prepared, &self.beneath)
     }
 
     /// Moves the branch, then HEAD; a branch that goes goes after HEAD has left it.

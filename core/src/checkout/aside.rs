@@ -126,6 +126,17 @@ pub(super) fn bring_back(
     Ok(made)
 }
 
+/// Makes directories again that git does not know, where nothing is in the way: there is nothing in them.
+pub(super) fn make_again(prepared: &Prepared<'_>, beneath: &Beneath) -> Result<(), CheckoutError> {
+    let tracked = Tracked::of(prepared);
+    for path in prepared.past.iter().flat_map(|past| &past.deeds.pruned).map(|path| &path.0) {
+        if in_the_way(&tracked, beneath, path)?.is_none() {
+            beneath.make_dir(path.as_path())?;
+        }
+    }
+    Ok(())
+}
+
 fn put_back(past: &Record, beneath: &Beneath, aside: &Aside) -> Result<(), CheckoutError> {
     let path = aside.path.0.as_path();
     let mut file = past.open_aside(aside)?;

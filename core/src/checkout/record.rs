@@ -55,6 +55,12 @@ pub(super) struct Deeds {
     /// What git was to check out.
     #[serde(default)]
     pub(super) checked_out: Vec<(PathBytes, Oid)>,
+    /// Directories that were made, those above others first: git may ignore them here.
+    #[serde(default)]
+    pub(super) made: Vec<PathBytes>,
+    /// Directories that may have been taken away, though git does not know them.
+    #[serde(default)]
+    pub(super) pruned: Vec<PathBytes>,
     /// Git's own files that were replaced by those of an operation: name and bytes in hex.
     #[serde(default)]
     pub(super) git_files: Vec<(String, String)>,
