@@ -14,6 +14,7 @@ mod bounds;
 mod branch;
 mod error;
 mod facts;
+mod fetch;
 mod index;
 mod links;
 mod objects;

@@ -114,6 +114,12 @@ pub enum Refusal {
         /// The first of them.
         first: String,
     },
+    /// Folders of a commit are not here: this clone left them with its remote.
+    #[error("folders of the saved commit {commit} are not in this clone")]
+    MissingTrees {
+        /// The commit.
+        commit: Oid,
+    },
     /// Its objects are broken.
     #[error("the saved commits cannot be read: {0}")]
     BadPack(String),
@@ -201,7 +207,7 @@ impl Refusal {
             Self::MissingCommits { .. } => {
                 "run `git fetch` here, or push the branch on the other device"
             }
-            Self::MissingFiles { .. } => {
+            Self::MissingFiles { .. } | Self::MissingTrees { .. } => {
                 "this is a partial clone: try again when the project's remote can be reached"
             }
             Self::TooLarge { .. } => "raise `code.total_max` or `code.files_max` here",
