@@ -7,6 +7,7 @@
 mod blobs;
 mod contents;
 mod draft;
+mod unfolded;
 mod untracked;
 mod index;
 mod objects;
@@ -356,6 +357,9 @@ fn look(
         }
     }
     state.omitted = contents::shortened(omitted);
+    if memory.reach != Some(reach) {
+        unfolded::check_files(scope, &repository, &state)?;
+    }
     if repository.index_stamp() != before || repository.head(scope)? != seen.head {
         return Err(Withheld::Changing.into());
     }

@@ -20,7 +20,6 @@ mod links;
 mod objects;
 mod opened;
 mod own_work;
-mod pack;
 mod plan;
 mod programs;
 mod record;

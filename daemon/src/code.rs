@@ -174,6 +174,7 @@ fn is_too_much(withheld: &Withheld) -> bool {
         withheld,
         Withheld::CommitsTooLarge { .. }
             | Withheld::TooManyCommits
+            | Withheld::TooManyFiles { .. }
             | Withheld::GuardedCommits { .. }
             | Withheld::Shallow
             | Withheld::Missing(_)

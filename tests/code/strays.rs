@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use convosync_core::capture::Spool;
 use convosync_core::checkout::{CheckoutError, Opened, Refusal};
 use convosync_core::code::{
-    self, Guard, Head, IndexEntry, Mode, Node, Pack, RepoPath, State, Why, Withheld,
+    self, Guard, Head, IndexEntry, Limits, Mode, Node, Pack, RepoPath, State, Why, Withheld,
 };
 use convosync_core::id::Oid;
 use convosync_tests::files;
@@ -237,6 +237,67 @@ fn a_small_log_does_not_unfold_to_more_than_may_come_in() {
         assert!(matches!(&error, CheckoutError::Refused(found) if *found == refusal), "{error:?}");
         assert_eq!(look(&place, "b"), before);
     }
+}
+
+/// The first device may be off when the second one refuses.
+#[test]
+fn what_would_be_refused_on_another_device_is_not_saved_and_what_is_saved_arrives() {
+    for (size, count, is_saved) in
+        [(1 << 20, 4, false), (1, 101, false), (1, 100, true), (1 << 20, 3, true)]
+    {
+        let place = Place::new();
+        commit_copies(&place, size, count);
+        place.git("a", &["reset", "-q", "--hard"]);
+        let [mut a, mut b] = ["a", "b"].map(|clone| Device::new(&place, clone));
+        for device in [&mut a, &mut b] {
+            device.limits = Limits { total: (3 << 20) + 1000, files: 100, ..device.limits };
+        }
+
+        let saved = a.try_save(&place.path("log"));
+
+        if !is_saved {
+            let withheld = saved.unwrap_err();
+            let is_told = match &withheld {
+                Withheld::CommitsTooLarge { size: found, .. } => *found == (size * count) as u64,
+                Withheld::TooManyFiles { files, .. } => *files == count,
+                _ => false,
+            };
+            assert!(is_told, "{withheld:?}");
+            assert!(withheld.hint().unwrap().starts_with("push the commits, or raise"));
+            continue;
+        }
+        b.restore(&saved.unwrap(), false).unwrap();
+        assert_eq!(look(&place, "b").tree, look(&place, "a").tree);
+    }
+}
+
+/// What compresses well is small in a pack.
+#[test]
+fn commits_and_staged_files_count_as_what_they_unfold_to() {
+    let place = Place::new();
+    let mut a = Device::new(&place, "a");
+    a.limits.total = 3 << 20;
+    for number in 0..4_u8 {
+        place.write(&format!("a/{number}.raw"), vec![number; 1 << 20]);
+    }
+    place.git("a", &["add", "."]);
+    let omitted = a.save(&place.path("log")).state.omitted;
+    assert_eq!(omitted.len(), 1, "{omitted:?}");
+    place.git("a", &["commit", "-q", "-m", "large"]);
+    let withheld = a.try_save(&place.path("log")).unwrap_err();
+    assert!(matches!(withheld, Withheld::CommitsTooLarge { .. }), "{withheld:?}");
+    // What the remote has is not counted, wherever it stands.
+    place.git("a", &["push", "-q"]);
+    place.folder("a/all");
+    for number in 0..4_u8 {
+        place.git("a", &["mv", &format!("{number}.raw"), "all"]);
+    }
+    place.git("a", &["commit", "-q", "-m", "moved"]);
+    let opened = a.save(&place.path("log"));
+    let mut b = Device::new(&place, "b");
+    b.limits.total = 3 << 20;
+    b.restore(&opened, false).unwrap();
+    assert_eq!(look(&place, "b").tree, look(&place, "a").tree);
 }
 
 #[test]

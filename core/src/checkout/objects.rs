@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::pack::unfolded;
 use super::record::{self, io_failed};
 use super::{CheckoutError, Opened, Place, Refusal};
-use crate::code::{Limits, Mode, RepoPath};
+use crate::code::{self, Limits, Mode, RepoPath};
 use crate::disk::{self, NewFile};
 use crate::git::{GitCommand, GitError, Output, Version};
 use crate::id::Oid;
@@ -246,7 +245,8 @@ impl<'a> Objects<'a> {
             let mut file = NewFile::create(&path)?;
             opened.copy_pack(pack, &mut file)?;
             file.finish()?;
-            let read = unfolded(disk::open_regular(&path)?, limits.total - size);
+            let read = BufReader::new(disk::open_regular(&path)?);
+            let read = code::unfolded(read, limits.total - size);
             size = size.saturating_add(*read.as_ref().unwrap_or(&0));
             if size > limits.total {
                 return Err(Refusal::TooLarge { size, files: 0, limit: limits.total }.into());
