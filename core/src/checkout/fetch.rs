@@ -95,6 +95,8 @@ impl Objects<'_> {
         };
         let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
         let command = self.in_the_clone().args(flags).args(["--no-recurse-submodules"]);
+        // Not the program that the clone names for its remote.
+        let command = command.arg("--upload-pack=git-upload-pack");
         let command = command.args(["--filter=blob:none", "--stdin", "--"]).arg(remote);
         let command = command.stdin(lines(&BTreeSet::from([tree])));
         let command = command.config("fetch.negotiationAlgorithm", "noop");
