@@ -7,6 +7,7 @@
 mod blobs;
 mod contents;
 mod draft;
+mod unfolded;
 mod untracked;
 mod index;
 mod objects;
@@ -83,6 +84,8 @@ pub struct Scope<'a> {
     /// Branches (`refs/heads/…`) that the remote was seen without: whatever git remembers of them, it is not
     /// relied on that the remote has their commits.
     pub gone: &'a BTreeSet<String>,
+    /// Files, and folders of files, of the work tree that are not read and count as too large.
+    pub passed_over: Option<&'a BTreeSet<RepoPath>>,
     /// The present time: a file that changed just now may change again without a new stamp.
     pub now_ms: i64,
 }
@@ -354,6 +357,9 @@ fn look(
         }
     }
     state.omitted = contents::shortened(omitted);
+    if memory.reach != Some(reach) {
+        unfolded::check_files(scope, &repository, &state)?;
+    }
     if repository.index_stamp() != before || repository.head(scope)? != seen.head {
         return Err(Withheld::Changing.into());
     }

@@ -8,16 +8,18 @@
 //! what is restored of each state.
 
 mod apply;
+mod aside;
 mod before;
 mod bounds;
 mod branch;
 mod error;
 mod facts;
+mod fetch;
 mod index;
+mod links;
 mod objects;
 mod opened;
 mod own_work;
-mod pack;
 mod plan;
 mod programs;
 mod record;
@@ -41,8 +43,10 @@ use crate::git::Git;
 use crate::id::SessionId;
 use crate::project::Project;
 
-/// How many records of one work tree are kept.
+/// How many records of one work tree are kept, however old they are.
 pub const RECORDS_KEPT: usize = 10;
+/// How many bytes these may have together: what a work tree of some size has untracked, a few times.
+pub const RECORDS_SIZE: u64 = 4 << 30;
 
 /// What is to be done, and where.
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +120,9 @@ pub struct Report {
     pub differences: Vec<String>,
     /// Files whose filter could not run here: they hold what git stores.
     pub unfiltered: Vec<String>,
+    /// What was set aside and could not be brought back by this undo.
+    #[serde(default)]
+    pub not_back: Vec<NotBack>,
     /// Where the record lies that `undo` takes.
     pub record: PathBuf,
     /// Whether one more `undo` brings back what stood here until now.
@@ -125,6 +132,17 @@ pub struct Report {
     /// Whether nothing was done but that the lock of a restore was taken away that was killed before its first
     /// change, or after its last.
     pub unlocked: bool,
+}
+
+/// A file or link that was set aside and could not be brought back. Nothing of it is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotBack {
+    /// Where it stood.
+    pub path: String,
+    /// What stands in the way.
+    pub why: String,
+    /// Where its bytes are.
+    pub kept: PathBuf,
 }
 
 /// A plan with everything that was looked at for it.
@@ -275,6 +293,7 @@ fn prepare<'a>(
         _ => false,
     };
     bounds::check(&purpose, &opened.state, &facts, &plan, &objects)?;
+    links::check(&purpose, &opened.state, &facts, &plan, &objects)?;
     outlook.programs = programs::named(&opened.state, &facts, &plan, &objects)?;
     let past = match purpose {
         Purpose::Resume(_) => None,
@@ -318,15 +337,33 @@ impl Prepared<'_> {
         }
         let done = apply::apply(&mut self, progress)?;
         let differences = verify::verify(&self, &done)?;
+        // All is done; what stays too long costs room only.
+        let cleaned = self.let_go_of_past(&differences).and_then(|()| self.record.thin_out());
+        if let Err(error) = cleaned {
+            tracing::warn!(error = crate::cause::with_causes(&error), "old records stay");
+        }
         Ok(Report {
             outlook: self.outlook,
             differences,
             unfiltered: done.unfiltered.iter().map(RepoPath::shown).collect(),
+            not_back: done.not_back,
             record: self.record.dir().to_owned(),
             again: !self.record.deeds.is_rest,
             unfinished: done.is_unfinished,
             unlocked: false,
         })
+    }
+
+    /// Takes the record away that was undone, if all it holds was seen to stand here again. What did not come
+    /// back lies there alone, or is kept by it alone.
+    fn let_go_of_past(&self, differences: &[String]) -> Result<(), CheckoutError> {
+        let head = self.plan.head.as_ref();
+        let has_head_back = head.is_none_or(|to| to.head == self.opened.state.head);
+        let is_whole = differences.is_empty() && self.plan.left.is_empty() && has_head_back;
+        match &self.past {
+            Some(past) if is_whole && past.git_files().next().is_none() => past.remove(),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a path stays as it is here.

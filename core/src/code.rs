@@ -9,6 +9,7 @@
 mod content;
 mod format;
 mod guard;
+mod pack;
 mod path;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub use format::{
     CodeError, ENTRIES_MAX, MANIFEST_MAX, OPERATION_FILE_MAX, TRAILER, manifest_length, read, write,
 };
 pub use guard::{Guard, Limits};
+pub use pack::unfolded;
 pub use path::{BadPath, DEPTH_MAX, RepoPath};
 
 use crate::id::Oid;
@@ -333,6 +335,14 @@ pub enum Withheld {
     /// More is not pushed than we look through.
     #[error("more commits are not pushed than are looked through")]
     TooManyCommits,
+    /// Commits that are not pushed, and what is staged, bring more files than may be restored.
+    #[error("commits that are not pushed bring {files} files, and at most {limit} are saved")]
+    TooManyFiles {
+        /// How many.
+        files: usize,
+        /// What is allowed.
+        limit: usize,
+    },
     /// The index differs in more places than we take.
     #[error("the index differs from the commit in more than {0} places")]
     IndexTooLarge(usize),
@@ -367,6 +377,7 @@ impl Withheld {
             Self::Shallow => "run `git fetch --unshallow`, or push the commits",
             Self::Missing(_) => "run `git fsck` to see what is missing",
             Self::TooManyCommits => "push the commits",
+            Self::TooManyFiles { .. } => "push the commits, or raise `code.files_max`",
             Self::Bisecting => "end it with `git bisect reset`",
             Self::IndexTooLarge(_) => "commit what is staged",
             Self::Restoring => "run `convosyncctl undo` there, if none is running",

@@ -26,6 +26,8 @@ pub const TEMP_PREFIX: &str = ".convosync-";
 const FILE_MODE: u32 = 0o600;
 /// Mode of every directory we make.
 const DIR_MODE: u32 = 0o700;
+/// What the system counts the room in that a file takes.
+const BLOCK_SIZE: u64 = 512;
 /// The bits of a mode that let others in.
 const OTHERS: u32 = 0o077;
 
@@ -396,6 +398,26 @@ pub fn remove_tree(path: &Path) -> Result<(), DiskError> {
 
 fn unless_missing(done: io::Result<()>) -> io::Result<()> {
     done.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// How many bytes the files below a directory take on the disk, following no link.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn size_below(dir: &Path) -> Result<u64, DiskError> {
+    let (mut folders, mut size) = (vec![dir.to_owned()], 0_u64);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
+            let entry = entry.map_err(failed("list", &folder))?;
+            // One that is gone by now takes nothing.
+            let Ok(found) = entry.metadata() else { continue };
+            if found.is_dir() {
+                folders.push(entry.path());
+            }
+            size = size.saturating_add(found.blocks().saturating_mul(BLOCK_SIZE));
+        }
+    }
+    Ok(size)
 }
 
 /// Removes what a crash left of a [`NewFile`] in `dir`: files of that name last written before

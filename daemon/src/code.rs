@@ -213,6 +213,7 @@ fn capture_into(
         room: None,
         objects: Objects::Unpushed,
         gone: &gone,
+        passed_over: None,
         now_ms: now_ms(),
     };
     let captured = capture::capture(&scope, &mut spool, memory)?;
@@ -235,6 +236,7 @@ fn is_too_much(withheld: &Withheld) -> bool {
         withheld,
         Withheld::CommitsTooLarge { .. }
             | Withheld::TooManyCommits
+            | Withheld::TooManyFiles { .. }
             | Withheld::GuardedCommits { .. }
             | Withheld::Shallow
             | Withheld::Missing(_)

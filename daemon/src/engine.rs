@@ -233,7 +233,10 @@ impl Engine {
             // What is due otherwise waits; what runs reports.
             return rest.until_ms();
         }
-        let saves = self.sessions.values().filter_map(|track| track.due_at_ms(&self.timing));
+        // While a save runs, its store takes no other; its end is an event.
+        let saving = |store| self.stores.get(store).is_some_and(|upstream| upstream.saving);
+        let sessions = self.sessions.iter().filter(|((store, _), _)| !saving(store));
+        let saves = sessions.filter_map(|(_, track)| track.due_at_ms(&self.timing));
         let has_room = self.has_room_on_line();
         let stores = self.stores.values().filter(|_| has_room).filter_map(Upstream::due_at_ms);
         let checks = self.projects.iter().filter(|(_, p)| !p.checking).map(|(_, p)| p.check_at_ms);

@@ -28,15 +28,27 @@ pub struct RootReport {
     pub problem: Option<(String, Option<String>)>,
 }
 
-/// Looks at every root, and returns what was found in each.
+/// A session of an enabled project, in one of the places where it was found.
+struct Candidate {
+    home: Arc<Home>,
+    files: SessionFiles,
+    cwd: Option<PathBuf>,
+}
+
+/// The best of the places of each session that were looked at so far.
+type Candidates = BTreeMap<(StoreKey, SessionId), Candidate>;
+
+/// Looks at every root, and returns what was found in each. Only then is anything told: a session may lie in
+/// several places, and the first one that is looked at need not be the one where it goes on.
 pub fn scan_all(house: &House, now_ms: i64) -> BTreeMap<PathBuf, RootReport> {
     let mut reports = BTreeMap::new();
     let mut live = BTreeMap::new();
+    let mut candidates = Candidates::new();
     for path in &house.claude_roots() {
         let root = ClaudeRoot::new(path.clone());
         let mut report = RootReport::default();
         let visited = lock(&house.scanner).visit(&root, &mut |found| {
-            report.add(take_in(house, &root, found, now_ms));
+            report.add(take_in(house, &root, found, &mut candidates));
         });
         if let Err(error) = visited {
             tracing::debug!(root = %root.path().display(), %error, "a Claude root cannot be looked at");
@@ -45,23 +57,31 @@ pub fn scan_all(house: &House, now_ms: i64) -> BTreeMap<PathBuf, RootReport> {
         reports.insert(path.clone(), report);
         live.extend(live_in(&root, now_ms));
     }
+    tell_seen(house, candidates, now_ms);
     house.report(Event::Live(live));
     reports
 }
 
-/// Looks at the folders that a watcher named.
+/// Looks at the folders that a watcher named; at everything, when there is a session that was not known.
 pub fn scan_folders(house: &House, folders: &BTreeSet<PathBuf>, now_ms: i64) {
     let roots: Vec<ClaudeRoot> = house.claude_roots().into_iter().map(ClaudeRoot::new).collect();
+    let mut candidates = Candidates::new();
     for folder in folders {
         let Some(root) = roots.iter().find(|root| folder.starts_with(root.projects())) else {
             continue;
         };
         let found = lock(&house.scanner).discover_dir(folder);
         match found {
-            Ok(found) => drop(take_in(house, root, found, now_ms)),
+            Ok(found) => drop(take_in(house, root, found, &mut candidates)),
             // It is gone again; what was saved stays.
             Err(error) => tracing::debug!(%error, "a folder cannot be looked at"),
         }
+    }
+    let is_known = |key| house.registry().found.contains_key(key);
+    if candidates.keys().all(is_known) {
+        tell_seen(house, candidates, now_ms);
+    } else {
+        drop(scan_all(house, now_ms));
     }
 }
 
@@ -100,27 +120,43 @@ impl RootReport {
     }
 }
 
-fn take_in(house: &House, root: &ClaudeRoot, discovery: Discovery, now_ms: i64) -> RootReport {
+fn take_in(
+    house: &House,
+    root: &ClaudeRoot,
+    discovery: Discovery,
+    candidates: &mut Candidates,
+) -> RootReport {
     let skipped =
         discovery.skipped.iter().map(|skip| (skip.path.clone(), skip.reason.to_string())).collect();
     let report = RootReport { sessions: discovery.sessions.len(), skipped, problem: None };
-    let sightings: Vec<_> = discovery
-        .sessions
-        .into_iter()
-        .filter_map(|files| sight(house, root, files, now_ms))
-        .collect();
-    if !sightings.is_empty() {
-        house.report(Event::Seen(sightings));
+    for files in discovery.sessions {
+        let cwd = recorded_cwd(house, &files);
+        // Any session that belongs to no enabled project is none of our business.
+        let Some(home) = owner(house, root, &files, cwd.as_deref(), candidates) else { continue };
+        let key = (home.store, files.id.clone());
+        if candidates.get(&key).is_none_or(|known| !is_better(&known.files, &files)) {
+            candidates.insert(key, Candidate { home, files, cwd });
+        }
     }
     report
 }
 
-/// Notes a session of an enabled project; any other is none of our business.
-fn sight(house: &House, root: &ClaudeRoot, files: SessionFiles, now_ms: i64) -> Option<Sighting> {
-    let cwd = recorded_cwd(house, &files);
-    let home = owner(house, root, &files, cwd.as_deref())?;
+fn tell_seen(house: &House, candidates: Candidates, now_ms: i64) {
+    let sight = |(key, candidate)| sight(house, key, candidate, now_ms);
+    let sightings: Vec<_> = candidates.into_iter().filter_map(sight).collect();
+    if !sightings.is_empty() {
+        house.report(Event::Seen(sightings));
+    }
+}
+
+/// Notes a session where it was found, unless it is known from a better place.
+fn sight(
+    house: &House,
+    key: (StoreKey, SessionId),
+    Candidate { home, files, cwd }: Candidate,
+    now_ms: i64,
+) -> Option<Sighting> {
     let stamp = stamp_of(&files);
-    let key: (StoreKey, SessionId) = (home.store, files.id.clone());
     let known = house.registry().found.get(&key).map(|found| found.files.clone());
     if known.as_ref().is_some_and(|known| is_better(known, &files)) {
         return None;
@@ -183,6 +219,7 @@ fn owner(
     root: &ClaudeRoot,
     files: &SessionFiles,
     cwd: Option<&Path>,
+    candidates: &Candidates,
 ) -> Option<Arc<Home>> {
     let folder = files.slug_dir.file_name()?.to_str()?;
     let here = cwd.filter(|cwd| cwd.is_dir());
@@ -192,16 +229,17 @@ fn owner(
     let is_home =
         |home: &Arc<Home>| files.slug_dir == claude::slug_dir_for(root, &home.project.root);
     let began = here.and_then(|cwd| house.owner(cwd));
-    if let Some(home) = began.as_ref().filter(|home| is_saved(house, home, &files.id)) {
+    if let Some(home) = began.as_ref().filter(|home| is_saved(house, home, &files.id, candidates)) {
         return Some(home.clone());
     }
     house.homes().into_iter().find(is_home).or(began)
 }
 
 /// Whether a session is one of this project, by what was found or saved before.
-fn is_saved(house: &House, home: &Home, session: &SessionId) -> bool {
+fn is_saved(house: &House, home: &Home, session: &SessionId, candidates: &Candidates) -> bool {
     let key = (home.store, session.clone());
-    let found = house.registry().found.get(&key).map(|found| found.project);
+    let before = candidates.get(&key).map(|candidate| candidate.home.key);
+    let found = before.or_else(|| house.registry().found.get(&key).map(|found| found.project));
     let Some(place) = house.place(home.store) else { return false };
     found == Some(home.key) || found.is_none() && place.desk.lock().has_saved(session)
 }

@@ -208,3 +208,108 @@ fn more_commits_than_anyone_looks_through_are_told() {
     assert_eq!(why, Withheld::TooManyCommits);
     assert!(told.contains("more commits") && told.contains("push the commits"), "{told}");
 }
+
+/// Clones anew, without the trees and blobs that are not checked out.
+fn clone_without_trees(place: &Place, clone: &str) {
+    files::remove_tree(&place.path(clone));
+    place.run("remote.git", &["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", place.path("remote.git").display());
+    place.run("", &["clone", "-q", "--filter=tree:0", &url, clone]);
+}
+
+#[test]
+fn a_capture_of_a_clone_without_trees_fetches_nothing_and_needs_no_remote() {
+    let place = Place::new();
+    clone_without_trees(&place, "a");
+    place.git("a", &["checkout", "-q", "-b", "topic"]);
+    place.write("a/src/lib.txt", "committed\n");
+    place.git("a", &["commit", "-q", "-am", "unpushed"]);
+    // What the remote has by now is here by its name only.
+    place.write("b/src/later.txt", "later\n");
+    place.git("b", &["add", "."]);
+    place.git("b", &["-c", "user.name=Bob", "commit", "-q", "-m", "pushed later"]);
+    place.git("b", &["push", "-q"]);
+    place.git("a", &["fetch", "-q"]);
+    place.write("a/src/main.txt", lines(200).replace("line 7 ", "line seven "));
+    place.write("a/new.txt", "new\n");
+    place.git("a", &["rm", "-q", "old/gone.txt"]);
+    let left_out = missing(&place, "a");
+    assert!(left_out > 1);
+    files::rename(&place.path("remote.git"), &place.path("away.git"));
+    let before = files_below(&place, "a/.git");
+
+    let mut a = Observer::new(&place, "a");
+    let captured = a.capture();
+
+    assert!(captured.state.notes.partial);
+    assert_eq!(files_below(&place, "a/.git"), before);
+    files::rename(&place.path("away.git"), &place.path("remote.git"));
+    assert_eq!(missing(&place, "a"), left_out);
+    super::observer::check_objects(&a, &captured.state);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let wanted = look(&place, "a");
+    b.restore(&a.save(&place.path("log")), false).unwrap();
+    assert_eq!(look(&place, "b").tree, wanted.tree);
+}
+
+/// A clone `b` without trees that knows a commit of the remote by its name only; `a` stands at one above it.
+fn behind_without_trees(is_pushed: bool) -> Place {
+    let place = Place::new();
+    clone_without_trees(&place, "b");
+    place.write("a/README", "a third version\n");
+    place.write("a/src/deep/added.txt", "added\n");
+    place.write("a/aside/added.txt", "added\n");
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "third"]);
+    place.git("a", &["push", "-q"]);
+    place.git("b", &["fetch", "-q"]);
+    if !is_pushed {
+        place.write("a/src/deep/added.txt", "changed\n");
+        place.git("a", &["commit", "-q", "-am", "fourth"]);
+    }
+    place.write("a/src/lib.txt", lines(30).replace("line 7 ", "line seven "));
+    place
+}
+
+#[test]
+fn a_clone_without_trees_fetches_those_it_needs_and_stays_as_partial_as_it_was() {
+    for is_pushed in [true, false] {
+        let place = behind_without_trees(is_pushed);
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let (wanted, before) = (look(&place, "a"), look(&place, "b"));
+        let (settings, refs) = (place.read("b/.git/config"), place.run("b", &["for-each-ref"]));
+        let opened = a.save(&place.path("log"));
+
+        let prepared = b.restoring(&opened, false).plan().unwrap();
+        assert_eq!(place.run("b", &["for-each-ref"]), refs, "a fetch moves no ref");
+        let report = prepared.apply(&super::trip::onward).unwrap();
+
+        assert_eq!(report.differences, Vec::<String>::new());
+        assert_eq!(look(&place, "b"), wanted, "{is_pushed}");
+        assert_eq!(place.read("b/.git/config"), settings);
+        assert!(!place.path("b/.git/shallow").exists());
+        b.undo().unwrap();
+        assert_eq!(look(&place, "b"), before, "{is_pushed}");
+        b.undo().unwrap();
+        assert_eq!(look(&place, "b"), wanted, "{is_pushed}");
+    }
+}
+
+#[test]
+fn a_clone_without_trees_whose_remote_is_away_is_told_and_nothing_is_changed() {
+    for is_pushed in [true, false] {
+        let place = behind_without_trees(is_pushed);
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let opened = a.save(&place.path("log"));
+        let before = look(&place, "b");
+        files::rename(&place.path("remote.git"), &place.path("away.git"));
+
+        let refused = b.restore(&opened, false);
+
+        let Err(CheckoutError::Refused(refusal)) = refused else { panic!("{refused:?}") };
+        assert!(matches!(&refusal, Refusal::MissingTrees { .. }), "{refusal:?}");
+        assert!(refusal.hint().unwrap().contains("partial clone"), "{refusal}");
+        assert_eq!(look(&place, "b"), before);
+        assert!(matches!(b.undo(), Err(CheckoutError::Refused(Refusal::NothingToUndo))));
+    }
+}

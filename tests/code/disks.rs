@@ -270,6 +270,50 @@ fn on_a_disk_that_ignores_case_a_rename_arrives_and_two_names_for_one_are_refuse
 }
 
 #[test]
+fn links_are_refused_on_a_disk_that_has_none_unless_git_stores_them_as_files_there() {
+    if !has_own_disks(
+        "disks::links_are_refused_on_a_disk_that_has_none_unless_git_stores_them_as_files_there",
+    ) {
+        return;
+    }
+    let place = Place::new();
+    let Some(_disk) = FoldingDisk::mount(&place, "folding") else { return };
+    place.run("", &["clone", "-q", "remote.git", "folding/b"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "folding/b"));
+    assert_eq!(place.read("folding/b/link"), b"README");
+    let before = look(&place, "folding/b");
+    let refused = |first: &str| {
+        let before = look(&place, "folding/b");
+        let refused = b.restore(&a.save(&place.path("log")), true).unwrap_err();
+        let CheckoutError::Refused(refusal) = &refused else { panic!("{refused:?}") };
+        let expected = Refusal::NoLinks { count: 1, first: first.to_owned() };
+        assert_eq!(*refusal, expected);
+        assert!(refusal.hint().unwrap().contains("--worktree"));
+        assert_eq!(look(&place, "folding/b"), before, "nothing was changed");
+        assert!(!place.path("folding/b/.git/index.lock").exists());
+    };
+
+    place.write("a/other.txt", "beside it\n");
+    place.link("a/untracked", "README");
+    refused("untracked");
+    place.remove("a/untracked");
+    place.remove("a/link");
+    place.link("a/link", "src/lib.txt");
+    refused("link");
+    place.git("a", &["add", "link"]);
+    place.git("folding/b", &["config", "core.symlinks", "true"]);
+    refused("link");
+
+    place.git("folding/b", &["config", "core.symlinks", "false"]);
+    let report = b.restore(&a.save(&place.path("log")), true).unwrap();
+    assert_eq!(report.differences, Vec::<String>::new());
+    assert_eq!(place.read("folding/b/link"), b"src/lib.txt");
+    assert_eq!(look(&place, "folding/b").index, look(&place, "a").index);
+    b.undo().unwrap();
+    assert_eq!(look(&place, "folding/b"), before);
+}
+
+#[test]
 fn a_state_for_which_the_disk_has_no_room_is_refused_before_anything_is_changed() {
     if !has_own_disks(
         "disks::a_state_for_which_the_disk_has_no_room_is_refused_before_anything_is_changed",

@@ -2,8 +2,9 @@
 
 use convosync_core::checkout::{CheckoutError, Refusal};
 use convosync_core::code::Withheld;
+use convosync_tests::files;
 
-use super::look::{Look, look};
+use super::look::{Look, Thing, look};
 use super::states::Place;
 use super::trip::{Device, onward, stop_at};
 
@@ -69,6 +70,32 @@ fn an_ignored_file_comes_back_where_a_folder_without_anything_in_it_stood() {
     assert!(place.path("b/build").is_dir());
     assert_eq!(b.undo().unwrap().differences, Vec::<String>::new());
     assert_eq!(place.read("b/build"), b"b's own, and no folder\n");
+}
+
+#[test]
+fn ignored_folders_without_anything_in_them_go_and_come_with_each_undo() {
+    for is_file in [true, false] {
+        let place = Place::new();
+        place.folder("a/build/deep");
+        place.folder("a/out/one/two");
+        place.folder("b/out");
+        place.write("b/.git/info/exclude", "build\nout\n");
+        if is_file {
+            place.write("b/build", "b's own, and no folder\n");
+        }
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let before = look(&place, "b");
+        b.restore(&a.save(&place.path("log")), true).unwrap();
+        let restored = look(&place, "b");
+        assert!(place.path("b/build/deep").is_dir() && place.path("b/out/one/two").is_dir());
+        for turn in 0..2 {
+            b.undo().unwrap();
+            assert_eq!(look(&place, "b"), before, "{is_file} {turn}");
+            assert!(place.path("b/out").is_dir());
+            b.undo().unwrap();
+            assert_eq!(look(&place, "b"), restored, "{is_file} {turn}");
+        }
+    }
 }
 
 #[test]
@@ -278,4 +305,98 @@ fn the_lock_of_a_restore_that_had_not_begun_is_all_that_an_undo_takes_away() {
     assert_eq!(look(&place, "b"), restored);
     assert!(!b.undo().unwrap().unlocked);
     assert!(!place.path("b/new.txt").exists());
+}
+
+type Tree = std::collections::BTreeMap<String, Thing>;
+
+/// What can become of the folder of an ignored file after a restore.
+type Turn = fn(&Place);
+
+const FOLDERS: [(&str, Turn, &str); 5] = [
+    (
+        "a link",
+        |place| {
+            place.write("elsewhere/innocent.txt", "elsewhere\n");
+            place.link("b/log", "../elsewhere");
+        },
+        "link",
+    ),
+    ("a file", |place| place.write("b/log", "a file\n"), "file"),
+    (
+        "a repository",
+        |place| {
+            place.folder("b/log");
+            place.git("b/log", &["init", "-q"]);
+        },
+        "repository",
+    ),
+    (
+        "a folder whose own folder is a repository",
+        |place| {
+            place.folder("b/log/day");
+            place.git("b/log", &["init", "-q"]);
+        },
+        "repository",
+    ),
+    ("a folder where the file was", |place| place.write("b/log/day/today/own", "x\n"), "folder"),
+];
+
+#[test]
+fn an_ignored_file_whose_folder_became_something_else_is_kept_and_named_and_the_rest_comes_back() {
+    for (name, turn, why) in FOLDERS {
+        let place = Place::new();
+        place.write("a/log/day/today", "a's\n");
+        place.write("a/src/lib.txt", "a's\n");
+        place.git("a", &["add", "."]);
+        place.git("a", &["commit", "-q", "-m", "not pushed"]);
+        for (path, text) in [("log/day/today", "b's own\n"), ("other", "b's other\n")] {
+            place.write(&format!("b/{path}"), text);
+        }
+        place.write("a/other", "a's\n");
+        place.write("b/.git/info/exclude", "log\nother\n");
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let opened = a.save(&place.path("log-of-a"));
+        let before = look(&place, "b");
+        b.restore(&opened, true).unwrap();
+        files::remove_tree(&place.path("b/log"));
+        turn(&place);
+        let outside = look(&place, "b").tree;
+
+        let report = b.undo().unwrap_or_else(|error| panic!("{name}: {error:?}"));
+
+        let [lost] = report.not_back.as_slice() else { panic!("{name}: {report:?}") };
+        assert!(lost.path == "log/day/today" && lost.why.contains(why), "{name}: {lost:?}");
+        assert_eq!(files::read(&lost.kept), b"b's own\n", "{name}");
+        assert_eq!(report.differences, ["log/day/today"], "{name}");
+        let found = look(&place, "b");
+        let below = |tree: &Tree| -> Tree {
+            tree.clone().into_iter().filter(|(path, _)| path.starts_with("log")).collect()
+        };
+        assert_eq!(below(&found.tree), below(&outside), "{name}");
+        assert_eq!((&found.head, &found.index), (&before.head, &before.index), "{name}");
+        assert_eq!(place.read("b/other"), b"b's other\n", "{name}");
+        assert!(!place.path("elsewhere/day").exists(), "{name}");
+        assert!(!place.path("b/.git/index.lock").exists(), "{name}");
+        // It stays there while others come and go.
+        b.undo().unwrap();
+        b.undo().unwrap();
+        assert_eq!(files::read(&lost.kept), b"b's own\n", "{name}");
+    }
+}
+
+#[test]
+fn empty_folders_below_one_that_is_not_empty_stay_where_an_ignored_file_cannot_come_back() {
+    let place = with_ignored();
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log-of-a"));
+    b.restore(&opened, true).unwrap();
+    place.remove("b/config.local");
+    place.folder("b/config.local/empty");
+    place.write("b/config.local/full/own", "x\n");
+
+    let report = b.undo().unwrap();
+
+    assert_eq!(report.not_back.len(), 1, "{report:?}");
+    assert!(place.path("b/config.local/empty").is_dir());
+    assert_eq!(place.read("b/config.local/full/own"), b"x\n");
 }

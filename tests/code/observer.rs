@@ -37,6 +37,7 @@ pub(crate) fn scope_of<'a>(project: &'a Project, git: &'a Git, guard: &'a Guard)
         room: None,
         objects: Objects::Unpushed,
         gone: NONE_GONE,
+        passed_over: None,
         now_ms: LATER_MS,
     }
 }

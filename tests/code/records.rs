@@ -32,16 +32,20 @@ fn two_states(place: &Place, a: &Device) -> [Opened; 2] {
     })
 }
 
+/// After which a record counts as old.
+const A_WEEK_MS: i64 = 7 * 24 * 3_600 * 1_000;
+
 #[test]
 fn the_last_ten_records_are_kept_and_an_undo_after_eleven_restores_takes_back_the_last() {
     let place = Place::new();
     place.write("b/src/main.txt", "mine\n");
-    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let (a, mut b) = (Device::new(&place, "a"), Device::new(&place, "b"));
     let states = two_states(&place, &a);
     let mut before = look(&place, "b");
 
     for turn in 0..11 {
         before = look(&place, "b");
+        b.now_ms += A_WEEK_MS;
         b.restore(&states[turn % 2], true).unwrap();
         assert_ne!(look(&place, "b"), before, "{turn}");
         assert_eq!(records(&b).len(), (turn + 1).min(RECORDS_KEPT), "{turn}");
@@ -58,9 +62,10 @@ fn the_last_ten_records_are_kept_and_an_undo_after_eleven_restores_takes_back_th
 #[test]
 fn the_first_of_eleven_records_is_gone_and_the_others_can_be_read() {
     let place = Place::new();
-    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let (a, mut b) = (Device::new(&place, "a"), Device::new(&place, "b"));
     let states = two_states(&place, &a);
     for turn in 0..11 {
+        b.now_ms += A_WEEK_MS;
         b.restore(&states[turn % 2], true).unwrap();
     }
 
@@ -73,6 +78,74 @@ fn the_first_of_eleven_records_is_gone_and_the_others_can_be_read() {
     for record in records(&b) {
         Opened::read(&record.join("log")).unwrap();
     }
+}
+
+/// What was set aside by the first of them may not be missed before the last.
+#[test]
+fn records_of_the_last_week_are_kept_however_many_there_are() {
+    let place = Place::new();
+    place.write("a/local", "a's\n");
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "not pushed"]);
+    place.write("b/.git/info/exclude", "local\n");
+    place.write("b/local", "b's own\n");
+    let (a, mut b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let states = two_states(&place, &a);
+    for turn in 0..12 {
+        b.now_ms += A_WEEK_MS / 100;
+        b.restore(&states[turn % 2], true).unwrap();
+    }
+    assert_eq!(records(&b).len(), 12);
+    assert_eq!(files::read(&records(&b)[0].join("aside/0")), b"b's own\n");
+    b.now_ms += A_WEEK_MS;
+    b.restore(&states[0], true).unwrap();
+    assert_eq!(records(&b).len(), RECORDS_KEPT);
+}
+
+#[test]
+fn a_record_whose_undo_brought_everything_back_goes() {
+    let place = Place::new();
+    place.write("a/src/lib.txt", "theirs\n");
+    place.write("b/large.raw", vec![7; 3 << 20]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    let before = look(&place, "b");
+    b.restore(&opened, true).unwrap();
+    let restored = look(&place, "b");
+    for turn in 0..3 {
+        b.undo().unwrap();
+        assert_eq!(look(&place, "b"), before, "{turn}");
+        b.undo().unwrap();
+        assert_eq!(look(&place, "b"), restored, "{turn}");
+        assert_eq!(records(&b).len(), 1, "{turn}");
+    }
+}
+
+/// Both have a large file that does not travel: it was copied with each restore.
+#[test]
+fn a_large_file_that_stays_as_it_is_is_not_copied_into_the_record() {
+    let place = Place::new();
+    place.write("a/disk.img", vec![1; 11 << 20]);
+    place.write("a/model/one.bin", vec![1; 12 << 20]);
+    place.write("a/src/lib.txt", "theirs\n");
+    place.write("b/disk.img", vec![2; 13 << 20]);
+    place.write("b/own.img", vec![3; 11 << 20]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    let before = look(&place, "b");
+
+    let report = b.restore(&opened, true).unwrap();
+
+    assert_eq!(report.differences, Vec::<String>::new());
+    let log = std::fs::metadata(records(&b)[0].join("log")).unwrap().len();
+    assert!((11 << 20..12 << 20).contains(&log), "only what goes: {log}");
+    assert_eq!(place.read("b/disk.img"), vec![2; 13 << 20]);
+    assert!(!place.path("b/own.img").exists());
+    place.write("b/disk.img", "changed after the restore\n");
+    b.undo().unwrap();
+    assert_eq!(place.read("b/disk.img"), b"changed after the restore\n");
+    place.write("b/disk.img", vec![2; 13 << 20]);
+    assert_eq!(look(&place, "b"), before);
 }
 
 #[test]

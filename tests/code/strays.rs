@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use convosync_core::capture::Spool;
 use convosync_core::checkout::{CheckoutError, Opened, Refusal};
 use convosync_core::code::{
-    self, Guard, Head, IndexEntry, Mode, Node, Pack, RepoPath, State, Why, Withheld,
+    self, Guard, Head, IndexEntry, Limits, Mode, Node, Pack, RepoPath, State, Why, Withheld,
 };
 use convosync_core::id::Oid;
 use convosync_tests::files;
@@ -160,6 +160,11 @@ fn empty_directories_beyond_those_that_are_looked_into_are_listed() {
         files::make_dir(&place.path(&format!("a/many/{number:05}/ignored")));
     }
     place.write("a/many/00007/file.txt", "a file\n");
+    for folder in ["first", "other"] {
+        place.write(&format!("a/aside/{folder}/deep/file.txt"), "a file\n");
+        place.folder(&format!("a/aside/{folder}/deep/nothing/here"));
+        place.folder(&format!("a/aside/{folder}/deep/ignored"));
+    }
 
     let state = Observer::new(&place, "a").capture().state;
 
@@ -169,7 +174,19 @@ fn empty_directories_beyond_those_that_are_looked_into_are_listed() {
     assert!(listed > 100, "{listed}");
     // One folder has the file; of those above ignored ones, some were looked into.
     let all = empty + listed;
-    assert!((FOLDERS - 100..FOLDERS).contains(&all), "{empty} and {listed}");
+    assert!((FOLDERS - 100..FOLDERS + 2).contains(&all), "{empty} and {listed}");
+    for folder in ["first", "other"] {
+        let deep = path(&format!("aside/{folder}/deep"));
+        let named =
+            ["nothing", "nothing/here"].map(|name| path(&format!("{}/{name}", deep.shown())));
+        let is_named = |path: &RepoPath| {
+            let tree = state.tree.get(path) == Some(&Node::EmptyDirectory);
+            tree || state.omitted.get(path).is_some_and(|found| found.why == Why::TooMany)
+        };
+        assert!(named.iter().any(is_named), "{folder}");
+        assert!(state.tree.contains_key(&path(&format!("{}/file.txt", deep.shown()))), "{folder}");
+        assert!(!state.omitted.contains_key(&deep), "its file is captured");
+    }
     assert!(state.tree.contains_key(&path("many/00007/file.txt")));
 }
 
@@ -220,6 +237,67 @@ fn a_small_log_does_not_unfold_to_more_than_may_come_in() {
         assert!(matches!(&error, CheckoutError::Refused(found) if *found == refusal), "{error:?}");
         assert_eq!(look(&place, "b"), before);
     }
+}
+
+/// The first device may be off when the second one refuses.
+#[test]
+fn what_would_be_refused_on_another_device_is_not_saved_and_what_is_saved_arrives() {
+    for (size, count, is_saved) in
+        [(1 << 20, 4, false), (1, 101, false), (1, 100, true), (1 << 20, 3, true)]
+    {
+        let place = Place::new();
+        commit_copies(&place, size, count);
+        place.git("a", &["reset", "-q", "--hard"]);
+        let [mut a, mut b] = ["a", "b"].map(|clone| Device::new(&place, clone));
+        for device in [&mut a, &mut b] {
+            device.limits = Limits { total: (3 << 20) + 1000, files: 100, ..device.limits };
+        }
+
+        let saved = a.try_save(&place.path("log"));
+
+        if !is_saved {
+            let withheld = saved.unwrap_err();
+            let is_told = match &withheld {
+                Withheld::CommitsTooLarge { size: found, .. } => *found == (size * count) as u64,
+                Withheld::TooManyFiles { files, .. } => *files == count,
+                _ => false,
+            };
+            assert!(is_told, "{withheld:?}");
+            assert!(withheld.hint().unwrap().starts_with("push the commits, or raise"));
+            continue;
+        }
+        b.restore(&saved.unwrap(), false).unwrap();
+        assert_eq!(look(&place, "b").tree, look(&place, "a").tree);
+    }
+}
+
+/// What compresses well is small in a pack.
+#[test]
+fn commits_and_staged_files_count_as_what_they_unfold_to() {
+    let place = Place::new();
+    let mut a = Device::new(&place, "a");
+    a.limits.total = 3 << 20;
+    for number in 0..4_u8 {
+        place.write(&format!("a/{number}.raw"), vec![number; 1 << 20]);
+    }
+    place.git("a", &["add", "."]);
+    let omitted = a.save(&place.path("log")).state.omitted;
+    assert_eq!(omitted.len(), 1, "{omitted:?}");
+    place.git("a", &["commit", "-q", "-m", "large"]);
+    let withheld = a.try_save(&place.path("log")).unwrap_err();
+    assert!(matches!(withheld, Withheld::CommitsTooLarge { .. }), "{withheld:?}");
+    // What the remote has is not counted, wherever it stands.
+    place.git("a", &["push", "-q"]);
+    place.folder("a/all");
+    for number in 0..4_u8 {
+        place.git("a", &["mv", &format!("{number}.raw"), "all"]);
+    }
+    place.git("a", &["commit", "-q", "-m", "moved"]);
+    let opened = a.save(&place.path("log"));
+    let mut b = Device::new(&place, "b");
+    b.limits.total = 3 << 20;
+    b.restore(&opened, false).unwrap();
+    assert_eq!(look(&place, "b").tree, look(&place, "a").tree);
 }
 
 #[test]
@@ -309,4 +387,38 @@ fn a_file_that_this_clone_does_not_check_out_stays_so_when_it_changed_there() {
     assert_eq!(place.run("b", &["status", "--porcelain"]), "");
     b.undo().unwrap();
     assert_eq!(look(&place, "b"), before);
+}
+
+/// What a commit brings, git would not check out there either; what somebody works on is there to go on with.
+#[test]
+fn of_new_files_outside_of_what_this_clone_checks_out_committed_ones_stay_out_and_others_come() {
+    let place = Place::new();
+    place.git("b", &["sparse-checkout", "set", "src"]);
+    place.write("a/far/committed.txt", "committed\n");
+    place.write("a/far/edited.txt", "committed\n");
+    place.write("a/src/near.txt", "committed\n");
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "new files"]);
+    place.write("a/far/edited.txt", "edited since\n");
+    place.write("a/far/staged.txt", "staged\n");
+    place.git("a", &["add", "far/staged.txt"]);
+    place.write("a/far/untracked.txt", "untracked\n");
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let (before, wanted) = (look(&place, "b"), look(&place, "a"));
+    let opened = a.save(&place.path("log"));
+
+    let report = b.restore(&opened, false).unwrap();
+
+    assert_eq!(report.differences, Vec::<String>::new());
+    assert!(!place.path("b/far/committed.txt").exists());
+    assert_eq!(place.run("b", &["ls-files", "-t", "far/committed.txt"]), "S far/committed.txt");
+    for name in ["far/edited.txt", "far/staged.txt", "far/untracked.txt", "src/near.txt"] {
+        assert_eq!(place.read(&format!("b/{name}")), place.read(&format!("a/{name}")), "{name}");
+    }
+    let restored = look(&place, "b");
+    assert_eq!((&restored.status, &restored.diff), (&wanted.status, &wanted.diff));
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), before);
+    b.undo().unwrap();
+    assert_eq!(look(&place, "b"), restored);
 }

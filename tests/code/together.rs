@@ -51,10 +51,11 @@ fn what_was_changed_together_is_taken_back_together_and_what_was_changed_again_s
     assert_eq!(ask(&b, &c), both(&c));
     assert_eq!(ask(&c, &b), both(&b));
 
-    c.undo().unwrap();
+    place.write("a/untracked.txt", "a's, later\n");
+    plan(&c, &a.save(&place.path("log")), 2).apply(&onward).unwrap();
     let moved_on = vec![c.project.root.clone()];
     assert_eq!(ask(&b, &c), Together { moved_on, ..alone.clone() });
-    assert_eq!(ask(&c, &b), alone, "its newest change is the undo");
+    assert_eq!(ask(&c, &b), alone, "its newest change is another");
 }
 
 #[test]

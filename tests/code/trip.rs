@@ -26,6 +26,8 @@ pub(crate) struct Device {
     pub(crate) records: PathBuf,
     /// How much is taken.
     pub(crate) limits: Limits,
+    /// The time.
+    pub(crate) now_ms: i64,
     session: SessionId,
 }
 
@@ -57,7 +59,7 @@ impl Device {
         let records = home.join("state/undo");
         files::make_dir(&home.join("state"));
         let session = "01234567-89ab-4cde-8f01-23456789abcd".parse().unwrap();
-        Self { git, project, guard, records, limits: Limits::default(), session }
+        Self { git, project, guard, records, limits: Limits::default(), now_ms: LATER_MS, session }
     }
 
     /// Captures the clone into a code log.
@@ -82,7 +84,7 @@ impl Device {
             git: &self.git,
             guard: &self.guard,
             records: &self.records,
-            now_ms: LATER_MS,
+            now_ms: self.now_ms,
         }
     }
 

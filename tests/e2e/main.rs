@@ -13,6 +13,8 @@ mod formats;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod large;
@@ -22,6 +24,8 @@ mod large_code;
 mod losses;
 #[cfg(test)]
 mod machine;
+#[cfg(test)]
+mod noticing;
 #[cfg(test)]
 mod pizza;
 #[cfg(test)]
@@ -44,8 +48,6 @@ mod settings;
 mod sleep;
 #[cfg(test)]
 mod stops;
-#[cfg(test)]
-mod watching;
 #[cfg(test)]
 mod weather;
 #[cfg(test)]

@@ -306,6 +306,40 @@ fn a_session_in_two_roots_is_saved_from_the_one_where_it_goes_on() {
     assert_comes_back(ada, bob, &phrase, &second);
 }
 
+/// When the daemon started, it saved the older copy as soon as it had seen that, and then the newer one again.
+#[test]
+fn a_session_in_two_roots_is_not_saved_from_the_older_one_while_the_other_root_is_looked_at() {
+    const STRANGERS: usize = 3000;
+    let mut world = World::new(&["ada", "bob"], Way::File);
+    let (ada, bob) = world.pair();
+    ada.home.write_config("[claude]\nroots = [\"~/.claude\", \"~/.claude-work\"]\n");
+    let projects = ada.home.dir().join(".claude-work/projects");
+    for number in 0..STRANGERS {
+        let name = format!("-other/{number:08x}-0000-4000-8000-000000000000.jsonl");
+        files::write(&projects.join(name), "{\"type\":\"user\",\"cwd\":\"/other\"}\n");
+    }
+    ada.start();
+    let phrase = ada.init();
+    let mut first = ada.writer(1);
+    talk(ada, &mut first, 2);
+    let folder = projects.join(ada.home.transcripts().file_name().expect("a slug"));
+    let name = first.path().file_name().expect("a file").to_owned();
+    files::append(&folder.join(name), &files::read(&first.path()));
+    let mut second = Writer::resumed(&folder, &first, ada.home.project());
+    talk(ada, &mut second, 2);
+    let before = listed(ada, first.session());
+
+    for seed in 9..12 {
+        ada.stop();
+        ada.start();
+        let mut other = ada.writer(seed);
+        talk(ada, &mut other, 1);
+        assert_eq!(listed(ada, first.session()), before, "saved again without need");
+    }
+
+    assert_comes_back(ada, bob, &phrase, &second);
+}
+
 #[test]
 fn two_processes_that_write_into_one_file_lose_nothing() {
     const ROUNDS: usize = 12;

@@ -50,6 +50,8 @@ impl Home {
             home.dir(),
             home.project.clone(),
             home.convosync_dir(),
+            // Of somebody who has used Claude Code before; a folder that is missing is looked for rarely.
+            home.claude_dir().join("projects"),
             home.root.join("tmp"),
             home.root.join("run"),
         ] {

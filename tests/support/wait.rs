@@ -3,8 +3,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Pause between two looks: short beside any deadline, long beside a look.
+/// Pause between two looks at first: short beside any deadline, long beside a look.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// The longest one, after a while: most looks start a program, and what is waited for needs the processor too.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// A pause is never longer than this part of what was waited so far.
+const SHARE: u32 = 10;
 
 /// Asks `probe` until it answers, and returns the answer.
 ///
@@ -18,6 +24,6 @@ pub fn eventually<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> 
             return answer;
         }
         assert!(started.elapsed() < deadline, "not within {deadline:?}: {what}");
-        thread::park_timeout(PAUSE);
+        thread::park_timeout((started.elapsed() / SHARE).clamp(PAUSE, PAUSE_MAX));
     }
 }

@@ -118,6 +118,7 @@ impl Rounds {
             room: None,
             objects: Objects::Unpushed,
             gone: NONE_GONE,
+            passed_over: None,
             now_ms: LATER_MS,
         };
         let started = Instant::now();

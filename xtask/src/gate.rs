@@ -112,8 +112,8 @@ fn tests_over(name: &str, skipped: &Path) -> Result<Vec<String>, Failure> {
         missing(skipped, &what, &format!("`{program}` is not installed"))?;
         return Ok(Vec::new());
     }
-    let mut command =
-        shell::cargo(&["nextest", "run", "--profile", "wires", "-p", "convosync-tests"]);
+    // The whole workspace, as before: of one package alone, other features are wanted, and all is built anew.
+    let mut command = shell::cargo(&["nextest", "run", "--profile", "wires", "--workspace"]);
     command.env(way::VARIABLE, name).env(skip::SKIPPED_FILE, skipped);
     let lines = shell::step_with_lines(&what, &mut command)?;
     // What the profile leaves out has run before, over `file://`; it was not skipped.

@@ -290,7 +290,7 @@ fn classify(taking: &Taking<'_>, path: &RepoPath, known: Known, room: &mut Room)
             Err(_) => omit(Why::Changing),
         };
     }
-    if found.len() > limits.file {
+    if found.len() > limits.file || is_passed_over(taking.scope, path) {
         return omit(Why::TooLarge);
     }
     if room.bytes.saturating_add(found.len()) > limits.total {
@@ -305,16 +305,22 @@ fn classify(taking: &Taking<'_>, path: &RepoPath, known: Known, room: &mut Room)
     Found::File(file, Stamp::of(&found))
 }
 
+fn is_passed_over(scope: &Scope<'_>, path: &RepoPath) -> bool {
+    let mut above = std::iter::successors(Some(path.clone()), RepoPath::parent);
+    scope.passed_over.is_some_and(|passed| above.any(|path| passed.contains(&path)))
+}
+
 pub(super) fn is_gone(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-/// Whether a file is executable: the index says so where the file system cannot.
+/// Whether a file is executable: the index says so where the file system cannot, and one that it does not know
+/// is none, as git has it: such a disk may call all of them executable.
 fn executable(repository: &Repository, found: &std::fs::Metadata, index: Option<Entry>) -> bool {
-    match index {
-        Some((mode, _)) if !repository.is_on("core.filemode", true) => mode == Mode::Executable,
-        _ => found.mode() & 0o100 != 0,
+    if repository.is_on("core.filemode", true) {
+        return found.mode() & 0o100 != 0;
     }
+    index.is_some_and(|(mode, _)| mode == Mode::Executable)
 }
 
 /// The content of a file that did not change since it was read, if its pieces still are to be had.

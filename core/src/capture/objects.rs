@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::blobs::sizes;
 use super::contents::Memory;
 use super::repository::Repository;
-use super::{Draft, Objects, Scope, Spool, Stop, answer, oid, said};
+use super::{Draft, Objects, Scope, Spool, Stop, answer, oid, said, unfolded};
 use crate::code::{Base, Guard, Pack, RepoPath, State, Withheld};
 use crate::git::{GitCommand, GitError};
 use crate::id::{Digest, Oid};
@@ -74,28 +74,56 @@ pub(super) fn take(
     if scope.objects == Objects::Unpushed {
         guard(scope, &above.commits)?;
     }
+    let length = draft.length();
+    let fresh = Fresh { tips: &above.tips, blobs: &blobs };
+    match add(scope, repository, &fresh, last, spool, state, draft) {
+        // Packs of the past may be full of what nobody needs any more.
+        Err(Stop::Withheld(Withheld::CommitsTooLarge { .. })) if last.is_some() => {
+            draft.cut(length)?;
+            add(scope, repository, &fresh, None, spool, state, draft)?;
+        }
+        added => added?,
+    }
+    Ok(reach)
+}
+
+/// What the packs have to hold.
+struct Fresh<'a> {
+    tips: &'a [Oid],
+    blobs: &'a BTreeSet<Oid>,
+}
+
+/// Packs what is not in the packs of `last`, which stay.
+fn add(
+    scope: &Scope<'_>,
+    repository: &Repository,
+    fresh: &Fresh<'_>,
+    last: Option<&State>,
+    spool: &Spool,
+    state: &mut State,
+    draft: &mut Draft,
+) -> Result<(), Stop> {
     state.packs = last.map(|last| last.packs.clone()).unwrap_or_default();
     // What an index of the past needed is in a pack, or in the history that the packs stand on.
     let had = last.iter().flat_map(|last| &last.index);
     // The empty blob of a file that was only meant to be added is in none.
     let had = had.filter(|entry| !entry.flags.intent_to_add).filter_map(|entry| entry.entry);
     let has: BTreeSet<Oid> = had.map(|(_, id)| id).collect();
-    let blobs: Vec<Oid> = blobs.difference(&has).copied().collect();
-    let new_tips: Vec<Oid> = above.tips.clone();
     let packed: Vec<Oid> = state.packs.iter().flat_map(|pack| pack.tips.clone()).collect();
     let below = state.bases.iter().map(|base| base.commit).chain(packed);
-    let wanted: Vec<Oid> = new_tips.iter().chain(&blobs).copied().collect();
+    let wanted: Vec<Oid> = fresh.tips.iter().chain(fresh.blobs.difference(&has)).copied().collect();
     let objects = objects(scope, repository, &wanted, below)?;
     if !objects.is_empty() && !draft.is_dry() {
         let start = draft.end();
         pack(scope, objects, draft)?;
-        state.packs.push(Pack { start, length: draft.end() - start, tips: new_tips });
+        let length = draft.end() - start;
+        state.packs.push(Pack { start, length, tips: fresh.tips.to_vec() });
     }
     let total: u64 = state.packs.iter().map(|pack| pack.length).sum();
     if total > scope.limits.total {
         return Err(Withheld::CommitsTooLarge { size: total, limit: scope.limits.total }.into());
     }
-    Ok(reach)
+    unfolded::check_packs(scope, spool, draft, state)
 }
 
 /// The commits whose history has to be there.
@@ -317,6 +345,19 @@ fn walked(command: GitCommand) -> Result<Vec<u8>, Stop> {
         }
         output => said(output?),
     }
+}
+
+/// All objects of a state's commits that the remote is not known to hold.
+pub(super) fn own_objects(
+    scope: &Scope<'_>,
+    repository: &Repository,
+    state: &State,
+) -> Result<Vec<Oid>, Stop> {
+    let wanted = tips(scope, state);
+    let below = state.bases.iter().map(|base| base.commit);
+    let lines = objects(scope, repository, &wanted, below)?;
+    let id = |line: &[u8]| oid(line.get(..40).unwrap_or_default());
+    Ok(lines.split(|byte| *byte == b'\n').filter_map(id).collect())
 }
 
 /// Lists what the tips reach and `below` does not, one a line.

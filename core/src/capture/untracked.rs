@@ -145,9 +145,7 @@ fn never_filled(
             if visits > VISITS_MAX {
                 open.push(folder);
                 open.extend(not_ignored(scope, unsure)?);
-                // What is in the others is told by their files.
-                open.retain(|folder| !holds(&files, folder));
-                return Ok((empty, open));
+                return Ok((empty, unseen(scope, &files, open)?));
             }
             let Some(folders) = inside(&scope.project.root, &folder) else { continue };
             match folders {
@@ -163,6 +161,28 @@ fn never_filled(
         open = not_ignored(scope, unsure)?;
     }
     Ok((empty, Vec::new()))
+}
+
+/// Which directories without any file, of these and those below, are not looked into any more. Those with a file
+/// that is captured are: one that is named stands for all that lies in it.
+fn unseen(
+    scope: &Scope<'_>,
+    files: &BTreeSet<&[u8]>,
+    open: Vec<RepoPath>,
+) -> Result<Vec<RepoPath>, Stop> {
+    let (mut open, mut unseen): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|folder| holds(files, folder));
+    let mut unsure = Vec::new();
+    while let Some(folder) = open.pop() {
+        if let Some(Inside::Folders(below)) = inside(&scope.project.root, &folder) {
+            let (sure, not): (Vec<_>, Vec<_>) =
+                below.into_iter().partition(|below| holds(files, below));
+            open.extend(sure);
+            unsure.extend(not);
+        }
+    }
+    unseen.extend(not_ignored(scope, unsure)?);
+    Ok(unseen)
 }
 
 enum Inside {

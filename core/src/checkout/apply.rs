@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use super::aside::{self, remove_empty};
 use super::branch::{Move, RefMove};
 use super::facts::{Entry, Index};
 use super::index::Draft;
 use super::objects::{release, told};
 use super::opened::Contents;
-use super::{CheckoutError, Prepared, Refusal, record};
+use super::{CheckoutError, NotBack, Prepared, Refusal, record};
 use crate::code::{Node, OperationKind, RepoPath};
 use crate::disk::{Access, Beneath, Found};
 use crate::id::Oid;
@@ -56,7 +57,7 @@ pub(super) struct Done {
     /// Files that are as they should be, whatever git says of them without their filters.
     pub(super) made: BTreeMap<RepoPath, Found>,
     /// What was set aside once and could not be brought back: it stays in the record.
-    pub(super) not_back: Vec<RepoPath>,
+    pub(super) not_back: Vec<NotBack>,
     /// Whether an earlier restore is still to be ended.
     pub(super) is_unfinished: bool,
 }
@@ -116,7 +117,7 @@ impl Applier<'_, '_> {
         self.write()?;
         progress(Step::Directories)?;
         self.prune()?;
-        made.extend(self.bring_back_aside()?);
+        made.extend(aside::bring_back(self.prepared, &self.beneath)?);
         self.make_directories()?;
         progress(Step::Index)?;
         draft.flag(&index)?;
@@ -185,27 +186,7 @@ impl Applier<'_, '_> {
             self.beneath.remove(path.as_path(), found)?;
         }
         for path in &self.prepared.plan.prune {
-            self.remove_empty(path)?;
-        }
-        Ok(())
-    }
-
-    /// Removes a directory with those below it, if no file is in any of them.
-    fn remove_empty(&self, folder: &RepoPath) -> Result<(), CheckoutError> {
-        let mut folders = vec![folder.clone()];
-        let mut seen = Vec::new();
-        while let Some(folder) = folders.pop() {
-            if self.beneath.look(folder.as_path())? != Found::Directory {
-                continue;
-            }
-            let names = self.beneath.list(folder.as_path())?;
-            let below =
-                names.iter().map(|name| RepoPath::new([folder.as_bytes(), b"/", name].concat()));
-            folders.extend(below.filter_map(Result::ok));
-            seen.push(folder);
-        }
-        for folder in seen.iter().rev() {
-            self.beneath.remove_empty_dir(folder.as_path())?;
+            remove_empty(&self.beneath, path)?;
         }
         Ok(())
     }
@@ -244,38 +225,6 @@ impl Applier<'_, '_> {
         })
     }
 
-    /// Brings back what the restore that is undone had set aside, where that was replaced.
-    fn bring_back_aside(&self) -> Result<BTreeMap<RepoPath, Found>, CheckoutError> {
-        let mut made = BTreeMap::new();
-        let Some(past) = &self.prepared.past else { return Ok(made) };
-        for aside in &past.deeds.aside {
-            let path = aside.path.0.as_path();
-            if self.beneath.look(path)? == Found::Directory {
-                self.remove_empty(&aside.path.0)?;
-            }
-            let found = self.beneath.look(path)?;
-            if found != Found::Nothing {
-                continue;
-            }
-            let mut file = past.open_aside(aside)?;
-            if aside.permissions.is_some() {
-                let copy = &mut |to: &mut dyn io::Write| io::copy(&mut file, to).map(drop);
-                let access = Access {
-                    executable: aside.permissions.is_some_and(|bits| bits & 0o100 != 0),
-                    permissions: aside.permissions,
-                };
-                self.beneath.write(path, access, found, copy)?;
-            } else {
-                let mut target = Vec::new();
-                io::copy(&mut file, &mut target)
-                    .map_err(|source| record::io_failed("read", path, source))?;
-                self.beneath.link(path, &target, found)?;
-            }
-            made.insert(aside.path.0.clone(), self.beneath.look(path)?);
-        }
-        Ok(made)
-    }
-
     /// Takes directories away that were left empty.
     fn prune(&self) -> Result<(), CheckoutError> {
         for path in self.prepared.plan.remove.iter().chain(&self.prepared.plan.prune) {
@@ -286,15 +235,21 @@ impl Applier<'_, '_> {
                 }
             }
         }
+        // Those below come later.
+        let made = self.prepared.past.iter().flat_map(|past| past.deeds.made.iter().rev());
+        for path in made.map(|path| &path.0).filter(|path| !self.prepared.plan.make.contains(*path))
+        {
+            self.beneath.remove_empty_dir(path.as_path())?;
+        }
         Ok(())
     }
 
-    /// Makes the directories that the state has.
+    /// Makes the directories that the state has, and those that only the restore which is undone took away.
     fn make_directories(&self) -> Result<(), CheckoutError> {
         for path in &self.prepared.plan.make {
             self.beneath.make_dir(path.as_path())?;
         }
-        Ok(())
+        aside::make_again(self.prepared, &self.beneath)
     }
 
     /// Moves the branch, then HEAD; a branch that goes goes after HEAD has left it.
@@ -370,24 +325,17 @@ impl Applier<'_, '_> {
     }
 
     /// Writes down that everything is done, and returns what could not be brought back.
-    fn finish(&mut self) -> Result<Vec<RepoPath>, CheckoutError> {
-        let Prepared { record, past, is_ending, plan, opened, .. } = &mut *self.prepared;
-        let has_head_back = plan.head.as_ref().is_none_or(|to| to.head == opened.state.head);
+    fn finish(&mut self) -> Result<Vec<NotBack>, CheckoutError> {
+        let not_back = aside::not_back(self.prepared, &self.beneath)?;
+        let Prepared { record, past, is_ending, .. } = &mut *self.prepared;
         record.deeds.is_done = true;
         record.write_deeds()?;
-        let mut not_back = Vec::new();
-        if let Some(past) = past {
-            not_back = past.not_brought_back(&self.beneath)?;
-            if *is_ending && not_back.is_empty() && has_head_back {
-                past.remove()?;
-            } else if *is_ending {
-                // What did not come back lies there alone, or is kept by it alone.
-                past.deeds.is_done = true;
-                past.deeds.is_rest = true;
-                past.write_deeds()?;
-            }
+        if let (Some(past), true) = (past, *is_ending) {
+            // Until it was seen that all of it is back, it lies there for somebody to look into.
+            past.deeds.is_done = true;
+            past.deeds.is_rest = true;
+            past.write_deeds()?;
         }
-        record.thin_out()?;
         Ok(not_back)
     }
 }

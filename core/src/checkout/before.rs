@@ -30,6 +30,7 @@ impl Prepared<'_> {
     /// Writes down all that is needed to take back what follows.
     pub(super) fn record_all(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
         self.record_git_files()?;
+        self.record_directories(beneath)?;
         let mut aside: BTreeMap<&RepoPath, u64> = BTreeMap::new();
         for path in &self.plan.aside {
             let size = match self.facts.standing.get(path) {
@@ -76,6 +77,28 @@ impl Prepared<'_> {
         deeds.is_rest = self.is_ending && !self.has_own_work;
         let operation = self.opened.state.operation.as_ref();
         deeds.operation = operation.map(|operation| format!("{:?}", operation.kind));
+        Ok(())
+    }
+
+    /// Writes down which directories come and go that git may not know.
+    fn record_directories(&mut self, beneath: &Beneath) -> Result<(), CheckoutError> {
+        let (mut made, mut pruned) = (BTreeSet::new(), BTreeSet::new());
+        let before = self.past.iter().flat_map(|past| &past.deeds.pruned).map(|path| &path.0);
+        for path in self.plan.make.iter().chain(before) {
+            for folder in std::iter::successors(Some(path.clone()), RepoPath::parent) {
+                if beneath.look(folder.as_path())? == Found::Directory {
+                    break;
+                }
+                made.insert(folder);
+            }
+        }
+        for path in self.past.iter().flat_map(|past| &past.deeds.made).map(|path| &path.0) {
+            if beneath.look(path.as_path())? == Found::Directory {
+                pruned.insert(path.clone());
+            }
+        }
+        let listed = |paths: BTreeSet<RepoPath>| paths.into_iter().map(PathBytes).collect();
+        (self.record.deeds.made, self.record.deeds.pruned) = (listed(made), listed(pruned));
         Ok(())
     }
 

@@ -114,6 +114,12 @@ pub enum Refusal {
         /// The first of them.
         first: String,
     },
+    /// Folders of a commit are not here: this clone left them with its remote.
+    #[error("folders of the saved commit {commit} are not in this clone")]
+    MissingTrees {
+        /// The commit.
+        commit: Oid,
+    },
     /// Its objects are broken.
     #[error("the saved commits cannot be read: {0}")]
     BadPack(String),
@@ -151,6 +157,14 @@ pub enum Refusal {
     InTheWay {
         /// Which.
         paths: Vec<String>,
+    },
+    /// Symbolic links, on a disk that has none.
+    #[error("{count} symbolic links cannot be made on this disk, the first is `{first}`")]
+    NoLinks {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: String,
     },
     /// Two saved paths that are the same on this disk.
     #[error("`{0}` and `{1}` are the same name on this disk")]
@@ -193,7 +207,7 @@ impl Refusal {
             Self::MissingCommits { .. } => {
                 "run `git fetch` here, or push the branch on the other device"
             }
-            Self::MissingFiles { .. } => {
+            Self::MissingFiles { .. } | Self::MissingTrees { .. } => {
                 "this is a partial clone: try again when the project's remote can be reached"
             }
             Self::TooLarge { .. } => "raise `code.total_max` or `code.files_max` here",
@@ -201,6 +215,7 @@ impl Refusal {
                 "free some room, or run with `--worktree DIR` where there is more"
             }
             Self::InTheWay { .. } => "move it elsewhere, or run with `--worktree DIR`",
+            Self::NoLinks { .. } => "run with `--worktree DIR` on a disk that has symbolic links",
             Self::SameName(..) => "rename one of them on the other device",
             Self::Changing => "try again when nothing writes here",
             Self::Moved(_) => "move it back yourself: `git reflog` lists where it stood",

@@ -9,6 +9,7 @@ use super::spelling::Eyes;
 use super::{CheckoutError, Place, Purpose, Refusal, index};
 use crate::code::{Flags, IndexEntry, Mode, RepoPath, State};
 use crate::disk::{Beneath, Found};
+use crate::git::Version;
 use crate::id::Oid;
 
 /// The most files below a directory that stands where a file must be.
@@ -19,6 +20,9 @@ const LIST_MAX: usize = 300 << 20;
 const BRANCHES_MAX: usize = 16 << 20;
 /// How much room there is for the names of what is staged: half a million of them.
 const STAGED_MAX: usize = 128 << 20;
+
+/// The git from which on it tells what its rules for sparse checkouts take in.
+const KNOWS_THE_RULES: Version = Version { major: 2, minor: 41 };
 
 /// What was looked at.
 #[derive(Debug)]
@@ -129,7 +133,7 @@ pub(super) fn gather(
     record: &mut Record,
     purpose: &Purpose<'_>,
 ) -> Result<Facts, CheckoutError> {
-    let here = record.capture(place)?;
+    let here = record.capture(place, saved)?;
     let git_dir = place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
     if let Some(lock) = index::foreign_lock(git_dir) {
         return Err(Refusal::Locked(lock).into());
@@ -150,7 +154,11 @@ pub(super) fn gather(
     }
     let below = look_below(&beneath, &paths, &standing)?;
     let nested = nested(&beneath, &standing)?;
-    let skipped = if is_sparse { skipped(objects)? } else { BTreeSet::new() };
+    let skipped = if is_sparse {
+        skipped(place, objects, saved, &Index::new(&here, &here_listing), &there_listing, purpose)?
+    } else {
+        BTreeSet::new()
+    };
     let branches = branches(place, saved, objects)?;
     Ok(Facts {
         here,
@@ -257,13 +265,51 @@ fn nested(
     Ok(nested)
 }
 
-/// Which tracked files a sparse checkout leaves out.
-fn skipped(objects: &Objects<'_>) -> Result<BTreeSet<RepoPath>, CheckoutError> {
+/// Which tracked files a sparse checkout leaves out, and which of those that come.
+fn skipped(
+    place: Place<'_>,
+    objects: &Objects<'_>,
+    saved: &State,
+    here: &Index<'_>,
+    there_listing: &Listing,
+    purpose: &Purpose<'_>,
+) -> Result<BTreeSet<RepoPath>, CheckoutError> {
     let command = objects.in_the_clone().args(["ls-files", "-t", "-z"]).stdout_limit(LIST_MAX);
     let output = told(command.run(), "list the files that are not checked out")?;
     let lines = output.stdout.split(|byte| *byte == 0);
     let skipped = lines.filter_map(|line| line.strip_prefix(b"S "));
-    Ok(skipped.filter_map(|path| RepoPath::new(path).ok()).collect())
+    let mut skipped: BTreeSet<RepoPath> =
+        skipped.filter_map(|path| RepoPath::new(path).ok()).collect();
+    let mut known: BTreeSet<&RepoPath> = saved.index.iter().map(|entry| &entry.path).collect();
+    if let Purpose::Undo(past) = purpose {
+        // They were checked out here before.
+        known.extend(past.deeds.permissions.iter().map(|(path, _)| &path.0));
+    }
+    let is_new = |path: &&RepoPath| here.entries(path).is_empty() && !known.contains(path);
+    let new = there_listing.keys().filter(is_new);
+    skipped.extend(outside(place, objects, &new.collect::<Vec<_>>())?);
+    Ok(skipped)
+}
+
+/// Which of these paths are outside of what this clone checks out: git leaves them so when a commit brings them.
+fn outside(
+    place: Place<'_>,
+    objects: &Objects<'_>,
+    paths: &[&RepoPath],
+) -> Result<BTreeSet<RepoPath>, CheckoutError> {
+    if paths.is_empty() || place.git.version() < KNOWS_THE_RULES {
+        return Ok(BTreeSet::new());
+    }
+    let lines: Vec<u8> = paths.iter().flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
+    let command = objects.in_the_clone().args(["sparse-checkout", "check-rules", "-z"]);
+    let output = command.stdout_limit(lines.len() + 1).stdin(lines).run()?;
+    if !output.success() {
+        // Rules that git cannot read leave nothing out.
+        return Ok(BTreeSet::new());
+    }
+    let inside: BTreeSet<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
+    let outside = paths.iter().filter(|path| !inside.contains(path.as_bytes()));
+    Ok(outside.map(|path| (*path).clone()).collect())
 }
 
 /// Lists what lies below directories that a state knows as something else.

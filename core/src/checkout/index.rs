@@ -240,7 +240,8 @@ impl<'a> Draft<'a> {
             other => other?,
         };
         let access = Access { executable: false, permissions };
-        Ok(beneath.write(name, access, found, &mut |to| io::copy(&mut file, to).map(drop))?)
+        beneath.write(name, access, found, &mut |to| io::copy(&mut file, to).map(drop))?;
+        Ok(disk::remove_file(&self.path)?)
     }
 
     /// Keeps the lock whatever happens: from now on it stands for something that has to be ended.

@@ -10,16 +10,15 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::pack::unfolded;
 use super::record::{self, io_failed};
 use super::{CheckoutError, Opened, Place, Refusal};
-use crate::code::{Limits, Mode, RepoPath};
+use crate::code::{self, Limits, Mode, RepoPath};
 use crate::disk::{self, NewFile};
 use crate::git::{GitCommand, GitError, Output, Version};
 use crate::id::Oid;
 
 /// How long looking at objects may take: a pack of 100 MiB needs some seconds.
-const DEADLINE: Duration = Duration::from_secs(10 * 60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10 * 60);
 /// How much memory a child has that reads a pack from elsewhere.
 const PACK_MEMORY_MAX: u64 = 256 << 20;
 /// The git from which on `index-pack` can be told what it need not find.
@@ -39,7 +38,7 @@ pub(super) type Listing = BTreeMap<RepoPath, (Mode, Oid)>;
 /// The objects a state needs.
 #[derive(Debug)]
 pub(super) struct Objects<'a> {
-    place: Place<'a>,
+    pub(super) place: Place<'a>,
     common: PathBuf,
     scratch: TempDir,
     packs: Vec<PathBuf>,
@@ -86,6 +85,7 @@ impl<'a> Objects<'a> {
             objects.fetch_blobs(&needed(opened), fetch)?;
         }
         objects.check_all(opened)?;
+        objects.take_trees(opened, fetch)?;
         objects.lay_out_blobs(opened)?;
         Ok(objects)
     }
@@ -159,7 +159,7 @@ impl<'a> Objects<'a> {
     }
 
     /// Whether the clone fetches objects when they are needed: not all it reaches is there.
-    fn is_partial(&self) -> Result<bool, CheckoutError> {
+    pub(super) fn is_partial(&self) -> Result<bool, CheckoutError> {
         let asked =
             ["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"];
         Ok(self.git().args(asked).run()?.success())
@@ -245,7 +245,8 @@ impl<'a> Objects<'a> {
             let mut file = NewFile::create(&path)?;
             opened.copy_pack(pack, &mut file)?;
             file.finish()?;
-            let read = unfolded(disk::open_regular(&path)?, limits.total - size);
+            let read = BufReader::new(disk::open_regular(&path)?);
+            let read = code::unfolded(read, limits.total - size);
             size = size.saturating_add(*read.as_ref().unwrap_or(&0));
             if size > limits.total {
                 return Err(Refusal::TooLarge { size, files: 0, limit: limits.total }.into());
@@ -279,46 +280,6 @@ impl<'a> Objects<'a> {
             command.config("core.bigFileThreshold", STREAMED).memory_limit(PACK_MEMORY_MAX);
         let output = command.watched().run()?;
         if output.success() { Ok(()) } else { Err(Refusal::BadPack(output.said()).into()) }
-    }
-
-    /// Fetches the commits the state builds on: objects only, no ref moves.
-    fn fetch(&self, opened: &Opened, fetch: Option<(&str, &str)>) -> Result<(), CheckoutError> {
-        let Some((url, protocols)) = fetch else { return Ok(()) };
-        let references: BTreeSet<&str> =
-            opened.state.bases.iter().map(|base| &*base.reference).collect();
-        for reference in references.into_iter().filter(|reference| !reference.is_empty()) {
-            let command = self.place.git.command().dir(&self.place.project.root);
-            let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
-            let command = command.args(flags).args(["--no-recurse-submodules", "--"]);
-            let command = command.arg(url).arg(reference).network(protocols).deadline(DEADLINE);
-            // What cannot be fetched is missing, and that is said.
-            let output = command.run()?;
-            tracing::debug!(reference, fetched = output.success(), "missing commits");
-        }
-        Ok(())
-    }
-
-    /// Fetches blobs that this clone has left with its remote, as git does when it needs one: no ref moves,
-    /// and the clone stays a partial one.
-    pub(super) fn fetch_blobs(
-        &self,
-        ids: &BTreeSet<Oid>,
-        fetch: Option<(&str, &str)>,
-    ) -> Result<(), CheckoutError> {
-        let Some((url, protocols)) = fetch.filter(|_| !ids.is_empty()) else { return Ok(()) };
-        let missing: BTreeSet<Oid> = self.missing(ids)?.into_iter().collect();
-        if missing.is_empty() || !self.is_partial()? {
-            return Ok(());
-        }
-        let command = self.place.git.command().dir(&self.place.project.root);
-        let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
-        let command = command.args(flags).args(["--no-recurse-submodules", "--no-filter"]);
-        let command = command.args(["--stdin", "--"]).arg(url).stdin(lines(&missing));
-        // What is asked for by its name is not what other commits bring.
-        let command = command.config("fetch.negotiationAlgorithm", "noop");
-        let output = command.network(protocols).deadline(DEADLINE).run()?;
-        tracing::debug!(count = missing.len(), fetched = output.success(), "missing blobs");
-        Ok(())
     }
 
     /// Writes the blobs that contents are made of into one file.
@@ -445,7 +406,7 @@ fn read_listed(record: &[u8]) -> Result<(RepoPath, Mode, Oid), CheckoutError> {
     Ok((path, mode.ok_or_else(strange)?, id))
 }
 
-fn lines(ids: &BTreeSet<Oid>) -> Vec<u8> {
+pub(super) fn lines(ids: &BTreeSet<Oid>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for id in ids {
         // Writing to memory does not fail.

@@ -3,25 +3,29 @@
 //! A record is a folder: `log`, a code log of the state before; `aside/`, files that git does not know;
 //! `facts`, written before the first change and again after the last one.
 
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::aside::Aside;
 use super::bounds::FREELY;
 use super::branch::RefMove;
-use super::{CheckoutError, Opened, Place, RECORDS_KEPT, Refusal};
+use super::{CheckoutError, Opened, Place, RECORDS_KEPT, RECORDS_SIZE, Refusal};
 use crate::capture::{CaptureError, Memory, NONE_GONE, Objects, Scope, Spool, capture, look_only};
 use crate::cause::with_causes;
-use crate::code::{self, Limits, OperationKind, RepoPath, State};
-use crate::disk::{self, Beneath, DiskError, FileLock, Found};
+use crate::code::{self, Limits, OperationKind, RepoPath, State, Why};
+use crate::disk::{self, Beneath, DiskError, FileLock};
 use crate::id::{Digest, Oid, hex};
 
 /// The largest file of facts: a list of all files that were set aside.
 const FACTS_MAX: u64 = 64 << 20;
 /// How much room a record leaves on the disk: for what is restored, and for everybody else.
 const RESERVE: u64 = 64 << 20;
+/// A record is not taken away before: an ignored file that was replaced may be missed as late as that.
+const YOUNG_MS: i64 = 7 * 24 * 3_600 * 1_000;
 /// A restore that has not removed its quarantine for so long is gone.
 const SCRATCH_KEPT_MS: i64 = 24 * 3_600 * 1_000;
 /// How many bytes of a work tree's digest name its folder.
@@ -51,6 +55,12 @@ pub(super) struct Deeds {
     /// What git was to check out.
     #[serde(default)]
     pub(super) checked_out: Vec<(PathBytes, Oid)>,
+    /// Directories that were made, those above others first: git may ignore them here.
+    #[serde(default)]
+    pub(super) made: Vec<PathBytes>,
+    /// Directories that may have been taken away, though git does not know them.
+    #[serde(default)]
+    pub(super) pruned: Vec<PathBytes>,
     /// Git's own files that were replaced by those of an operation: name and bytes in hex.
     #[serde(default)]
     pub(super) git_files: Vec<(String, String)>,
@@ -80,22 +90,12 @@ fn bytes_of(hex: &str) -> Option<Vec<u8>> {
     hex.as_bytes().chunks(2).map(pair).collect()
 }
 
-/// A file or link that git does not know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Aside {
-    /// Where it stood.
-    pub(super) path: PathBytes,
-    /// Its number in `aside/`.
-    pub(super) number: usize,
-    /// Its permissions; `None` for a link, whose target is the file's content.
-    pub(super) permissions: Option<u32>,
-}
-
 /// A record.
 #[derive(Debug)]
 pub(super) struct Record {
     dir: PathBuf,
     memory: Memory,
+    passed_over: BTreeSet<RepoPath>,
     pub(super) deeds: Deeds,
     is_kept: bool,
 }
@@ -174,7 +174,7 @@ fn all(place: Place<'_>) -> Result<Vec<Result<Record, CheckoutError>>, CheckoutE
     let record = |number: u64| {
         let dir = folder.join(number.to_string());
         let deeds = read_deeds(&dir).transpose()?;
-        Some(deeds.map(|deeds| Record { dir, memory: Memory::default(), deeds, is_kept: true }))
+        Some(deeds.map(|deeds| Record::new(dir, deeds, true)))
     };
     Ok(numbers(&folder)?.into_iter().rev().filter_map(record).collect())
 }
@@ -237,7 +237,11 @@ impl Record {
             at_ms: place.now_ms,
             ..Deeds::default()
         };
-        Ok(Self { dir, memory: Memory::default(), deeds, is_kept: false })
+        Ok(Self::new(dir, deeds, false))
+    }
+
+    fn new(dir: PathBuf, deeds: Deeds, is_kept: bool) -> Self {
+        Self { dir, memory: Memory::default(), passed_over: BTreeSet::new(), deeds, is_kept }
     }
 
     /// Where it lies.
@@ -250,11 +254,19 @@ impl Record {
         Opened::read(&self.log())
     }
 
-    /// Records what stands here now, unless the disk has not the room for it.
-    pub(super) fn capture(&mut self, place: Place<'_>) -> Result<State, CheckoutError> {
+    /// Records what stands here now, unless the disk has not the room for it. Files that were left out of
+    /// `saved` as too large stay as they are here, and need not be copied.
+    pub(super) fn capture(
+        &mut self,
+        place: Place<'_>,
+        saved: &State,
+    ) -> Result<State, CheckoutError> {
+        let is_large = |why| matches!(why, Why::TooLarge | Why::NoRoom | Why::TooMany);
+        let large = saved.omitted.iter().filter(|(_, omission)| is_large(omission.why));
+        self.passed_over = large.map(|(path, _)| path.clone()).collect();
         let room = Some(room(&self.dir)?);
         let mut spool = Spool::open(&self.log())?;
-        match capture(&scope(place, room), &mut spool, &mut self.memory) {
+        match capture(&scope(place, room, &self.passed_over), &mut spool, &mut self.memory) {
             Ok(Ok(captured)) => Ok(captured.state),
             Ok(Err(withheld)) => Err(Refusal::Unrecordable(withheld).into()),
             Err(CaptureError::NoRoom { needed, room, largest }) => {
@@ -272,7 +284,7 @@ impl Record {
     /// Looks at what stands here now, and whether it differs from what was recorded. Nothing is copied.
     pub(super) fn look(&self, place: Place<'_>) -> Result<(State, bool), CheckoutError> {
         let spool = Spool::open(&self.log())?;
-        let seen = look_only(&scope(place, None), &spool, &self.memory)?;
+        let seen = look_only(&scope(place, None, &self.passed_over), &spool, &self.memory)?;
         Ok(seen.map_err(Refusal::Unrecordable)?)
     }
 
@@ -297,90 +309,9 @@ impl Record {
         }
     }
 
-    /// Copies what git does not know.
-    pub(super) fn set_aside(
-        &mut self,
-        beneath: &Beneath,
-        path: &RepoPath,
-    ) -> Result<(), CheckoutError> {
-        let number = self.deeds.aside.len();
-        let folder = self.dir.join("aside");
-        disk::private_dir(&folder)?;
-        let target = folder.join(number.to_string());
-        let permissions = match beneath.look(path.as_path())? {
-            Found::File(stamp) => {
-                let mut copy = disk::NewFile::create(&target)?;
-                let copied = io::copy(&mut beneath.read(path.as_path())?, &mut copy);
-                copied.map_err(|source| io_failed("copy to", &target, source))?;
-                copy.finish()?;
-                Some(stamp.permissions)
-            }
-            Found::Link(_) => {
-                disk::create_new(&target, &beneath.read_link(path.as_path())?)?;
-                None
-            }
-            _ => return Err(Refusal::Changing.into()),
-        };
-        self.deeds.aside.push(Aside { path: PathBytes(path.clone()), number, permissions });
-        Ok(())
-    }
-
     /// What the user is told when it cannot be read any more.
     pub(super) fn damaged(&self, error: &CheckoutError) -> CheckoutError {
         damaged(&self.dir, error)
-    }
-
-    /// Makes sure that all that was set aside is there.
-    pub(super) fn check_aside(&self) -> Result<(), CheckoutError> {
-        self.deeds.aside.iter().try_for_each(|aside| self.open_aside(aside).map(drop))
-    }
-
-    /// What was set aside and does not stand where it stood.
-    pub(super) fn not_brought_back(
-        &self,
-        beneath: &Beneath,
-    ) -> Result<Vec<RepoPath>, CheckoutError> {
-        let mut missing = Vec::new();
-        for aside in &self.deeds.aside {
-            if !self.is_back(beneath, aside)? {
-                missing.push(aside.path.0.clone());
-            }
-        }
-        Ok(missing)
-    }
-
-    /// Whether what stands at a path is what was set aside from there.
-    pub(super) fn stands_aside(
-        &self,
-        beneath: &Beneath,
-        path: &RepoPath,
-    ) -> Result<bool, CheckoutError> {
-        let aside = self.deeds.aside.iter().find(|aside| aside.path.0 == *path);
-        aside.map_or(Ok(false), |aside| self.is_back(beneath, aside))
-    }
-
-    fn is_back(&self, beneath: &Beneath, aside: &Aside) -> Result<bool, CheckoutError> {
-        let path = aside.path.0.as_path();
-        let mut kept = self.open_aside(aside)?;
-        let failed = |source| io_failed("read", path, source);
-        match beneath.look(path)? {
-            Found::File(_) if aside.permissions.is_some() => {
-                let mut file = beneath.read(path)?;
-                let found = Digest::of_reader(&mut file).map_err(failed)?;
-                Ok(found == Digest::of_reader(&mut kept).map_err(failed)?)
-            }
-            Found::Link(_) if aside.permissions.is_none() => {
-                let mut target = Vec::new();
-                io::Read::read_to_end(&mut kept, &mut target).map_err(failed)?;
-                Ok(beneath.read_link(path)? == target)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// Opens what was set aside.
-    pub(super) fn open_aside(&self, aside: &Aside) -> Result<File, CheckoutError> {
-        Ok(disk::open_regular(&self.dir.join("aside").join(aside.number.to_string()))?)
     }
 
     /// Makes the record durable: from now on there is something to undo. `target` is what is put in place.
@@ -453,16 +384,51 @@ impl Record {
         Ok(disk::remove_tree(&self.dir)?)
     }
 
-    /// Takes away what is older than the last few.
+    /// Takes away old records of this work tree.
     pub(super) fn thin_out(&self) -> Result<(), CheckoutError> {
         let folder = self.dir.parent().unwrap_or(&self.dir);
-        let numbers = numbers(folder)?;
-        let old = numbers.len().saturating_sub(RECORDS_KEPT);
-        for number in &numbers[..old] {
-            disk::remove_tree(&folder.join(number.to_string()))?;
+        let mut dirs = Vec::new();
+        for number in numbers(folder)?.into_iter().rev() {
+            let dir = folder.join(number.to_string());
+            let deeds = read_deeds(&dir).ok().flatten();
+            let age =
+                deeds.filter(|deeds| deeds.is_done).map(|deeds| self.deeds.at_ms - deeds.at_ms);
+            dirs.push((
+                Old { size: disk::size_below(&dir)?, age_ms: age.unwrap_or_default() },
+                dir,
+            ));
+        }
+        let keeps = kept(dirs.iter().map(|(old, _)| *old));
+        let gone = dirs.iter().zip(keeps).filter(|(_, is_kept)| !is_kept);
+        for ((_, dir), _) in gone {
+            disk::remove_tree(dir)?;
         }
         Ok(())
     }
+}
+
+/// A record as far as it matters for whether it is kept.
+#[derive(Debug, Clone, Copy)]
+struct Old {
+    /// How many bytes it takes on the disk.
+    size: u64,
+    /// For how long it has been done; nothing, if it is not, or cannot be read.
+    age_ms: i64,
+}
+
+/// Which of the records, the newest first, are kept: the newest in any case, those whose loss nobody may have
+/// noticed yet, and of the others the last ones, as long as all together are few and small enough.
+fn kept(records: impl Iterator<Item = Old>) -> Vec<bool> {
+    let (mut count, mut size) = (0, 0_u64);
+    let is_kept = |old: Old| {
+        let fits = count < RECORDS_KEPT && size.saturating_add(old.size) <= RECORDS_SIZE;
+        let is_kept = count == 0 || fits || old.age_ms < YOUNG_MS;
+        if is_kept {
+            (count, size) = (count + 1, size.saturating_add(old.size));
+        }
+        is_kept
+    };
+    records.map(is_kept).collect()
 }
 
 impl Drop for Record {
@@ -480,7 +446,11 @@ fn room(dir: &Path) -> Result<u64, DiskError> {
 }
 
 /// All that stands here, for this clone itself.
-fn scope(place: Place<'_>, room: Option<u64>) -> Scope<'_> {
+fn scope<'a>(
+    place: Place<'a>,
+    room: Option<u64>,
+    passed_over: &'a BTreeSet<RepoPath>,
+) -> Scope<'a> {
     Scope {
         project: place.project,
         git: place.git,
@@ -489,10 +459,34 @@ fn scope(place: Place<'_>, room: Option<u64>) -> Scope<'_> {
         room,
         objects: Objects::Staged,
         gone: NONE_GONE,
+        passed_over: Some(passed_over),
         now_ms: place.now_ms,
     }
 }
 
 pub(super) fn io_failed(deed: &'static str, path: &Path, source: io::Error) -> CheckoutError {
     DiskError::Io { deed, path: path.to_owned(), source }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept_of(records: &[(u64, i64)]) -> Vec<usize> {
+        let old = records.iter().map(|(size, age_ms)| Old { size: *size, age_ms: *age_ms });
+        let keeps = kept(old).into_iter().enumerate().filter(|(_, is_kept)| *is_kept);
+        keeps.map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn old_records_go_when_they_are_many_or_large_and_young_ones_and_the_newest_never() {
+        const OLD: i64 = YOUNG_MS;
+        const HALF: u64 = RECORDS_SIZE / 2;
+        assert_eq!(kept_of(&[(1, OLD); 12]), (0..RECORDS_KEPT).collect::<Vec<_>>());
+        assert_eq!(kept_of(&[(1, OLD - 1); 12]).len(), 12);
+        assert_eq!(kept_of(&[(HALF, OLD), (HALF, OLD), (1, OLD)]), [0, 1]);
+        assert_eq!(kept_of(&[(3 * HALF, OLD), (1, OLD)]), [0]);
+        assert_eq!(kept_of(&[(1, OLD), (3 * HALF, OLD), (1, OLD)]), [0, 2]);
+        assert_eq!(kept_of(&[(3 * HALF, 0), (3 * HALF, 0), (1, OLD)]), [0, 1]);
+    }
 }

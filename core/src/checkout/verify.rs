@@ -23,9 +23,10 @@ pub(super) fn verify(
     if wanted.is_some_and(|head| *head != after.head) {
         differences.push("HEAD".to_owned());
     }
-    let mut paths = paths(prepared, saved, &after, made)?;
-    paths.extend(not_back.iter().cloned());
-    differences.extend(paths.iter().map(RepoPath::shown));
+    let paths = paths(prepared, saved, &after, made)?;
+    let paths = paths.iter().map(RepoPath::shown);
+    let paths = paths.chain(not_back.iter().map(|file| file.path.clone()));
+    differences.extend(paths.collect::<BTreeSet<String>>());
     Ok(differences)
 }
 

@@ -239,6 +239,22 @@ impl Beneath {
         self.or_discard(&dir, &temp, done)
     }
 
+    /// Whether links can be made in the directory: tried, and taken away again.
+    ///
+    /// # Errors
+    /// What the operating system says, if it is not that.
+    pub fn has_links(&self) -> Result<bool, DiskError> {
+        let failed = |error| self.failed("make a link in", Path::new(""), error);
+        match with_new_name(|temp| rustix::fs::symlinkat("nowhere", &self.top, temp)) {
+            Ok((temp, ())) => {
+                let removed = rustix::fs::unlinkat(&self.top, &temp, AtFlags::empty());
+                removed.map(|()| true).map_err(failed)
+            }
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// Makes a directory with those above it.
     ///
     /// # Errors

@@ -117,7 +117,17 @@ fn left_out(place: &Place, home: &Home) -> CodeLeftOut {
 /// Why the remote does not get our saves, else why it does not show us other devices'.
 fn remote_problem(board: &Board) -> Option<Problem> {
     let stuck = board.stuck.clone().filter(|_| board.is_unsent);
-    stuck.or_else(|| board.unlisted.clone())
+    told_of(stuck, board.unlisted.clone())
+}
+
+fn told_of(stuck: Option<Problem>, unlisted: Option<Problem>) -> Option<Problem> {
+    match (stuck, unlisted) {
+        // One trouble keeps us from both: it lasts since the first of them was tried.
+        (Some(stuck), Some(unlisted)) if stuck.message == unlisted.message => {
+            Some(Problem { since_ms: stuck.since_ms.min(unlisted.since_ms), ..stuck })
+        }
+        (stuck, unlisted) => stuck.or(unlisted),
+    }
 }
 
 /// A remote that works under an address that may not for ever.
@@ -207,4 +217,22 @@ fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
     }
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.since_ms));
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_lasts_since_whatever_met_it_first() {
+        let problem = |message: &str, since_ms| {
+            Some(Problem { message: message.to_owned(), hint: None, since_ms })
+        };
+        let since = |stuck, unlisted| told_of(stuck, unlisted).map(|told: Problem| told.since_ms);
+        assert_eq!(since(problem("away", 9), problem("away", 5)), Some(5));
+        assert_eq!(since(problem("away", 5), problem("away", 9)), Some(5));
+        assert_eq!(since(problem("refused", 9), problem("away", 5)), Some(9));
+        assert_eq!(since(None, problem("away", 5)), Some(5));
+        assert_eq!(since(None, None), None);
+    }
 }

@@ -57,6 +57,7 @@ fn next(engine: &mut Engine, mut now_ms: i64) -> (i64, Effect) {
     for _ in 0..10_000 {
         now_ms = now_ms.max(engine.wake_at_ms());
         let mut effects = engine.handle(Event::Tick, now_ms);
+        assert!(engine.wake_at_ms() > now_ms, "it would be woken again at once, and again");
         while let Some(effect) = effects.pop() {
             effects.extend(match effect {
                 Effect::Rescan => engine.handle(Event::Rescanned, now_ms),
@@ -115,6 +116,29 @@ fn lines_written_while_a_save_runs_are_saved_by_the_next() {
     engine.handle(seen("a", 15), 31_000);
     assert_eq!(engine.handle(saved(&[("a", 10)], true), 32_000), [Effect::Push(STORE)]);
     assert_eq!(next(&mut engine, 32_000), (61_000, save(&["a"])));
+}
+
+/// While a save ran, the daemon woke for the very sessions that were being saved, again and again, and used up
+/// a processor.
+#[test]
+fn nobody_is_woken_for_what_a_running_save_keeps_waiting() {
+    let mut engine = engine();
+    let names: Vec<String> = (0..12).map(|n| format!("s{n:02}")).collect();
+    engine.handle(Event::Seen(names.iter().map(|name| sighting_of(name)).collect()), 0);
+    let (now_ms, first) = next(&mut engine, 0);
+    let Effect::Save { sessions, .. } = first else { panic!("{first:?}") };
+    assert!(sessions.len() < names.len());
+
+    let soon_ms = now_ms + 1_000;
+    assert!(engine.wake_at_ms() > soon_ms, "{} at {now_ms}", engine.wake_at_ms());
+    engine.handle(Event::Hurry { project: None, retry: false }, now_ms);
+    engine.handle(Event::Listed(STORE, None), now_ms);
+    assert!(engine.wake_at_ms() > soon_ms, "{} at {now_ms}", engine.wake_at_ms());
+
+    let covered: Vec<_> = sessions.iter().map(|name| (name.to_string(), 1)).collect();
+    let covered: Vec<_> = covered.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    let effects = engine.handle(saved(&covered, false), soon_ms);
+    assert!(matches!(&effects[..], [Effect::Save { .. }]), "the others at once: {effects:?}");
 }
 
 #[test]

@@ -54,28 +54,39 @@ fn over_http() -> (Stage, Host) {
     (stage, host.expect("it was started"))
 }
 
+/// Does it with each of `cases` at the same time: what takes long here is waiting.
+fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Copy + Send) {
+    std::thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(move || check(case));
+        }
+    });
+}
+
 #[test]
 fn an_error_of_the_hosts_own_is_told_and_over_by_itself() {
-    let (mut stage, host) = over_http();
-    for status in [500, 502, 503, 504] {
-        host.answer(Answer::Refuse(status, ""));
-        stage.ails(&status.to_string(), &format!("returned error: {status}"));
-        host.answer(Answer::Serve);
-        stage.passes(SAVED_WITHIN);
-    }
-    assert_eq!(notified(stage.ada()), Vec::<String>::new(), "nobody has to do anything");
+    side_by_side([[500, 502], [503, 504]], |errors| {
+        let (mut stage, host) = over_http();
+        for status in errors {
+            host.answer(Answer::Refuse(status, ""));
+            stage.ails(&status.to_string(), &format!("returned error: {status}"));
+            host.answer(Answer::Serve);
+            stage.passes(SAVED_WITHIN);
+        }
+        assert_eq!(notified(stage.ada()), Vec::<String>::new(), "nobody has to do anything");
+    });
 }
 
 #[test]
 fn a_host_that_has_too_many_requests_is_told_and_asked_again_after_a_while() {
-    let (mut stage, host) = over_http();
-    for answer in [Answer::Refuse(429, ""), Answer::Limit(5)] {
+    side_by_side([Answer::Refuse(429, ""), Answer::Limit(5)], |answer| {
+        let (mut stage, host) = over_http();
         host.answer(answer.clone());
         stage.ails(&format!("{answer:?}"), "returned error: 429");
         host.answer(Answer::Serve);
         stage.passes(LIMITED_WITHIN);
-    }
-    assert_eq!(notified(stage.ada()), Vec::<String>::new(), "nobody has to do anything");
+        assert_eq!(notified(stage.ada()), Vec::<String>::new(), "nobody has to do anything");
+    });
 }
 
 #[test]
@@ -84,13 +95,16 @@ fn a_certificate_that_is_not_good_is_told_once_and_over_when_it_is() {
         return skip::report(&format!("`{program}` is not installed"));
     }
     let Some(_) = skip::unless_on_path("faketime") else { return };
+    let cases: [&[Certificate]; 2] =
+        [&[Certificate::Expired, Certificate::OfAnotherHost], &[Certificate::OfAnotherAuthority]];
+    side_by_side(cases, check_certificates);
+}
+
+/// One device whose host shows these certificates one after the other, and a good one after each.
+fn check_certificates(bad_ones: &[Certificate]) {
     let mut stage = Stage::of(World::new(&["ada"], Way::Https));
     let repositories = stage.world.remote.folder().to_owned();
-    for (number, bad) in
-        [Certificate::Expired, Certificate::OfAnotherHost, Certificate::OfAnotherAuthority]
-            .into_iter()
-            .enumerate()
-    {
+    for (number, bad) in bad_ones.iter().copied().enumerate() {
         stage.world.host.web().show(&repositories, bad);
         stage.ails(&format!("{bad:?}"), "the host's certificate is not trusted");
         stage.notified = number + 1;

@@ -292,6 +292,7 @@ fn is_hopeless(refusal: &Refusal) -> bool {
             | Refusal::Locked(_)
             | Refusal::Busy
             | Refusal::InTheWay { .. }
+            | Refusal::NoLinks { .. }
             | Refusal::NoRoom { .. }
             | Refusal::NoRoomToRecord { .. }
             | Refusal::Changing
@@ -333,6 +334,16 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
         let text = format!("a filter could not run, so these hold what git stores: {files}");
         let hint = "mend the filter (`git config --get-regexp '^filter'` names it), then check them out again";
         call.print.note(&text, Some(hint))?;
+    }
+    for file in report.not_back.iter().take(PATHS_SHOWN_MAX) {
+        let text = format!("`{}` did not come back: {}", file.path, file.why);
+        call.print.note(&text, Some(&format!("its bytes are at `{}`", file.kept.display())))?;
+    }
+    if report.not_back.len() > PATHS_SHOWN_MAX {
+        let more = paths(report.not_back.len() - PATHS_SHOWN_MAX);
+        let folder = report.not_back.iter().find_map(|file| file.kept.parent());
+        let folder = folder.unwrap_or(Path::new("")).display();
+        call.print.note(&format!("{more} more did not come back: see `{folder}`"), None)?;
     }
     if report.differences.is_empty() {
         let text = verified(report.outlook.left.len());

@@ -1,11 +1,10 @@
 //! Every transcript is noticed: at once where there are events, by the next rescan where there are none.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use convosync_tests::synthetic::Conversation;
 use convosync_tests::world::Way;
-use convosync_tests::{Opened, World, Writer, eventually, files};
+use convosync_tests::{World, Writer, eventually, files};
 
 use crate::SAVED_WITHIN;
 
@@ -37,6 +36,20 @@ fn a_transcript_written_at_once_into_a_new_folder_is_noticed() {
 }
 
 #[test]
+fn the_first_transcript_of_somebody_new_to_claude_is_noticed() {
+    let mut world = World::new(&["ada"], Way::Any);
+    let ada = &mut world.devices[0];
+    files::remove_tree(&ada.home.claude_dir());
+    ada.start();
+    ada.init();
+
+    let mut writer = ada.writer(1);
+    writer.turn();
+
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+}
+
+#[test]
 fn without_events_the_rescan_finds_what_grew() {
     let mut world = World::new(&["ada"], Way::Any);
     let ada = &mut world.devices[0];
@@ -48,32 +61,4 @@ fn without_events_the_rescan_finds_what_grew() {
         writer.turn();
         ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
     }
-}
-
-#[test]
-fn an_idle_daemon_does_nothing() {
-    const REST: Duration = Duration::from_secs(5);
-    const TICKS_MAX: u64 = 20;
-    let Opened { mut world, .. } = Opened::new(&["ada"], Way::Any);
-    let ada = &mut world.devices[0];
-
-    let pid = ada.pid().expect("it runs");
-    let told = ada.watch();
-    let before = ticks(pid);
-    assert_eq!(told.next(REST), None, "nothing happens while nothing happens");
-    let used = ticks(pid) - before;
-    assert!(used <= TICKS_MAX, "{used} ticks of processor time in {REST:?} of rest");
-}
-
-/// Returns the processor time of a process, in hundredths of a second.
-fn ticks(pid: u32) -> u64 {
-    let stat =
-        String::from_utf8(files::read(format!("/proc/{pid}/stat").as_ref())).expect("it is text");
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|ticks| ticks.parse::<u64>().expect("it is a figure"))
-        .sum()
 }

@@ -1,7 +1,6 @@
 //! How large a pack is when it is unfolded: read from its headers, before git reads anything of it.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
 use flate2::bufread::ZlibDecoder;
 
@@ -18,8 +17,7 @@ const ID: usize = 20;
 ///
 /// # Errors
 /// What the system says; `InvalidData` or `UnexpectedEof` when it is no pack.
-pub(super) fn unfolded(file: File, limit: u64) -> io::Result<u64> {
-    let mut pack = BufReader::new(file);
+pub fn unfolded(mut pack: impl BufRead, limit: u64) -> io::Result<u64> {
     let mut header = [0; HEADER];
     pack.read_exact(&mut header)?;
     let count = header.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
@@ -84,7 +82,8 @@ fn byte(from: &mut impl Read) -> io::Result<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Seek as _, Write as _};
+    use std::fs::File;
+    use std::io::{BufReader, Seek as _, Write as _};
 
     use super::*;
 
@@ -106,13 +105,13 @@ mod tests {
         [&all, between, &deflated(bytes)].concat()
     }
 
-    fn pack(objects: &[Vec<u8>]) -> File {
+    fn pack(objects: &[Vec<u8>]) -> BufReader<File> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"PACK\0\0\0\x02").unwrap();
         file.write_all(&(objects.len() as u32).to_be_bytes()).unwrap();
         file.write_all(&objects.concat()).unwrap();
         file.rewind().unwrap();
-        file
+        BufReader::new(file)
     }
 
     #[test]
@@ -147,6 +146,6 @@ mod tests {
         }
         let mut empty = tempfile::tempfile().unwrap();
         empty.write_all(b"PACK").unwrap();
-        assert!(unfolded(empty, 1 << 20).is_err());
+        assert!(unfolded(BufReader::new(empty), 1 << 20).is_err());
     }
 }

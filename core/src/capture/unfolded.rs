@@ -1,0 +1,124 @@
+//! How much commits and staged blobs become where they are restored: what is refused there is not saved here, for
+//! nobody may be here then to push it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufReader, Read};
+
+use super::blobs::sizes;
+use super::draft::Piece;
+use super::objects::own_objects;
+use super::repository::Repository;
+use super::{Draft, Objects, Scope, Spool, Stop, answer, oid};
+use crate::code::{self, Bytes as _, Mode, RepoPath, State, Withheld};
+use crate::disk;
+use crate::id::Oid;
+
+/// How much a list of a commit's files may print.
+const LISTING_MAX: usize = 64 << 20;
+
+/// Withholds packs whose objects have more bytes than may come in.
+pub(super) fn check_packs(
+    scope: &Scope<'_>,
+    spool: &Spool,
+    draft: &Draft,
+    state: &State,
+) -> Result<(), Stop> {
+    if scope.objects != Objects::Unpushed || draft.is_dry() {
+        return Ok(());
+    }
+    let limit = scope.limits.total;
+    let mut size = 0_u64;
+    for pack in &state.packs {
+        let range = pack.start..pack.start + pack.length;
+        let log;
+        let piece = if range.start < spool.length() {
+            log = disk::open_regular(spool.path())?;
+            Piece::of(&log, range)
+        } else {
+            draft.piece(range)
+        };
+        let pack = BufReader::new(Reading { piece, at: 0 });
+        // One that git has made can be read, unless the disk fails: then so does what comes next.
+        size = size.saturating_add(code::unfolded(pack, limit - size).unwrap_or_default());
+        if size > limit {
+            return Err(Withheld::CommitsTooLarge { size, limit }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Withholds commits and staged files of which more files would be made than may come in, each path counted.
+pub(super) fn check_files(
+    scope: &Scope<'_>,
+    repository: &Repository,
+    state: &State,
+) -> Result<(), Stop> {
+    if scope.objects != Objects::Unpushed || state.packs.is_empty() {
+        return Ok(());
+    }
+    let blobs: BTreeMap<Oid, u64> = blobs(scope, repository, state)?;
+    let files = files(scope, state)?;
+    let sizes: Vec<u64> = files.iter().filter_map(|id| blobs.get(id).copied()).collect();
+    let (files, size) = (sizes.len(), sizes.iter().copied().fold(0, u64::saturating_add));
+    if files > scope.limits.files {
+        return Err(Withheld::TooManyFiles { files, limit: scope.limits.files }.into());
+    }
+    if size > scope.limits.total {
+        return Err(Withheld::CommitsTooLarge { size, limit: scope.limits.total }.into());
+    }
+    Ok(())
+}
+
+/// The blobs that the remote is not known to hold, and those of the index, with their sizes.
+fn blobs(
+    scope: &Scope<'_>,
+    repository: &Repository,
+    state: &State,
+) -> Result<BTreeMap<Oid, u64>, Stop> {
+    let mut ids = own_objects(scope, repository, state)?;
+    let staged = state.index.iter().filter(|entry| !entry.flags.intent_to_add);
+    ids.extend(staged.filter_map(|entry| Some(entry.entry?.1)));
+    let sizes = sizes(scope, &ids, "%(objectsize)")?;
+    Ok(sizes.into_iter().filter_map(|(id, size)| Some((id, size?))).collect())
+}
+
+/// What git would check out: of the index, where the work tree is as it says.
+fn files(scope: &Scope<'_>, state: &State) -> Result<Vec<Oid>, Stop> {
+    let mut files: Vec<Oid> = Vec::new();
+    let staged: BTreeSet<&RepoPath> = state.index.iter().map(|entry| &entry.path).collect();
+    for entry in state.index.iter().filter(|entry| entry.stage == 0) {
+        if let Some((mode, id)) = entry.entry
+            && mode != Mode::Module
+            && !state.tree.contains_key(&entry.path)
+        {
+            files.push(id);
+        }
+    }
+    let Some(commit) = state.head.commit else { return Ok(files) };
+    let command = scope.ask().args(["ls-tree", "-r", "-z", "--full-tree"]);
+    let listed = answer(command.arg(commit.to_string()).stdout_limit(LISTING_MAX))?;
+    for line in listed.split(|byte| *byte == 0) {
+        let Some(tab) = line.iter().position(|byte| *byte == b'\t') else { continue };
+        let Ok(path) = RepoPath::new(&line[tab + 1..]) else { continue };
+        if !staged.contains(&path) && !state.tree.contains_key(&path) {
+            files.extend(line.get(tab - 40..tab).and_then(oid));
+        }
+    }
+    Ok(files)
+}
+
+/// Reads a piece from its start.
+struct Reading<'a> {
+    piece: Piece<'a>,
+    at: u64,
+}
+
+impl Read for Reading<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.piece.length() - self.at;
+        let size = into.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.piece.read_at(self.at, &mut into[..size])?;
+        self.at += size as u64;
+        Ok(size)
+    }
+}
