@@ -274,6 +274,9 @@ fn prepare<'a>(
     if !purpose.is_ending() && record::newest(place)?.is_some_and(|past| !past.deeds.is_done) {
         return Err(Refusal::Interrupted.into());
     }
+    if !purpose.is_ending() {
+        index::check_elsewhere(place)?;
+    }
     record::sweep(place);
     let objects = objects::Objects::take(place, opened, purpose.limits(), purpose.fetch())
         .and_then(|objects| opened.check_contents(&objects).map(|()| objects))

@@ -400,3 +400,79 @@ fn empty_folders_below_one_that_is_not_empty_stay_where_an_ignored_file_cannot_c
     assert!(place.path("b/config.local/empty").is_dir());
     assert_eq!(place.read("b/config.local/full/own"), b"x\n");
 }
+
+/// Nobody has recorded it: it was taken for one that git had begun to check out.
+#[test]
+fn a_file_that_somebody_writes_while_git_checks_files_out_is_not_taken_away() {
+    for program in ["cat", "false"] {
+        let place = Place::new();
+        place.write("a/.gitattributes", "*.first filter=slow\n");
+        place.write("a/a.first", "first\n");
+        place.write("a/z.txt", "theirs\n");
+        place.git("a", &["add", "."]);
+        place.git("a", &["commit", "-q", "-m", "two files"]);
+        let own = place.path("b/z.txt").display().to_string();
+        let smudge = format!("test -e '{own}' || echo mine > '{own}'; {program}");
+        place.git("b", &["config", "filter.slow.smudge", &smudge]);
+        place.git("b", &["config", "filter.slow.required", "true"]);
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let opened = a.save(&place.path("log"));
+        let before = look(&place, "b");
+
+        let stopped = b.restore(&opened, false).unwrap_err();
+
+        assert!(matches!(stopped, CheckoutError::Halfway { .. }), "{stopped:?}");
+        assert_eq!(place.read("b/z.txt"), b"mine\n", "{program}");
+        assert!(b.undo().unwrap().again, "{program}");
+        assert_eq!(look(&place, "b"), before, "{program}");
+        b.undo().unwrap();
+        assert_eq!(place.read("b/z.txt"), b"mine\n", "{program}");
+    }
+}
+
+/// It was taken for what the restore had left.
+#[test]
+fn a_file_that_somebody_writes_in_the_middle_of_a_restore_is_one_more_undo_away() {
+    for path in ["new.txt", "z/untracked.txt"] {
+        let place = Place::new();
+        place.write("a/new.txt", "theirs\n");
+        place.git("a", &["add", "."]);
+        place.write("a/z/untracked.txt", "theirs\n");
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let opened = a.save(&place.path("log"));
+        let before = look(&place, "b");
+        let writes = |step| {
+            if matches!(step, convosync_core::checkout::Step::CheckOut { .. }) {
+                place.write(&format!("b/{path}"), "mine\n");
+            }
+            Ok(())
+        };
+
+        let stopped = b.restoring(&opened, false).plan().unwrap().apply(&writes).unwrap_err();
+
+        assert!(matches!(stopped, CheckoutError::Halfway { .. }), "{stopped:?}");
+        assert!(b.undo().unwrap().again, "{path}");
+        assert_eq!(look(&place, "b"), before, "{path}");
+        b.undo().unwrap();
+        assert_eq!(place.read(&format!("b/{path}")), b"mine\n", "{path}");
+    }
+}
+
+/// Its record is looked for by the work tree's path.
+#[test]
+fn a_clone_that_was_moved_after_a_restore_was_interrupted_keeps_its_lock_until_it_is_back() {
+    let (place, before) = interrupted();
+    files::rename(&place.path("b"), &place.path("moved"));
+    let moved = Device::new(&place, "moved");
+    let opened = Device::new(&place, "a").save(&place.path("log-of-a"));
+    for refused in [moved.undo(), moved.restore(&opened, true)] {
+        let Err(CheckoutError::Refused(refusal)) = refused else { panic!("{refused:?}") };
+        assert!(matches!(refusal, Refusal::Elsewhere { .. }), "{refusal:?}");
+        assert!(refusal.hint().unwrap().contains("undo"));
+    }
+    assert!(place.path("moved/.git/index.lock").exists());
+    assert_eq!(moved.try_save(&place.path("log-of-b")).unwrap_err(), Withheld::Restoring);
+    files::rename(&place.path("moved"), &place.path("b"));
+    Device::new(&place, "b").undo().unwrap();
+    assert_eq!(look(&place, "b"), before);
+}

@@ -9,7 +9,9 @@ pub const RESTORE_MARK: &[u8] =
 
 /// Whether `lock` is the lock of a restore.
 pub fn is_restore_mark(lock: &Path) -> bool {
+    /// The record's path comes after it.
+    const LENGTH_MAX: u64 = 8 << 10;
     let is_short =
-        fs::symlink_metadata(lock).is_ok_and(|found| found.len() == RESTORE_MARK.len() as u64);
-    is_short && fs::read(lock).is_ok_and(|bytes| bytes == RESTORE_MARK)
+        fs::symlink_metadata(lock).is_ok_and(|found| found.is_file() && found.len() <= LENGTH_MAX);
+    is_short && fs::read(lock).is_ok_and(|bytes| bytes.starts_with(RESTORE_MARK))
 }

@@ -12,7 +12,7 @@ use super::objects::{release, told};
 use super::opened::Contents;
 use super::{CheckoutError, NotBack, Prepared, Refusal, record};
 use crate::code::{Node, OperationKind, RepoPath};
-use crate::disk::{Access, Beneath, Found};
+use crate::disk::{Access, Beneath, DiskError, Found};
 use crate::id::Oid;
 
 /// What is written into the reflog.
@@ -84,7 +84,10 @@ pub(super) fn apply(
     let mut applier = Applier { prepared: &mut *prepared, beneath };
     let done = applier.steps(&mut draft, progress);
     done.map_err(|source| {
-        prepared.record.note_stop(place);
+        // What somebody wrote in the meantime is not how the restore left it.
+        if !matches!(source, CheckoutError::Disk(DiskError::Changed(_))) {
+            prepared.record.note_stop(place);
+        }
         CheckoutError::Halfway { record, source: Box::new(source) }
     })
 }
@@ -110,7 +113,7 @@ impl Applier<'_, '_> {
         progress(Step::CheckOut { files: checked_out })?;
         let paths = self.prepared.plan.check_out.keys();
         let paths = paths.filter(|path| !raw.contains_key(*path)).collect();
-        let unfiltered = draft.check_out(&self.beneath, &paths);
+        let unfiltered = draft.check_out(&self.beneath, &paths, &self.prepared.plan.check_out);
         let unfiltered = unfiltered.map_err(|error| self.or_full_disk(error))?;
         let mut made = draft.filtered(&self.beneath, &paths)?;
         progress(Step::Write { files: written })?;

@@ -97,6 +97,14 @@ pub enum Refusal {
     /// A restore was interrupted here, and is neither ended nor undone.
     #[error("an earlier restore was interrupted here")]
     Interrupted,
+    /// A restore was interrupted here, and its record is not where records of this work tree are looked for.
+    #[error("an earlier restore was interrupted here when this was `{root}`, and its record is `{}`", record.display())]
+    Elsewhere {
+        /// The record.
+        record: PathBuf,
+        /// Where the work tree stood.
+        root: String,
+    },
     /// Another restore works on this work tree.
     #[error("another restore works on this work tree")]
     Busy,
@@ -204,6 +212,9 @@ impl Refusal {
             Self::Operation => "finish or abort it, or run with `--worktree DIR`",
             Self::Locked(_) => "wait for the other program; if there is none, remove the file",
             Self::Interrupted => "run `convosyncctl undo` to bring back what stood before it",
+            Self::Elsewhere { .. } => {
+                "put the work tree, and ConvoSync's state folder, back where they were, then run `convosyncctl undo`"
+            }
             Self::MissingCommits { .. } => {
                 "run `git fetch` here, or push the branch on the other device"
             }

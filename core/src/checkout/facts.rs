@@ -12,8 +12,8 @@ use crate::disk::{Beneath, Found};
 use crate::git::Version;
 use crate::id::Oid;
 
-/// The most files below a directory that stands where a file must be.
-const BELOW_MAX: usize = 10_000;
+/// The most files below a directory that stands where a file must be: with more of them, it stays.
+const BELOW_MAX: usize = 500_000;
 /// How much room there is for the names of all tracked files.
 const LIST_MAX: usize = 300 << 20;
 /// How much room there is for the names of branches.
@@ -347,6 +347,7 @@ fn walk(
                 _ => files.push(path),
             }
             if files.len() + folders.len() > BELOW_MAX {
+                files.push(folder);
                 return Ok(());
             }
         }

@@ -1,19 +1,23 @@
 //! The index as it will be, made beside the user's own and put in its place at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::facts::Entry;
 use super::objects::told;
+use super::own_work::blob_at;
 use super::record::io_failed;
-use super::{CheckoutError, Place, Refusal};
+use super::{CheckoutError, Place, Refusal, record};
 use crate::capture::{RESTORE_MARK, is_restore_mark};
 use crate::code::{Flags, Mode, RepoPath};
 use crate::disk::{self, Access, Beneath, DiskError, Found};
-use crate::git::GitCommand;
+use crate::git::{GitCommand, Output};
+use crate::id::Oid;
 use crate::project::{all_settings, without_filters};
 
 /// How long git may take over the index and the files of a work tree.
@@ -21,6 +25,14 @@ const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 /// How much room there is for the filters of files: half a million of them.
 const FILTERS_MAX: usize = 128 << 20;
+
+/// What git says of a file that it does not overwrite, and of one that came while it looked.
+const EXISTS: &str = " already exists, no checkout";
+const EXISTS_SINCE: &str = ": File exists";
+/// A disk with less room counts as full.
+const FULL: u64 = 1 << 20;
+/// The longest lock of ours: it names the record.
+const LOCK_MAX: u64 = 8 << 10;
 
 /// The index of a work tree while it is changed.
 #[derive(Debug)]
@@ -41,7 +53,9 @@ impl<'a> Draft<'a> {
         // It stays if this one fails early: half a restore may stand behind it.
         let is_held = is_restore_mark(&lock);
         if !is_held {
-            disk::create_new(&lock, RESTORE_MARK).map_err(|error| match error {
+            let record = path.parent().unwrap_or(&path).as_os_str();
+            let text = [RESTORE_MARK, record.as_bytes(), b"\n"].concat();
+            disk::create_new(&lock, &text).map_err(|error| match error {
                 DiskError::Exists(path) => Refusal::Locked(path).into(),
                 error => CheckoutError::from(error),
             })?;
@@ -104,16 +118,23 @@ impl<'a> Draft<'a> {
         &self,
         beneath: &Beneath,
         paths: &BTreeSet<&RepoPath>,
+        ids: &BTreeMap<RepoPath, Oid>,
     ) -> Result<Vec<RepoPath>, CheckoutError> {
         for path in paths {
             if beneath.look(path.as_path())? != Found::Nothing {
                 return Err(DiskError::Changed(beneath.root().join(path.as_path())).into());
             }
         }
-        if paths.is_empty() || self.by_git(paths).run()?.success() {
+        if paths.is_empty() {
             return Ok(Vec::new());
         }
+        let output = self.by_git(paths).run()?;
+        if output.success() {
+            return Ok(Vec::new());
+        }
+        not_in_the_way(beneath, &output)?;
         // Git gave up at some file, and did not write down which it had done.
+        self.check_own(beneath, paths, ids)?;
         clear(beneath, paths)?;
         let mut raw = Vec::new();
         for (has_filter, paths) in self.by_filter(paths)? {
@@ -121,6 +142,7 @@ impl<'a> Draft<'a> {
             if output.success() {
                 continue;
             }
+            not_in_the_way(beneath, &output)?;
             if !has_filter {
                 told(Ok(output), "check files out")?;
             }
@@ -131,8 +153,37 @@ impl<'a> Draft<'a> {
         Ok(raw)
     }
 
+    /// Makes sure that what stands at paths without a filter was made by git from these blobs, or is what a full
+    /// disk left of it.
+    fn check_own(
+        &self,
+        beneath: &Beneath,
+        paths: &BTreeSet<&RepoPath>,
+        ids: &BTreeMap<RepoPath, Oid>,
+    ) -> Result<(), CheckoutError> {
+        if beneath.room().is_some_and(|room| room < FULL) {
+            return Ok(());
+        }
+        let filtered = filters(self.git().args(["check-attr", "--cached"]), paths.iter().copied())?;
+        for path in paths.iter().filter(|path| !filtered.contains_key(**path)) {
+            let is_file = matches!(beneath.look(path.as_path())?, Found::File(_));
+            if !is_file || blob_at(self.place, path).as_ref() == ids.get(*path) {
+                continue;
+            }
+            // With the line ends that git gives it.
+            let place = beneath.root().join(path.as_path());
+            let command = self.git().args(["hash-object", "--"]).arg(path.as_path());
+            let output = told(command.run(), "look at a file")?;
+            let found = String::from_utf8_lossy(&output.stdout).trim().parse::<Oid>().ok();
+            if found.as_ref() != ids.get(*path) {
+                return Err(DiskError::Changed(place).into());
+            }
+        }
+        Ok(())
+    }
+
     fn by_git(&self, paths: &BTreeSet<&RepoPath>) -> GitCommand {
-        let flags = ["checkout-index", "--index", "--quiet", "-z", "--stdin"];
+        let flags = ["checkout-index", "--index", "-z", "--stdin"];
         self.git().args(flags).stdin(listed(paths.iter().copied()))
     }
 
@@ -270,15 +321,48 @@ pub(super) fn foreign_lock(git_dir: &Path) -> Option<PathBuf> {
     (fs::symlink_metadata(&lock).is_ok() && !is_restore_mark(&lock)).then_some(lock)
 }
 
+/// Refuses where the restore that was interrupted here is not recorded here: the work tree, or the folder of the
+/// records, was moved since.
+pub(super) fn check_elsewhere(place: Place<'_>) -> Result<(), CheckoutError> {
+    let git_dir = place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
+    let lock = git_dir.join("index.lock");
+    if !is_restore_mark(&lock) {
+        return Ok(());
+    }
+    let mut bytes = Vec::new();
+    let read = disk::open_regular(&lock)?.take(LOCK_MAX).read_to_end(&mut bytes);
+    read.map_err(|source| io_failed("read", &lock, source))?;
+    let named = bytes.strip_prefix(RESTORE_MARK).unwrap_or_default().trim_ascii_end();
+    let record = Path::new(OsStr::from_bytes(named));
+    match record::unfinished_elsewhere(place, record) {
+        Some(root) => Err(Refusal::Elsewhere { record: record.to_owned(), root }.into()),
+        None => Ok(()),
+    }
+}
+
 /// Takes away the lock of a restore that is gone, if there is one. The lock of the work tree's records is held.
 pub(super) fn release_ours(place: Place<'_>) -> Result<bool, CheckoutError> {
     let git_dir = place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
     let lock = git_dir.join("index.lock");
     let is_ours = is_restore_mark(&lock);
     if is_ours {
+        check_elsewhere(place)?;
         disk::remove_file(&lock)?;
     }
     Ok(is_ours)
+}
+
+/// Makes sure that git did not give up because somebody wrote a file a moment ago where one of its own had to go:
+/// that one is not git's, and nobody has recorded it.
+fn not_in_the_way(beneath: &Beneath, output: &Output) -> Result<(), CheckoutError> {
+    let is_said = |line: &&str| line.ends_with(EXISTS) || line.ends_with(EXISTS_SINCE);
+    match output.stderr.lines().find(is_said) {
+        Some(line) => {
+            let path = line.trim_end_matches(EXISTS);
+            Err(DiskError::Changed(beneath.root().join(path)).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Takes away what git checked out a moment ago.

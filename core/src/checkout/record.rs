@@ -205,6 +205,13 @@ pub(super) fn is_unfinished(place: Place<'_>) -> Result<bool, CheckoutError> {
     Ok(newest(place)?.is_some_and(|record| !record.deeds.is_done))
 }
 
+/// The work tree of a record that is not done, where it is not one of this work tree's.
+pub(super) fn unfinished_elsewhere(place: Place<'_>, record: &Path) -> Option<String> {
+    let is_own = record.starts_with(folder(place)) || !record.is_absolute();
+    let deeds = read_deeds(record).ok().flatten().filter(|deeds| !deeds.is_done && !is_own);
+    deeds.map(|deeds| deeds.root)
+}
+
 fn read_deeds(dir: &Path) -> Result<Option<Deeds>, CheckoutError> {
     use io::Read as _;
     let path = dir.join("facts");
