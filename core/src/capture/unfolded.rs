@@ -13,7 +13,7 @@ use crate::code::{self, Bytes as _, Mode, RepoPath, State, Withheld};
 use crate::disk;
 use crate::id::Oid;
 
-/// How much a list of a commit's files may print.
+/// How much a list of files may print.
 const LISTING_MAX: usize = 64 << 20;
 
 /// Withholds packs whose objects have more bytes than may come in.
@@ -94,14 +94,44 @@ fn files(scope: &Scope<'_>, state: &State) -> Result<Vec<Oid>, Stop> {
             files.push(id);
         }
     }
-    let Some(commit) = state.head.commit else { return Ok(files) };
+    let is_known = |path: &RepoPath| staged.contains(path) || state.tree.contains_key(path);
+    let committed = committed(scope, state)?;
+    files.extend(committed.into_iter().filter(|(path, _)| !is_known(path)).map(|(_, id)| id));
+    Ok(files)
+}
+
+/// The files of the commit that may hold what the remote is not known to hold: those that differ from a base.
+fn committed(scope: &Scope<'_>, state: &State) -> Result<Vec<(RepoPath, Oid)>, Stop> {
+    let Some(commit) = state.head.commit else { return Ok(Vec::new()) };
+    let Some(base) = state.bases.first() else { return listed(scope, commit) };
+    if base.commit == commit {
+        return Ok(Vec::new());
+    }
+    let command =
+        scope.ask().args(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev"]);
+    let command = command.arg(base.commit.to_string()).arg(commit.to_string());
+    let differing = answer(command.stdout_limit(LISTING_MAX))?;
+    let mut parts = differing.split(|byte| *byte == 0);
+    let mut files = Vec::new();
+    // Modes, ids before and after, and what was done, then the path.
+    while let (Some(facts), Some(path)) = (parts.next(), parts.next()) {
+        let id = facts.split(|byte| *byte == b' ').nth(3).and_then(oid);
+        if let (Some(id), Ok(path)) = (id, RepoPath::new(path)) {
+            files.push((path, id));
+        }
+    }
+    Ok(files)
+}
+
+fn listed(scope: &Scope<'_>, commit: Oid) -> Result<Vec<(RepoPath, Oid)>, Stop> {
     let command = scope.ask().args(["ls-tree", "-r", "-z", "--full-tree"]);
     let listed = answer(command.arg(commit.to_string()).stdout_limit(LISTING_MAX))?;
+    let mut files = Vec::new();
     for line in listed.split(|byte| *byte == 0) {
         let Some(tab) = line.iter().position(|byte| *byte == b'\t') else { continue };
-        let Ok(path) = RepoPath::new(&line[tab + 1..]) else { continue };
-        if !staged.contains(&path) && !state.tree.contains_key(&path) {
-            files.extend(line.get(tab - 40..tab).and_then(oid));
+        let id = line.get(tab.saturating_sub(40)..tab).and_then(oid);
+        if let (Some(id), Ok(path)) = (id, RepoPath::new(&line[tab + 1..])) {
+            files.push((path, id));
         }
     }
     Ok(files)
