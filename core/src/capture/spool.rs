@@ -108,7 +108,8 @@ impl Spool {
         let is_new = self.state.is_none();
         let (end, after) = if !is_new && length - used <= used.max(GARBAGE_MAX) {
             let end = manifest(&state, length)?;
-            let fresh = Reading { bytes: &draft.piece(self.length..length), at: 0 };
+            let piece = draft.piece(self.length..length);
+            let fresh = Reading::of(&piece);
             let added = disk::append_from(&self.path, self.length, &mut fresh.chain(&end[..]))?;
             let after = self.length + added;
             (end, after)
@@ -187,9 +188,15 @@ impl Bytes for Kept<'_> {
 }
 
 /// Reads bytes from their start to their end.
-struct Reading<'a, B> {
+pub(super) struct Reading<'a, B> {
     bytes: &'a B,
     at: u64,
+}
+
+impl<'a, B: Bytes> Reading<'a, B> {
+    pub(super) fn of(bytes: &'a B) -> Self {
+        Self { bytes, at: 0 }
+    }
 }
 
 impl<B: Bytes> Read for Reading<'_, B> {

@@ -2,19 +2,22 @@
 //! nobody may be here then to push it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufReader, Read};
+use std::io::BufReader;
 
 use super::blobs::sizes;
 use super::draft::Piece;
 use super::objects::own_objects;
 use super::repository::Repository;
+use super::spool::Reading;
 use super::{Draft, Objects, Scope, Spool, Stop, answer, oid};
-use crate::code::{self, Bytes as _, Mode, RepoPath, State, Withheld};
+use crate::code::{self, Mode, RepoPath, State, Withheld};
 use crate::disk;
 use crate::id::Oid;
 
 /// How much a list of files may print.
 const LISTING_MAX: usize = 64 << 20;
+/// What git calls the tree without files, which it knows without having it.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// Withholds packs whose objects have more bytes than may come in.
 pub(super) fn check_packs(
@@ -37,7 +40,7 @@ pub(super) fn check_packs(
         } else {
             draft.piece(range)
         };
-        let pack = BufReader::new(Reading { piece, at: 0 });
+        let pack = BufReader::new(Reading::of(&piece));
         // One that git has made can be read, unless the disk fails: then so does what comes next.
         size = size.saturating_add(code::unfolded(pack, limit - size).unwrap_or_default());
         if size > limit {
@@ -100,16 +103,18 @@ fn files(scope: &Scope<'_>, state: &State) -> Result<Vec<Oid>, Stop> {
     Ok(files)
 }
 
-/// The files of the commit that may hold what the remote is not known to hold: those that differ from a base.
+/// The files of the commit that may hold what the remote is not known to hold: those that differ from a base; all
+/// of them, where there is none.
 fn committed(scope: &Scope<'_>, state: &State) -> Result<Vec<(RepoPath, Oid)>, Stop> {
     let Some(commit) = state.head.commit else { return Ok(Vec::new()) };
-    let Some(base) = state.bases.first() else { return listed(scope, commit) };
-    if base.commit == commit {
+    let base = state.bases.first().map(|base| base.commit);
+    if base == Some(commit) {
         return Ok(Vec::new());
     }
+    let base = base.map_or_else(|| EMPTY_TREE.to_owned(), |base| base.to_string());
     let command =
         scope.ask().args(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev"]);
-    let command = command.arg(base.commit.to_string()).arg(commit.to_string());
+    let command = command.arg(base).arg(commit.to_string());
     let differing = answer(command.stdout_limit(LISTING_MAX))?;
     let mut parts = differing.split(|byte| *byte == 0);
     let mut files = Vec::new();
@@ -121,34 +126,4 @@ fn committed(scope: &Scope<'_>, state: &State) -> Result<Vec<(RepoPath, Oid)>, S
         }
     }
     Ok(files)
-}
-
-fn listed(scope: &Scope<'_>, commit: Oid) -> Result<Vec<(RepoPath, Oid)>, Stop> {
-    let command = scope.ask().args(["ls-tree", "-r", "-z", "--full-tree"]);
-    let listed = answer(command.arg(commit.to_string()).stdout_limit(LISTING_MAX))?;
-    let mut files = Vec::new();
-    for line in listed.split(|byte| *byte == 0) {
-        let Some(tab) = line.iter().position(|byte| *byte == b'\t') else { continue };
-        let id = line.get(tab.saturating_sub(40)..tab).and_then(oid);
-        if let (Some(id), Ok(path)) = (id, RepoPath::new(&line[tab + 1..])) {
-            files.push((path, id));
-        }
-    }
-    Ok(files)
-}
-
-/// Reads a piece from its start.
-struct Reading<'a> {
-    piece: Piece<'a>,
-    at: u64,
-}
-
-impl Read for Reading<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = self.piece.length() - self.at;
-        let size = into.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.piece.read_at(self.at, &mut into[..size])?;
-        self.at += size as u64;
-        Ok(size)
-    }
 }
