@@ -2,11 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::objects::{DEADLINE, Objects, lines};
+use super::objects::{Objects, lines};
 use super::{CheckoutError, Opened, Refusal};
+use crate::git::GitCommand;
 use crate::id::Oid;
 
 impl Objects<'_> {
+    /// A fetch into the clone that moves nothing.
+    fn fetching(&self, protocols: &str) -> GitCommand {
+        let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
+        let command = self.in_the_clone().args(flags).arg("--no-recurse-submodules");
+        command.network(protocols)
+    }
+
     /// Fetches the commits the state builds on: objects only, no ref moves.
     pub(super) fn fetch(
         &self,
@@ -17,10 +25,7 @@ impl Objects<'_> {
         let references: BTreeSet<&str> =
             opened.state.bases.iter().map(|base| &*base.reference).collect();
         for reference in references.into_iter().filter(|reference| !reference.is_empty()) {
-            let command = self.place.git.command().dir(&self.place.project.root);
-            let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
-            let command = command.args(flags).args(["--no-recurse-submodules", "--"]);
-            let command = command.arg(url).arg(reference).network(protocols).deadline(DEADLINE);
+            let command = self.fetching(protocols).arg("--").arg(url).arg(reference);
             // What cannot be fetched is missing, and that is said.
             let output = command.run()?;
             tracing::debug!(reference, fetched = output.success(), "missing commits");
@@ -40,13 +45,11 @@ impl Objects<'_> {
         if missing.is_empty() || !self.is_partial()? {
             return Ok(());
         }
-        let command = self.place.git.command().dir(&self.place.project.root);
-        let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
-        let command = command.args(flags).args(["--no-recurse-submodules", "--no-filter"]);
-        let command = command.args(["--stdin", "--"]).arg(url).stdin(lines(&missing));
+        let command = self.fetching(protocols).args(["--no-filter", "--stdin", "--"]).arg(url);
+        let command = command.stdin(lines(&missing));
         // What is asked for by its name is not what other commits bring.
         let command = command.config("fetch.negotiationAlgorithm", "noop");
-        let output = command.network(protocols).deadline(DEADLINE).run()?;
+        let output = command.run()?;
         tracing::debug!(count = missing.len(), fetched = output.success(), "missing blobs");
         Ok(())
     }
@@ -93,14 +96,12 @@ impl Objects<'_> {
         let Ok(tree) = String::from_utf8_lossy(&output.stdout).trim().parse::<Oid>() else {
             return Ok(());
         };
-        let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
-        let command = self.in_the_clone().args(flags).args(["--no-recurse-submodules"]);
         // Not the program that the clone names for its remote.
-        let command = command.arg("--upload-pack=git-upload-pack");
+        let command = self.fetching(protocols).arg("--upload-pack=git-upload-pack");
         let command = command.args(["--filter=blob:none", "--stdin", "--"]).arg(remote);
         let command = command.stdin(lines(&BTreeSet::from([tree])));
         let command = command.config("fetch.negotiationAlgorithm", "noop");
-        let output = command.network(protocols).deadline(DEADLINE).run()?;
+        let output = command.run()?;
         tracing::debug!(%commit, fetched = output.success(), "missing trees");
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::git::{GitCommand, GitError, Output, Version};
 use crate::id::Oid;
 
 /// How long looking at objects may take: a pack of 100 MiB needs some seconds.
-pub(super) const DEADLINE: Duration = Duration::from_secs(10 * 60);
+const DEADLINE: Duration = Duration::from_secs(10 * 60);
 /// How much memory a child has that reads a pack from elsewhere.
 const PACK_MEMORY_MAX: u64 = 256 << 20;
 /// The git from which on `index-pack` can be told what it need not find.

@@ -121,7 +121,7 @@ pub(super) fn lock(place: Place<'_>) -> Result<FileLock, CheckoutError> {
 }
 
 /// The numbers of all records of a work tree, ascending.
-fn numbers(folder: &Path) -> Result<Vec<u64>, CheckoutError> {
+pub(super) fn numbers(folder: &Path) -> Result<Vec<u64>, CheckoutError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(|source| io_failed("list", folder, source))?,

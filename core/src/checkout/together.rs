@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{self, io_failed};
+use super::record::{self, io_failed, numbers};
 use super::{CheckoutError, Place, Prepared};
 use crate::disk;
 
@@ -96,7 +96,7 @@ pub fn bind(records: &Path, members: &[Member]) -> Result<(), CheckoutError> {
     let folder = records.join(FOLDER);
     disk::private_dir(records)?;
     disk::private_dir(&folder)?;
-    let numbers = numbers(&folder);
+    let numbers = numbers(&folder)?;
     let path = folder.join((numbers.last().unwrap_or(&0) + 1).to_string());
     let failed = |error: serde_json::Error| io_failed("write", &path, error.into());
     disk::write_atomic(&path, &serde_json::to_vec_pretty(members).map_err(failed)?)?;
@@ -149,18 +149,10 @@ fn newest_note(place: Place<'_>) -> Option<Vec<Member>> {
     };
     let names_it =
         |members: &Vec<Member>| members.iter().any(|member| member.root == place.project.root);
-    numbers(&folder).iter().rev().filter_map(read).find(names_it)
+    numbers(&folder).ok()?.iter().rev().filter_map(read).find(names_it)
 }
 
 /// Whether a record was made at all: a resume may have been stopped before it came to this work tree.
 fn is_written(record: &Mark) -> bool {
     fs::symlink_metadata(record.dir.join("facts")).is_ok()
-}
-
-fn numbers(folder: &Path) -> Vec<u64> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut numbers: Vec<u64> =
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    numbers.sort_unstable();
-    numbers
 }
