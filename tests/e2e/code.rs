@@ -45,12 +45,7 @@ fn the_code_of_a_conversation_arrives_and_undo_takes_it_back() {
 
 #[test]
 fn the_code_of_every_repository_arrives_and_one_undo_takes_all_of_it_back() {
-    let mut stage = Stage::new(Way::Any);
-    stage.enable();
-    stage.work();
-    stage.saved();
-    stage.told("both are saved", |lib| lib["is_saved"] == true);
-    stage.join(true);
+    let mut stage = Stage::with_both(Way::Any);
     let session = stage.writer.session().to_owned();
     let (ada, bob) = stage.pair();
     let before = (seen(bob), seen_in(bob, &lib(bob)));

@@ -61,6 +61,17 @@ impl Stage {
         Self { world, writer, phrase, url }
     }
 
+    /// Lets the first device save both, and the second one join with clones of both.
+    pub(crate) fn with_both(way: Way) -> Self {
+        let mut stage = Self::new(way);
+        stage.enable();
+        stage.work();
+        stage.saved();
+        stage.told("both are saved", |lib| lib["is_saved"] == true);
+        stage.join(true);
+        stage
+    }
+
     /// The devices.
     pub(crate) fn pair(&mut self) -> (&mut Device, &mut Device) {
         self.world.pair()
@@ -197,12 +208,7 @@ fn a_repository_that_is_not_here_is_named_with_its_address_and_its_code_is_carri
 
 #[test]
 fn work_in_a_further_repository_stays_unless_the_user_says_so_and_keeps_nobody_from_the_rest() {
-    let mut stage = Stage::new(Way::File);
-    stage.enable();
-    stage.work();
-    stage.saved();
-    stage.told("both are saved", |lib| lib["is_saved"] == true);
-    stage.join(true);
+    let mut stage = Stage::with_both(Way::File);
     let session = stage.writer.session().to_owned();
     let (ada, bob) = stage.pair();
     files::write(&lib(bob).join("lib.txt"), "bob's own change\n");
@@ -229,12 +235,7 @@ fn work_in_a_further_repository_stays_unless_the_user_says_so_and_keeps_nobody_f
 /// What the second device has there, and its session never worked in, is no business of the session's.
 #[test]
 fn a_repository_is_saved_from_another_device_only_once_the_session_works_in_it_there() {
-    let mut stage = Stage::new(Way::File);
-    stage.enable();
-    stage.work();
-    stage.saved();
-    stage.told("both are saved", |lib| lib["is_saved"] == true);
-    stage.join(true);
+    let mut stage = Stage::with_both(Way::File);
     let session = stage.writer.session().to_owned();
     let (ada, bob) = stage.world.pair();
     bob.ctl(&["resume", &session]).ok();
