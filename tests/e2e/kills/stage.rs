@@ -73,10 +73,18 @@ impl Stage {
         match scene {
             Scene::Save => self.ours.turn(),
             Scene::Fetch => {
+                self.forget_what_was_told();
                 self.theirs.turn();
                 let (id, total) = (self.theirs.session(), self.theirs.total_bytes());
                 self.world.devices[1].saved_eventually(id, total, SAVED_WITHIN);
             }
+        }
+    }
+
+    /// That something arrived is told once an hour, and kept: every time here, so that it can be struck.
+    fn forget_what_was_told(&self) {
+        for told in leftovers(self.ada(), &["told.json"]) {
+            std::fs::remove_file(&told).unwrap_or_else(|error| panic!("{told:?}: {error}"));
         }
     }
 
