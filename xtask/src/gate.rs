@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
 
 use convosync_tests::way::{self, Way};
 use convosync_tests::{program, skip};
@@ -90,14 +93,25 @@ fn campaign(what: &str, tests: &str, seed: u64, variables: &[(&str, &str)]) -> R
 
 /// Runs the tests and returns the runner's own closing lines.
 fn tests(skipped: &Path) -> Result<Vec<String>, Failure> {
-    let (words, closing): (&[&str], &str) = if program::on_path("cargo-nextest").is_some() {
-        (&["nextest", "run", "--workspace"], "Summary [")
+    let (mut command, closing) = if program::on_path("cargo-nextest").is_some() {
+        (nextest(), "Summary [")
     } else {
-        (&["test", "--workspace", "--lib", "--bins", "--tests"], "test result:")
+        let words = ["test", "--workspace", "--lib", "--bins", "--tests"];
+        (shell::cargo(&words), "test result:")
     };
-    let lines =
-        shell::step_with_lines("tests", shell::cargo(words).env(skip::SKIPPED_FILE, skipped))?;
+    let lines = shell::step_with_lines("tests", command.env(skip::SKIPPED_FILE, skipped))?;
     Ok(lines.into_iter().filter(|line| line.contains(closing)).collect())
+}
+
+/// The runner of tests. One test more at a time than there are processors: many wait for a network that is
+/// away, or for a host that wants to be left alone for a minute.
+///
+/// It runs the whole workspace always: of one package alone other features are wanted, and all is built anew.
+fn nextest() -> Command {
+    let at_once = thread::available_parallelism().map_or(1, NonZero::get) + 1;
+    let mut command = shell::cargo(&["nextest", "run", "--workspace"]);
+    command.args(["--test-threads", &at_once.to_string()]);
+    command
 }
 
 /// Runs the end-to-end tests that leave the way to the remote open once more over `way`: the profile
@@ -112,9 +126,8 @@ fn tests_over(name: &str, skipped: &Path) -> Result<Vec<String>, Failure> {
         missing(skipped, &what, &format!("`{program}` is not installed"))?;
         return Ok(Vec::new());
     }
-    // The whole workspace, as before: of one package alone, other features are wanted, and all is built anew.
-    let mut command = shell::cargo(&["nextest", "run", "--profile", "wires", "--workspace"]);
-    command.env(way::VARIABLE, name).env(skip::SKIPPED_FILE, skipped);
+    let mut command = nextest();
+    command.args(["--profile", "wires"]).env(way::VARIABLE, name).env(skip::SKIPPED_FILE, skipped);
     let lines = shell::step_with_lines(&what, &mut command)?;
     // What the profile leaves out has run before, over `file://`; it was not skipped.
     let without_rest = |line: &String| line.rsplit_once(", ").map(|(ran, _)| ran.to_owned());
