@@ -136,9 +136,12 @@ fn effect_of(call: &str, line: &str) -> Option<String> {
     Some(format!("{call} {}", parts.join("/")))
 }
 
-/// What the call was done to; of two paths the second, which is where something gets its place.
+/// What the call was done to; of two paths the second, which is where something gets its place. Of a `rename`
+/// `strace` looks at the first one only.
 fn path_of(call: &str, line: &str) -> String {
-    let path = if BY_DESCRIPTOR.contains(&call) {
+    let path = if call == "rename" {
+        line.split('"').nth(1)
+    } else if BY_DESCRIPTOR.contains(&call) {
         line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| path)
     } else {
         line.rsplit('"').nth(1)
