@@ -10,6 +10,7 @@
 mod apply;
 mod aside;
 mod before;
+mod begun;
 mod bounds;
 mod branch;
 mod error;

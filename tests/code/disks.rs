@@ -17,7 +17,8 @@ use super::trip::Device;
 /// How large a disk of a test is while it has room.
 const ROOMY: &str = "size=64m,mode=0700";
 
-fn memory_disk(place: &Path, options: &str) {
+/// Mounts a disk in memory.
+pub(crate) fn memory_disk(place: &Path, options: &str) {
     mount(
         &["-t", "tmpfs", "-o", options, "none"]
             .map(OsStr::new)

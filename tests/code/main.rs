@@ -5,6 +5,8 @@ mod accidents;
 #[cfg(test)]
 mod alone;
 #[cfg(test)]
+mod begun;
+#[cfg(test)]
 mod captures;
 #[cfg(test)]
 mod clones;

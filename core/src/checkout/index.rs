@@ -8,9 +8,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::begun::Begun;
 use super::facts::Entry;
 use super::objects::told;
-use super::own_work::blob_at;
 use super::record::io_failed;
 use super::{CheckoutError, Place, Refusal, record};
 use crate::capture::{RESTORE_MARK, is_restore_mark};
@@ -29,8 +29,6 @@ const FILTERS_MAX: usize = 128 << 20;
 /// What git says of a file that it does not overwrite, and of one that came while it looked.
 const EXISTS: &str = " already exists, no checkout";
 const EXISTS_SINCE: &str = ": File exists";
-/// A disk with less room counts as full.
-const FULL: u64 = 1 << 20;
 /// The longest lock of ours: it names the record.
 const LOCK_MAX: u64 = 8 << 10;
 
@@ -134,8 +132,10 @@ impl<'a> Draft<'a> {
         }
         not_in_the_way(beneath, &output)?;
         // Git gave up at some file, and did not write down which it had done.
-        self.check_own(beneath, paths, ids)?;
-        clear(beneath, paths)?;
+        let kept = self.path.with_file_name("begun");
+        let git = || self.git();
+        let begun = Begun { beneath, git: &git, ids, kept: &kept };
+        begun.take_away(paths)?;
         let mut raw = Vec::new();
         for (has_filter, paths) in self.by_filter(paths)? {
             let output = self.by_git(&paths).run()?;
@@ -146,40 +146,13 @@ impl<'a> Draft<'a> {
             if !has_filter {
                 told(Ok(output), "check files out")?;
             }
-            clear(beneath, &paths)?;
-            told(self.blank(self.by_git(&paths))?.run(), "check files out")?;
+            begun.take_away(&paths)?;
+            let output = self.blank(self.by_git(&paths))?.run()?;
+            not_in_the_way(beneath, &output)?;
+            told(Ok(output), "check files out")?;
             raw.extend(paths.into_iter().cloned());
         }
         Ok(raw)
-    }
-
-    /// Makes sure that what stands at paths without a filter was made by git from these blobs, or is what a full
-    /// disk left of it.
-    fn check_own(
-        &self,
-        beneath: &Beneath,
-        paths: &BTreeSet<&RepoPath>,
-        ids: &BTreeMap<RepoPath, Oid>,
-    ) -> Result<(), CheckoutError> {
-        if beneath.room().is_some_and(|room| room < FULL) {
-            return Ok(());
-        }
-        let filtered = filters(self.git().args(["check-attr", "--cached"]), paths.iter().copied())?;
-        for path in paths.iter().filter(|path| !filtered.contains_key(**path)) {
-            let is_file = matches!(beneath.look(path.as_path())?, Found::File(_));
-            if !is_file || blob_at(self.place, path).as_ref() == ids.get(*path) {
-                continue;
-            }
-            // With the line ends that git gives it.
-            let place = beneath.root().join(path.as_path());
-            let command = self.git().args(["hash-object", "--"]).arg(path.as_path());
-            let output = told(command.run(), "look at a file")?;
-            let found = String::from_utf8_lossy(&output.stdout).trim().parse::<Oid>().ok();
-            if found.as_ref() != ids.get(*path) {
-                return Err(DiskError::Changed(place).into());
-            }
-        }
-        Ok(())
     }
 
     fn by_git(&self, paths: &BTreeSet<&RepoPath>) -> GitCommand {
@@ -363,17 +336,6 @@ fn not_in_the_way(beneath: &Beneath, output: &Output) -> Result<(), CheckoutErro
         }
         None => Ok(()),
     }
-}
-
-/// Takes away what git checked out a moment ago.
-fn clear(beneath: &Beneath, paths: &BTreeSet<&RepoPath>) -> Result<(), CheckoutError> {
-    for path in paths {
-        let found = beneath.look(path.as_path())?;
-        if matches!(found, Found::File(_) | Found::Link(_)) {
-            beneath.remove(path.as_path(), found)?;
-        }
-    }
-    Ok(())
 }
 
 /// The filter of each path that has one; `command` is `check-attr` with where it looks.

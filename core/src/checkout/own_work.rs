@@ -102,7 +102,7 @@ fn is_checked_out(past: &Record, place: Place<'_>, path: &RepoPath) -> bool {
 }
 
 /// The name that git has for a file's bytes as they stand.
-pub(super) fn blob_at(place: Place<'_>, path: &RepoPath) -> Option<Oid> {
+fn blob_at(place: Place<'_>, path: &RepoPath) -> Option<Oid> {
     let file = place.project.root.join(path.as_path());
     let id = git2::Oid::hash_file(git2::ObjectType::Blob, file).ok()?;
     Some(Oid(id.as_bytes().try_into().ok()?))

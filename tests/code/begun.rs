@@ -1,0 +1,94 @@
+//! Files that somebody writes where git checks files out, while it gives up there.
+
+use convosync_core::checkout::CheckoutError;
+use convosync_tests::files;
+
+use super::alone::has_own_disks;
+use super::disks::memory_disk;
+use super::look::look;
+use super::states::Place;
+use super::trip::Device;
+
+/// `a` has two files with a filter that are not pushed; `b` has that filter, which runs `smudge` first.
+fn with_filter(smudge: &str, clean: Option<&str>) -> Place {
+    let place = Place::new();
+    place.write("a/.gitattributes", "*.first filter=slow\n");
+    place.write("a/a.first", "first\n");
+    place.write("a/b.first", "theirs\n");
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "two files"]);
+    place.git("b", &["config", "filter.slow.smudge", smudge]);
+    if let Some(clean) = clean {
+        place.git("b", &["config", "filter.slow.clean", clean]);
+    }
+    place.git("b", &["config", "filter.slow.required", "true"]);
+    place
+}
+
+/// It was taken for one that git had begun to check out: nobody knows what a filter makes.
+#[test]
+fn a_file_with_a_filter_that_somebody_writes_while_that_filter_fails_is_not_taken_away() {
+    for clean in [None, Some("cat"), Some("false")] {
+        let place = with_filter("echo mine > b.first; false", clean);
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let opened = a.save(&place.path("log"));
+        let before = look(&place, "b");
+
+        let stopped = b.restore(&opened, false).unwrap_err();
+
+        assert!(matches!(stopped, CheckoutError::Halfway { .. }), "{clean:?}: {stopped:?}");
+        assert_eq!(place.read("b/b.first"), b"mine\n", "{clean:?}");
+        assert!(b.undo().unwrap().again, "{clean:?}");
+        assert_eq!(look(&place, "b"), before, "{clean:?}");
+        b.undo().unwrap();
+        assert_eq!(place.read("b/b.first"), b"mine\n", "{clean:?}");
+    }
+}
+
+/// What a filter takes out of a file is the user's all the same.
+#[test]
+fn a_file_of_which_its_filter_alone_says_that_it_is_gits_is_kept_before_it_goes() {
+    let write = "test -e b.first || printf 'theirs\\nmine\\n' > b.first; false";
+    let place = with_filter(write, Some("head -n 1"));
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+
+    let report = b.restore(&opened, false).unwrap();
+
+    assert_eq!(report.unfiltered, ["a.first", "b.first"]);
+    assert_eq!(files::read(&report.record.join("begun/0")), b"theirs\nmine\n");
+}
+
+/// On such a disk all that stood there counted as what git had begun.
+#[test]
+fn a_file_that_somebody_writes_while_the_disk_becomes_full_is_not_taken_away() {
+    let name = "begun::a_file_that_somebody_writes_while_the_disk_becomes_full_is_not_taken_away";
+    if !has_own_disks(name) {
+        return;
+    }
+    let place = Place::new();
+    place.write("a/.gitattributes", "*.first filter=slow\n");
+    place.write("a/a.first", "first\n");
+    place.write("a/z.txt", "theirs\n");
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "two files"]);
+    place.folder("small");
+    memory_disk(&place.path("small"), "size=16m,mode=0700");
+    place.run("", &["clone", "-q", "remote.git", "small/b"]);
+    let smudge = "echo mine > z.txt; cat /dev/zero > ../full; false";
+    place.git("small/b", &["config", "filter.slow.smudge", smudge]);
+    place.git("small/b", &["config", "filter.slow.required", "true"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "small/b"));
+    let opened = a.save(&place.path("log"));
+    let before = look(&place, "small/b");
+
+    let stopped = b.restore(&opened, false).unwrap_err();
+
+    assert!(matches!(stopped, CheckoutError::Halfway { .. }), "{stopped:?}");
+    assert_eq!(place.read("small/b/z.txt"), b"mine\n");
+    place.remove("small/full");
+    assert!(b.undo().unwrap().again);
+    assert_eq!(look(&place, "small/b"), before);
+    b.undo().unwrap();
+    assert_eq!(place.read("small/b/z.txt"), b"mine\n");
+}
