@@ -24,6 +24,11 @@ const FILES_MAX: usize = 10_000;
 /// Clean filters are not run: where a file's stamp is newer than the index, a filtered one (git-lfs)
 /// counts as changed although its content may not be.
 ///
+/// A save of a changed repository runs `git status` once here and once in `capture`. This one says whether there is
+/// anything to capture, whether the repository holds still or not, and where nothing changed only it runs. The other
+/// one counts only between two looks at the index and HEAD, and leaves untracked files to a child beside it: taken
+/// from here, it would tell of a moment before the first of those looks.
+///
 /// # Errors
 /// [`ProjectError`] when git does not read the repository.
 pub fn code_point(project: &Project, git: &Git) -> Result<Option<CodePoint>, ProjectError> {
