@@ -18,13 +18,15 @@ const SECRETS: [&str; 9] = [
     "id_ed25519*",
     "id_xmss*",
 ];
-/// What an ssh key of another name begins with: it has no ending or that of a copy, unlike a source file
-/// (`id_map.rs`).
+/// What an ssh key of any other name begins with.
 const KEY_PREFIX: &str = "id_";
-/// Endings of copies and of other forms of a key.
-const KEY_ENDINGS: [&str; 14] = [
-    "bak", "backup", "old", "orig", "save", "copy", "tmp", "swp", "txt", "ppk", "gpg", "asc",
-    "age", "enc",
+/// The endings with which such a name is that of source code or a text about it, and no key (`id_map.rs`). Whatever
+/// is not named here is guarded: data (`id_token.json`) may be a secret, and a copy of a key may be called anything.
+const SOURCE_ENDINGS: [&str; 50] = [
+    "adoc", "bash", "c", "cc", "cjs", "clj", "cpp", "cs", "css", "cxx", "dart", "el", "erl", "ex",
+    "exs", "fs", "go", "graphql", "h", "hpp", "hs", "htm", "html", "java", "jl", "js", "jsx", "kt",
+    "kts", "less", "lua", "md", "mjs", "ml", "php", "pl", "proto", "py", "pyi", "rb", "rs", "rst",
+    "scala", "scss", "sh", "sql", "svelte", "swift", "ts", "tsx",
 ];
 /// Names that look like them and are made to be shared.
 const SAMPLES: [&str; 3] = ["*.example", "*.sample", "*.pub"];
@@ -113,8 +115,8 @@ fn is_secret(name: &[u8]) -> bool {
         excluded_by(&[(*pattern).to_owned()], Path::new(&name), Path::new("")).is_some()
     };
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.trim_end_matches('~'));
-    let is_key =
-        name.starts_with(KEY_PREFIX) && ending.is_none_or(|ending| KEY_ENDINGS.contains(&ending));
+    let is_key = name.starts_with(KEY_PREFIX)
+        && ending.is_none_or(|ending| !SOURCE_ENDINGS.contains(&ending));
     (is_key || SECRETS.iter().any(|pattern| fits(pattern)))
         && !SAMPLES.iter().any(|pattern| fits(pattern))
 }
@@ -160,6 +162,36 @@ mod tests {
             "my.env",
         ] {
             assert!(!guard.covers(&path(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_begins_like_a_key_is_guarded_unless_it_is_one_of_source_code() {
+        let guard = Guard::new(Path::new("/w/shop"), Path::new("/home/a"), &[], &[]);
+        let table = [
+            ("id_work", true),
+            ("ID_WORK", true),
+            ("id_", true),
+            ("id_work.2024", true),
+            ("id_work.bak", true),
+            ("id_work.txt", true),
+            ("id_token.json", true),
+            ("id_map.rs.bak", true),
+            ("id_work/README.md", true),
+            // Those of ssh itself, whatever follows.
+            ("id_rsa.rs", true),
+            ("id_ed25519_sk.old", true),
+            ("id_map.rs", false),
+            ("src/id_map.RS", false),
+            ("id_map.rs~", false),
+            ("id_generator.test.ts", false),
+            ("id_work.pub", false),
+            ("id_work.example", false),
+            ("idle", false),
+            ("grid_map", false),
+        ];
+        for (text, is_guarded) in table {
+            assert_eq!(guard.covers(&path(text)), is_guarded, "{text}");
         }
     }
 
