@@ -314,6 +314,30 @@ fn links_are_refused_on_a_disk_that_has_none_unless_git_stores_them_as_files_the
     assert_eq!(look(&place, "folding/b"), before);
 }
 
+/// Such a disk has no permissions, and git has no entry that could say it instead.
+#[test]
+fn an_untracked_executable_is_named_on_a_disk_without_permissions() {
+    if !has_own_disks("disks::an_untracked_executable_is_named_on_a_disk_without_permissions") {
+        return;
+    }
+    let place = Place::new();
+    let Some(_disk) = FoldingDisk::mount(&place, "folding") else { return };
+    place.run("", &["clone", "-q", "remote.git", "folding/b"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "folding/b"));
+    let before = look(&place, "folding/b");
+    for name in ["a/tool.sh", "a/tracked.sh"] {
+        files::write_program(&place.path(name), "#!/bin/sh\n");
+    }
+    place.git("a", &["add", "tracked.sh"]);
+
+    let report = b.restore(&a.save(&place.path("log")), true).unwrap();
+
+    assert_eq!(report.differences, ["tool.sh"]);
+    assert_eq!(place.read("folding/b/tool.sh"), b"#!/bin/sh\n");
+    assert_eq!(b.undo().unwrap().differences, Vec::<String>::new());
+    assert_eq!(look(&place, "folding/b"), before);
+}
+
 #[test]
 fn a_state_for_which_the_disk_has_no_room_is_refused_before_anything_is_changed() {
     if !has_own_disks(
