@@ -18,6 +18,7 @@ mod facts;
 mod fetch;
 mod index;
 mod links;
+mod lock;
 mod objects;
 mod opened;
 mod own_work;
@@ -143,6 +144,10 @@ pub struct NotBack {
     /// What stands in the way.
     pub why: String,
     /// Where its bytes are.
+    /// Whether nothing was done but that the lock of a restore was taken away whose record is gone: what stands
+    /// here is half of it, and stays ([`forsake`]).
+    #[serde(default)]
+    pub forsaken: bool,
     pub kept: PathBuf,
 }
 
@@ -185,7 +190,7 @@ pub fn undo(
     let past = record::newest(place)?;
     if past.as_ref().is_none_or(|past| past.deeds.is_done) {
         let _lock = record::lock(place)?;
-        if index::release_ours(place)? {
+        if lock::release(place)? {
             // It was killed before it changed anything, or after everything was done.
             return Ok(Report { unlocked: true, ..Report::default() });
         }
@@ -204,6 +209,19 @@ pub fn new_work_tree(project: &Project, git: &Git, dir: &Path) -> Result<(), Che
     let command = git.command().dir(&project.root);
     let command = command.args(["worktree", "add", "--detach", "--no-checkout"]).arg("--").arg(dir);
     objects::told(command.run(), "make the work tree").map(drop)
+}
+
+/// Takes away the lock of a restore that was interrupted and whose record is gone, so that no undo can end it.
+/// Every file stays as it is.
+///
+/// # Errors
+/// [`CheckoutError::Refused`] when there is no such lock, or the record is only elsewhere.
+pub fn forsake(place: Place<'_>) -> Result<Report, CheckoutError> {
+    let _lock = record::lock(place)?;
+    match lock::forsake(place)? {
+        true => Ok(Report { forsaken: true, ..Report::default() }),
+        false => Err(Refusal::NothingToUndo.into()),
+    }
 }
 
 /// Takes away a work tree that [`new_work_tree`] made and that nothing was put into.
@@ -271,12 +289,12 @@ fn prepare<'a>(
     purpose: Purpose<'_>,
 ) -> Result<Prepared<'a>, CheckoutError> {
     opened.check_size(purpose.limits())?;
-    let lock = record::lock(place)?;
+    let held = record::lock(place)?;
     if !purpose.is_ending() && record::newest(place)?.is_some_and(|past| !past.deeds.is_done) {
         return Err(Refusal::Interrupted.into());
     }
     if !purpose.is_ending() {
-        index::check_elsewhere(place)?;
+        lock::check_elsewhere(place)?;
     }
     record::sweep(place);
     let objects = objects::Objects::take(place, opened, purpose.limits(), purpose.fetch())
@@ -314,7 +332,7 @@ fn prepare<'a>(
         past,
         is_ending,
         has_own_work,
-        _lock: lock,
+        _lock: held,
     };
     prepared.check_blobs()?;
     Ok(prepared)
@@ -367,6 +385,7 @@ impl Prepared<'_> {
         match &self.past {
             Some(past) if is_whole && past.git_files().next().is_none() => past.remove(),
             _ => Ok(()),
+            forsaken: false,
         }
     }
 

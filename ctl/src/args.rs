@@ -56,7 +56,12 @@ pub(crate) enum Command {
     /// Bring a session back on this device
     Resume(Resume),
     /// Bring back what stood in this work tree, and in others it changed, before the last resume
-    Undo,
+    Undo {
+        /// Where a resume was interrupted and what stood before is lost: leave every file as it is, and let git
+        /// work here again
+        #[arg(long)]
+        force: bool,
+    },
     /// Send what is unsent and look for news, now
     Sync {
         /// Also try again what a remote refused
@@ -341,6 +346,7 @@ mod tests {
             "list --all --branch b --device d --project . --refresh",
             "resume 4d56@7 --dry-run --force --no-start",
             "resume -l",
+            "undo --force",
             "join --recover - --remote u",
             "join --recover",
             "service logs -n 5 -f --kind plain",

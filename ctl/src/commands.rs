@@ -31,7 +31,7 @@ pub(crate) fn run(call: &mut Call<'_>, command: Command) -> Result<ExitCode, Ctl
         Command::List(args) => list::run(call, args),
         Command::Show { session } => show::run(call, session),
         Command::Resume(args) => resume::run(call, &args),
-        Command::Undo => undo::run(call),
+        Command::Undo { force } => undo::run(call, force),
         Command::Sync { retry } => sync::run(call, retry),
         Command::Watch => watch::run(call),
         Command::Config { command } => config::run(call, command),

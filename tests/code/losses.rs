@@ -22,7 +22,7 @@ fn with_ignored() -> Place {
 }
 
 /// Such a place in whose second clone a restore was stopped, and how that clone looked before.
-fn interrupted() -> (Place, Look) {
+pub(crate) fn interrupted() -> (Place, Look) {
     let place = with_ignored();
     let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
     let opened = a.save(&place.path("log-of-a"));

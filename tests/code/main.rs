@@ -23,6 +23,8 @@ mod hostile;
 #[cfg(test)]
 mod large;
 #[cfg(test)]
+mod locks;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod look;

@@ -86,6 +86,29 @@ fn undo_says_what_one_more_would_bring_back_and_when_only_a_lock_was_left() {
     assert_eq!(seen(bob), before);
 }
 
+/// The record was all that could have ended it.
+#[test]
+fn undo_says_that_a_record_is_gone_and_frees_git_with_force() {
+    let (mut world, writer) = saved_work();
+    let (_, bob) = world.pair();
+    bob.ctl(&["resume", writer.session()]).ok();
+    let restored = seen(bob);
+    let lock = bob.home.project().join(".git/index.lock");
+    let mark = convosync_core::capture::RESTORE_MARK;
+    files::write(&lock, [mark, b"/nowhere/undo/abc/1\nsomething was changed\n"].concat());
+
+    let run = bob.ctl(&["undo"]);
+
+    assert!(!run.status.success(), "{run}");
+    assert!(run.errors().contains("/nowhere/undo/abc/1"), "{run}");
+    assert!(run.errors().contains("undo --force"), "{run}");
+    assert!(lock.exists());
+    let run = bob.ctl(&["undo", "--force"]).ok();
+    assert!(run.text().contains("every file stays"), "{run}");
+    assert!(!lock.exists());
+    assert_eq!(seen(bob), restored);
+}
+
 #[test]
 fn work_that_stands_here_is_replaced_only_when_the_user_says_so() {
     let (mut world, writer) = saved_work();

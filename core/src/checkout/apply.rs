@@ -79,7 +79,11 @@ pub(super) fn apply(
     prepared.record_all(&beneath)?;
     prepared.check_record()?;
     prepared.record.keep(&prepared.opened.state)?;
-    draft.hold();
+    if let Err(error) = draft.hold() {
+        // Nothing was changed, and there is nothing to undo.
+        prepared.record.remove()?;
+        return Err(error);
+    }
     let record = prepared.record.dir().to_owned();
     let mut applier = Applier { prepared: &mut *prepared, beneath };
     let done = applier.steps(&mut draft, progress);

@@ -105,6 +105,12 @@ pub enum Refusal {
         /// Where the work tree stood.
         root: String,
     },
+    /// A restore was interrupted after its first change, and its record is gone: nothing can take it back.
+    #[error("an earlier restore was interrupted half-way here, and its record `{}` is gone", record.display())]
+    RecordGone {
+        /// The record.
+        record: PathBuf,
+    },
     /// Another restore works on this work tree.
     #[error("another restore works on this work tree")]
     Busy,
@@ -214,6 +220,9 @@ impl Refusal {
             Self::Interrupted => "run `convosyncctl undo` to bring back what stood before it",
             Self::Elsewhere { .. } => {
                 "put the work tree, and ConvoSync's state folder, back where they were, then run `convosyncctl undo`"
+            }
+            Self::RecordGone { .. } => {
+                "if ConvoSync's state folder was moved, put it back and run `convosyncctl undo`; else `convosyncctl undo --force` gives up what stood before: every file stays as it is now, and git works here again"
             }
             Self::MissingCommits { .. } => {
                 "run `git fetch` here, or push the branch on the other device"

@@ -6,7 +6,7 @@ use super::branch::Branches;
 use super::objects::{Listing, Objects, told};
 use super::record::Record;
 use super::spelling::Eyes;
-use super::{CheckoutError, Place, Purpose, Refusal, index};
+use super::{CheckoutError, Place, Purpose, Refusal, lock};
 use crate::code::{Flags, IndexEntry, Mode, RepoPath, State};
 use crate::disk::{Beneath, Found};
 use crate::git::Version;
@@ -135,7 +135,7 @@ pub(super) fn gather(
 ) -> Result<Facts, CheckoutError> {
     let here = record.capture(place, saved)?;
     let git_dir = place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
-    if let Some(lock) = index::foreign_lock(git_dir) {
+    if let Some(lock) = lock::foreign(git_dir) {
         return Err(Refusal::Locked(lock).into());
     }
     let (is_sparse, folds) = (is_set(objects, "core.sparseCheckout")?, folds(place)?);

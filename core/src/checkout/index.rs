@@ -1,10 +1,7 @@
 //! The index as it will be, made beside the user's own and put in its place at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,8 +9,8 @@ use super::begun::Begun;
 use super::facts::Entry;
 use super::objects::told;
 use super::record::io_failed;
-use super::{CheckoutError, Place, Refusal, record};
-use crate::capture::{RESTORE_MARK, is_restore_mark};
+use super::{CheckoutError, Place, Refusal, lock};
+use crate::capture::is_restore_mark;
 use crate::code::{Flags, Mode, RepoPath};
 use crate::disk::{self, Access, Beneath, DiskError, Found};
 use crate::git::{GitCommand, Output};
@@ -29,8 +26,6 @@ const FILTERS_MAX: usize = 128 << 20;
 /// What git says of a file that it does not overwrite, and of one that came while it looked.
 const EXISTS: &str = " already exists, no checkout";
 const EXISTS_SINCE: &str = ": File exists";
-/// The longest lock of ours: it names the record.
-const LOCK_MAX: u64 = 8 << 10;
 
 /// The index of a work tree while it is changed.
 #[derive(Debug)]
@@ -51,9 +46,8 @@ impl<'a> Draft<'a> {
         // It stays if this one fails early: half a restore may stand behind it.
         let is_held = is_restore_mark(&lock);
         if !is_held {
-            let record = path.parent().unwrap_or(&path).as_os_str();
-            let text = [RESTORE_MARK, record.as_bytes(), b"\n"].concat();
-            disk::create_new(&lock, &text).map_err(|error| match error {
+            let record = path.parent().unwrap_or(&path);
+            disk::create_new(&lock, &lock::text(record, false)).map_err(|error| match error {
                 DiskError::Exists(path) => Refusal::Locked(path).into(),
                 error => CheckoutError::from(error),
             })?;
@@ -268,9 +262,17 @@ impl<'a> Draft<'a> {
         Ok(disk::remove_file(&self.path)?)
     }
 
-    /// Keeps the lock whatever happens: from now on it stands for something that has to be ended.
-    pub(super) fn hold(&mut self) {
+    /// Keeps the lock whatever happens: from now on it stands for something that has to be ended, and says so.
+    pub(super) fn hold(&mut self) -> Result<(), CheckoutError> {
+        let record = self.path.parent().unwrap_or(&self.path);
+        if let Some(lock) = &self.lock {
+            if !is_restore_mark(lock) {
+                return Err(Refusal::Changing.into());
+            }
+            disk::write_atomic(lock, &lock::text(record, true))?;
+        }
         self.is_held = true;
+        Ok(())
     }
 
     /// Lets go of the user's index.
@@ -286,43 +288,6 @@ impl Drop for Draft<'_> {
             self.release().ok();
         }
     }
-}
-
-/// The lock of an index that somebody else holds.
-pub(super) fn foreign_lock(git_dir: &Path) -> Option<PathBuf> {
-    let lock = git_dir.join("index.lock");
-    (fs::symlink_metadata(&lock).is_ok() && !is_restore_mark(&lock)).then_some(lock)
-}
-
-/// Refuses where the restore that was interrupted here is not recorded here: the work tree, or the folder of the
-/// records, was moved since.
-pub(super) fn check_elsewhere(place: Place<'_>) -> Result<(), CheckoutError> {
-    let git_dir = place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
-    let lock = git_dir.join("index.lock");
-    if !is_restore_mark(&lock) {
-        return Ok(());
-    }
-    let mut bytes = Vec::new();
-    let read = disk::open_regular(&lock)?.take(LOCK_MAX).read_to_end(&mut bytes);
-    read.map_err(|source| io_failed("read", &lock, source))?;
-    let named = bytes.strip_prefix(RESTORE_MARK).unwrap_or_default().trim_ascii_end();
-    let record = Path::new(OsStr::from_bytes(named));
-    match record::unfinished_elsewhere(place, record) {
-        Some(root) => Err(Refusal::Elsewhere { record: record.to_owned(), root }.into()),
-        None => Ok(()),
-    }
-}
-
-/// Takes away the lock of a restore that is gone, if there is one. The lock of the work tree's records is held.
-pub(super) fn release_ours(place: Place<'_>) -> Result<bool, CheckoutError> {
-    let git_dir = place.project.git_dir.as_ref().ok_or(Refusal::NoWorkTree)?;
-    let lock = git_dir.join("index.lock");
-    let is_ours = is_restore_mark(&lock);
-    if is_ours {
-        check_elsewhere(place)?;
-        disk::remove_file(&lock)?;
-    }
-    Ok(is_ours)
 }
 
 /// Makes sure that git did not give up because somebody wrote a file a moment ago where one of its own had to go:

@@ -136,7 +136,7 @@ pub(super) fn numbers(folder: &Path) -> Result<Vec<u64>, CheckoutError> {
 fn remove_unfinished(folder: &Path) -> Result<(), CheckoutError> {
     for number in numbers(folder)? {
         let dir = folder.join(number.to_string());
-        if fs::symlink_metadata(dir.join("facts")).is_err() {
+        if !is_there(&dir) {
             disk::remove_tree(&dir)?;
         } else {
             disk::remove_leftovers(&dir, i64::MAX)?;
@@ -212,7 +212,12 @@ pub(super) fn unfinished_elsewhere(place: Place<'_>, record: &Path) -> Option<St
     deeds.map(|deeds| deeds.root)
 }
 
-fn read_deeds(dir: &Path) -> Result<Option<Deeds>, CheckoutError> {
+/// Whether there is a record: one that is damaged is there, too.
+pub(super) fn is_there(record: &Path) -> bool {
+    fs::symlink_metadata(record.join("facts")).is_ok()
+}
+
+pub(super) fn read_deeds(dir: &Path) -> Result<Option<Deeds>, CheckoutError> {
     use io::Read as _;
     let path = dir.join("facts");
     let file = match disk::open_regular(&path) {

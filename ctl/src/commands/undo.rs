@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use convosync_core::checkout::{self, CheckoutError, Member, Report, Together};
+use convosync_core::checkout::{self, CheckoutError, Member, Refusal, Report, Together};
 
 use super::resume::tell_report;
 use crate::call::Call;
@@ -35,9 +35,13 @@ struct Other {
     failed: Option<String>,
 }
 
-/// Takes the last change of this work tree back, and those that were made with it.
-pub(crate) fn run(call: &mut Call<'_>) -> Result<ExitCode, CtlError> {
+/// Takes the last change of this work tree back, and those that were made with it. With `force` it gives up what
+/// an interrupted one had replaced, where the record of that is gone.
+pub(crate) fn run(call: &mut Call<'_>, force: bool) -> Result<ExitCode, CtlError> {
     let clone = Clone::of(call, &call.directory())?;
+    if force && is_forsaken(call, &clone)? {
+        return Ok(ExitCode::Ok);
+    }
     let newest_of = |root: &Path| newest(call, root).ok();
     let together = checkout::together(clone.place(), &newest_of)?;
     let report = match together.is_here {
@@ -57,6 +61,25 @@ pub(crate) fn run(call: &mut Call<'_>) -> Result<ExitCode, CtlError> {
     let all_well =
         is_well(&report) && others.iter().all(|one| one.failed.is_none() && is_well(&one.report));
     Ok(if all_well { ExitCode::Ok } else { ExitCode::Failed })
+}
+
+/// Takes the lock of an interrupted restore away if its record is gone, and says so. Everything else is a matter
+/// of an undo that needs no force.
+fn is_forsaken(call: &mut Call<'_>, clone: &Clone) -> Result<bool, CtlError> {
+    let report = match checkout::forsake(clone.place()) {
+        Err(CheckoutError::Refused(Refusal::NothingToUndo)) => return Ok(false),
+        report => report?,
+    };
+    if call.print.json {
+        let answer = Answer { report: &report, repositories: &[], moved_on: &[] };
+        call.print.answer(&answer)?;
+        return Ok(true);
+    }
+    call.print.done(
+        "the lock of a restore is gone that was interrupted half-way; what stood before it is lost, and every file stays as it is",
+    )?;
+    call.print.next("git status (some files may be of the other state)")?;
+    Ok(true)
 }
 
 /// The first work tree had nothing to be taken back.
