@@ -20,6 +20,7 @@ mod index;
 mod links;
 mod lock;
 mod objects;
+mod old;
 mod opened;
 mod own_work;
 mod plan;
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use apply::Step;
 pub use error::{CheckoutError, Refusal};
+pub use old::{Gone, Stored, stored};
 pub use opened::Opened;
 pub use programs::runs_programs;
 pub use together::{Member, Together, bind, bind_planned, changed, together};
@@ -50,6 +52,8 @@ pub const RECORDS_KEPT: usize = 10;
 /// How many bytes these may have together: what a work tree of some size has untracked, a few times.
 pub const RECORDS_SIZE: u64 = 4 << 30;
 
+/// Records of a work tree that take more are worth a word: for a week nothing but the disk bounds them.
+pub const RECORDS_TOLD: u64 = 1 << 30;
 /// What is to be done, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Restoring<'a> {
@@ -130,6 +134,9 @@ pub struct Report {
     /// Whether one more `undo` brings back what stood here until now.
     pub again: bool,
     /// Whether an earlier restore, which was interrupted too, is still to be ended by one more `undo`.
+    /// Older records that were taken away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<Gone>,
     pub unfinished: bool,
     /// Whether nothing was done but that the lock of a restore was taken away that was killed before its first
     /// change, or after its last.
@@ -137,6 +144,10 @@ pub struct Report {
 }
 
 /// A file or link that was set aside and could not be brought back. Nothing of it is lost.
+    /// Whether nothing was done but that the lock of a restore was taken away whose record is gone: what stands
+    /// here is half of it, and stays ([`forsake`]).
+    #[serde(default)]
+    pub forsaken: bool,
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotBack {
     /// Where it stood.
@@ -144,10 +155,6 @@ pub struct NotBack {
     /// What stands in the way.
     pub why: String,
     /// Where its bytes are.
-    /// Whether nothing was done but that the lock of a restore was taken away whose record is gone: what stands
-    /// here is half of it, and stays ([`forsake`]).
-    #[serde(default)]
-    pub forsaken: bool,
     pub kept: PathBuf,
 }
 
@@ -361,9 +368,10 @@ impl Prepared<'_> {
         let differences = verify::verify(&self, &done)?;
         // All is done; what stays too long costs room only.
         let cleaned = self.let_go_of_past(&differences).and_then(|()| self.record.thin_out());
-        if let Err(error) = cleaned {
+        let gone = cleaned.unwrap_or_else(|error| {
             tracing::warn!(error = crate::cause::with_causes(&error), "old records stay");
-        }
+            Vec::new()
+        });
         Ok(Report {
             outlook: self.outlook,
             differences,
@@ -373,6 +381,7 @@ impl Prepared<'_> {
             again: !self.record.deeds.is_rest,
             unfinished: done.is_unfinished,
             unlocked: false,
+            gone,
         })
     }
 

@@ -18,7 +18,7 @@ use crate::print::Wait;
 use crate::socket::Watcher as _;
 
 /// The folder of what stood in work trees before, below the state directory.
-const RECORDS: &str = "undo";
+pub(crate) const RECORDS: &str = "undo";
 
 /// A clone with everything that is needed to work on it.
 pub(crate) struct Clone {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use convosync_core::checkout::{CheckoutError, Opened, RECORDS_KEPT, Refusal};
+use convosync_core::checkout::{self, CheckoutError, Opened, RECORDS_KEPT, Refusal};
 use convosync_tests::files;
 
 use super::look::look;
@@ -64,10 +64,14 @@ fn the_first_of_eleven_records_is_gone_and_the_others_can_be_read() {
     let place = Place::new();
     let (a, mut b) = (Device::new(&place, "a"), Device::new(&place, "b"));
     let states = two_states(&place, &a);
+    let mut gone = Vec::new();
     for turn in 0..11 {
         b.now_ms += A_WEEK_MS;
-        b.restore(&states[turn % 2], true).unwrap();
+        gone.extend(b.restore(&states[turn % 2], true).unwrap().gone);
     }
+    let [first] = gone.as_slice() else { panic!("{gone:?}") };
+    assert!(first.record.ends_with("1") && first.bytes > 0, "{first:?}");
+    assert_eq!(first.at_ms, b.now_ms - 10 * A_WEEK_MS);
 
     let names: Vec<String> = records(&b)
         .iter()
@@ -78,6 +82,25 @@ fn the_first_of_eleven_records_is_gone_and_the_others_can_be_read() {
     for record in records(&b) {
         Opened::read(&record.join("log")).unwrap();
     }
+}
+
+#[test]
+fn a_work_tree_whose_records_take_much_room_is_found() {
+    let (place, other) = (Place::new(), Place::new());
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    assert_eq!(checkout::stored(&b.records, 0), []);
+    place.write("b/large.raw", vec![7; 3 << 20]);
+    b.restore(&a.save(&place.path("log")), true).unwrap();
+    // A folder of something else.
+    files::make_dir(&b.records.join("together"));
+
+    let [found] = &checkout::stored(&b.records, 3 << 20)[..] else { panic!() };
+
+    assert_eq!(found.root, b.project.root.to_str().unwrap());
+    assert_eq!((found.records, found.unfinished), (1, false));
+    assert_eq!(Some(&*found.folder), records(&b)[0].parent());
+    assert_eq!(checkout::stored(&b.records, 1 << 30), []);
+    assert_eq!(checkout::stored(&other.path("nowhere"), 0), []);
 }
 
 /// What was set aside by the first of them may not be missed before the last.

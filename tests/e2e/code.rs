@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use convosync_core::checkout::RECORDS_TOLD;
 use convosync_tests::synthetic::Conversation;
 use convosync_tests::work::{seen, seen_in, write};
 use convosync_tests::world::Way;
-use convosync_tests::{Device, World, Writer, eventually, files, work};
+use convosync_tests::{Device, World, Writer, eventually, files, skip, work};
+use rustix::fs::FallocateFlags;
 use serde_json::json;
 
 use crate::SAVED_WITHIN;
@@ -107,6 +109,32 @@ fn undo_says_that_a_record_is_gone_and_frees_git_with_force() {
     assert!(run.text().contains("every file stays"), "{run}");
     assert!(!lock.exists());
     assert_eq!(seen(bob), restored);
+}
+
+/// For a week nothing but the disk bounds them.
+#[test]
+fn status_names_records_that_take_much_room() {
+    let (mut world, writer) = saved_work();
+    let (_, bob) = world.pair();
+    bob.ctl(&["resume", writer.session()]).ok();
+    assert!(!bob.ctl(&["status"]).ok().errors().contains("for `undo`"));
+    let mut found = files::under(&bob.home.convosync_dir()).into_iter();
+    let facts = found.find(|path| path.ends_with("1/facts")).unwrap();
+    let place = facts.with_file_name("large");
+    files::write(&place, "");
+    let large = std::fs::OpenOptions::new().write(true).open(&place).unwrap();
+    let taken = rustix::fs::fallocate(&large, FallocateFlags::empty(), 0, RECORDS_TOLD);
+    if taken.is_err() {
+        skip::report("the disk has not 1 GiB free");
+        return;
+    }
+
+    let run = bob.ctl(&["status"]).ok();
+
+    assert!(run.errors().contains("1 record for `undo`"), "{run}");
+    assert!(run.errors().contains("rm -r"), "{run}");
+    let reply = bob.ctl_json(&["status"]);
+    assert!(reply["records"][0]["bytes"].as_u64() >= Some(RECORDS_TOLD), "{reply}");
 }
 
 #[test]

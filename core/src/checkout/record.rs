@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::aside::Aside;
 use super::bounds::FREELY;
 use super::branch::RefMove;
-use super::{CheckoutError, Opened, Place, RECORDS_KEPT, RECORDS_SIZE, Refusal};
+use super::{CheckoutError, Opened, Place, Refusal};
 use crate::capture::{CaptureError, Memory, NONE_GONE, Objects, Scope, Spool, capture, look_only};
 use crate::cause::with_causes;
 use crate::code::{self, Limits, OperationKind, RepoPath, State, Why};
@@ -24,8 +24,6 @@ use crate::id::{Digest, Oid, hex};
 const FACTS_MAX: u64 = 64 << 20;
 /// How much room a record leaves on the disk: for what is restored, and for everybody else.
 const RESERVE: u64 = 64 << 20;
-/// A record is not taken away before: an ignored file that was replaced may be missed as late as that.
-const YOUNG_MS: i64 = 7 * 24 * 3_600 * 1_000;
 /// A restore that has not removed its quarantine for so long is gone.
 const SCRATCH_KEPT_MS: i64 = 24 * 3_600 * 1_000;
 /// How many bytes of a work tree's digest name its folder.
@@ -395,52 +393,6 @@ impl Record {
     pub(super) fn remove(&self) -> Result<(), CheckoutError> {
         Ok(disk::remove_tree(&self.dir)?)
     }
-
-    /// Takes away old records of this work tree.
-    pub(super) fn thin_out(&self) -> Result<(), CheckoutError> {
-        let folder = self.dir.parent().unwrap_or(&self.dir);
-        let mut dirs = Vec::new();
-        for number in numbers(folder)?.into_iter().rev() {
-            let dir = folder.join(number.to_string());
-            let deeds = read_deeds(&dir).ok().flatten();
-            let age =
-                deeds.filter(|deeds| deeds.is_done).map(|deeds| self.deeds.at_ms - deeds.at_ms);
-            dirs.push((
-                Old { size: disk::size_below(&dir)?, age_ms: age.unwrap_or_default() },
-                dir,
-            ));
-        }
-        let keeps = kept(dirs.iter().map(|(old, _)| *old));
-        let gone = dirs.iter().zip(keeps).filter(|(_, is_kept)| !is_kept);
-        for ((_, dir), _) in gone {
-            disk::remove_tree(dir)?;
-        }
-        Ok(())
-    }
-}
-
-/// A record as far as it matters for whether it is kept.
-#[derive(Debug, Clone, Copy)]
-struct Old {
-    /// How many bytes it takes on the disk.
-    size: u64,
-    /// For how long it has been done; nothing, if it is not, or cannot be read.
-    age_ms: i64,
-}
-
-/// Which of the records, the newest first, are kept: the newest in any case, those whose loss nobody may have
-/// noticed yet, and of the others the last ones, as long as all together are few and small enough.
-fn kept(records: impl Iterator<Item = Old>) -> Vec<bool> {
-    let (mut count, mut size) = (0, 0_u64);
-    let is_kept = |old: Old| {
-        let fits = count < RECORDS_KEPT && size.saturating_add(old.size) <= RECORDS_SIZE;
-        let is_kept = count == 0 || fits || old.age_ms < YOUNG_MS;
-        if is_kept {
-            (count, size) = (count + 1, size.saturating_add(old.size));
-        }
-        is_kept
-    };
-    records.map(is_kept).collect()
 }
 
 impl Drop for Record {
@@ -478,27 +430,4 @@ fn scope<'a>(
 
 pub(super) fn io_failed(deed: &'static str, path: &Path, source: io::Error) -> CheckoutError {
     DiskError::Io { deed, path: path.to_owned(), source }.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kept_of(records: &[(u64, i64)]) -> Vec<usize> {
-        let old = records.iter().map(|(size, age_ms)| Old { size: *size, age_ms: *age_ms });
-        let keeps = kept(old).into_iter().enumerate().filter(|(_, is_kept)| *is_kept);
-        keeps.map(|(at, _)| at).collect()
-    }
-
-    #[test]
-    fn old_records_go_when_they_are_many_or_large_and_young_ones_and_the_newest_never() {
-        const OLD: i64 = YOUNG_MS;
-        const HALF: u64 = RECORDS_SIZE / 2;
-        assert_eq!(kept_of(&[(1, OLD); 12]), (0..RECORDS_KEPT).collect::<Vec<_>>());
-        assert_eq!(kept_of(&[(1, OLD - 1); 12]).len(), 12);
-        assert_eq!(kept_of(&[(HALF, OLD), (HALF, OLD), (1, OLD)]), [0, 1]);
-        assert_eq!(kept_of(&[(3 * HALF, OLD), (1, OLD)]), [0]);
-        assert_eq!(kept_of(&[(1, OLD), (3 * HALF, OLD), (1, OLD)]), [0, 2]);
-        assert_eq!(kept_of(&[(3 * HALF, 0), (3 * HALF, 0), (1, OLD)]), [0, 1]);
-    }
 }

@@ -1,11 +1,13 @@
 //! `status`: how things stand, from what the daemon knows and with its age.
 
+use convosync_core::checkout::{self, Stored};
 use convosync_core::protocol::{
     CodeLeftOut, DeviceStatus, LeftOut, Problem, ProjectStatus, Request, RootStatus, Saving,
     Sending, Status, StatusReply, SyncState, Warning,
 };
 
 use crate::call::Call;
+use crate::clone::RECORDS;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
 use crate::print::{Look, Printer, Text, ago, bytes, count, until};
@@ -20,15 +22,44 @@ const LEFT_OUT_MAX: usize = 5;
 pub(crate) fn run(call: &mut Call<'_>) -> Result<ExitCode, CtlError> {
     let request = Status { directory: Some(call.directory()) };
     let reply: StatusReply = call.ask(Request::Status(request))?;
+    let records = call.paths()?.state_dir.join(RECORDS);
+    let records = checkout::stored(&records, checkout::RECORDS_TOLD);
     if call.print.json {
-        call.print.answer(&reply)?;
+        call.print.answer(&Answer { reply: &reply, records: &records })?;
     } else {
-        print(&mut call.print, &reply)?;
+        print(&mut call.print, &reply, &records)?;
     }
     Ok(ExitCode::Ok)
 }
 
-fn print(print: &mut Printer<'_>, reply: &StatusReply) -> Result<(), CtlError> {
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    reply: &'a StatusReply,
+    /// Work trees whose records for `undo` take much room.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    records: &'a [Stored],
+}
+
+/// Names the work trees whose records for `undo` take much room: for a week nothing but the disk bounds them.
+fn print_records(print: &mut Printer<'_>, records: &[Stored]) -> Result<(), CtlError> {
+    for Stored { root, folder, bytes: size, records, unfinished } in records {
+        let number = count(u32::try_from(*records).unwrap_or(u32::MAX), "record");
+        let text = format!("{number} for `undo` in `{root}` take {}", bytes(*size));
+        let hint = match unfinished {
+            true => format!("run `convosyncctl undo` in `{root}` first: a resume was interrupted"),
+            false => format!(
+                "each is kept for a week; `rm -r '{}'` frees the room now, and no `undo` brings back what they hold",
+                folder.display()
+            ),
+        };
+        print.note(&text, Some(&hint))?;
+    }
+    Ok(())
+}
+
+fn print(print: &mut Printer<'_>, reply: &StatusReply, records: &[Stored]) -> Result<(), CtlError> {
     print.heading("ConvoSync status")?;
     let device = reply.device.as_deref().unwrap_or("not set up yet");
     let vault = reply.vault.map(|vault| format!("  vault {vault}")).unwrap_or_default();
@@ -44,6 +75,7 @@ fn print(print: &mut Printer<'_>, reply: &StatusReply) -> Result<(), CtlError> {
         let message = format!("{} ({})", problem.message, ago(problem.since_ms, reply.at_ms));
         print.finding(&message, problem.hint.as_deref())?;
     }
+    print_records(print, records)?;
     Ok(print.next(next(reply))?)
 }
 

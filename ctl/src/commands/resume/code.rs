@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use convosync_core::checkout::{
-    self, CheckoutError, Opened, Outlook, Prepared, Refusal, Report, Restoring,
+    self, CheckoutError, Gone, Opened, Outlook, Prepared, Refusal, Report, Restoring,
 };
 use convosync_core::disk;
 use convosync_core::id::SessionId;
@@ -18,7 +18,7 @@ use crate::call::Call;
 use crate::clone::{Clone, Steps};
 use crate::error::CtlError;
 use crate::exit::ExitCode;
-use crate::print::{Frame, count};
+use crate::print::{Frame, ago, bytes, count};
 
 /// How many paths of one list are named.
 const PATHS_SHOWN_MAX: usize = 5;
@@ -352,6 +352,7 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
     let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&format!(
         "looked at again, {} from what was saved: {}",
         count(u32::try_from(report.differences.len()).unwrap_or(u32::MAX), "path differs"),
+    tell_gone(call, &report.gone)?;
         some(&report.differences),
     ));
     frame = frame.line("").line("hint: `convosyncctl undo` brings back what stood here before");
@@ -365,6 +366,21 @@ pub(super) fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook) -> Result<(),
     let commit = outlook.commit.as_ref().map_or_else(|| "no commit yet".to_owned(), short);
     let branch = outlook.branch.as_deref().unwrap_or("a detached HEAD");
     call.print.line(format!("  {arrow} {branch} at {commit}"))?;
+/// Names the records that are too old to be kept any longer.
+fn tell_gone(call: &mut Call<'_>, gone: &[Gone]) -> Result<(), CtlError> {
+    let now_ms = (call.env.now_ms)();
+    for Gone { record, at_ms, bytes: size } in gone.iter().take(PATHS_SHOWN_MAX) {
+        let (made, size) = (ago(*at_ms, now_ms), bytes(*size));
+        let text = format!("the old record `{}` went ({made}, {size})", record.display());
+        call.print.note(&text, None)?;
+    }
+    if gone.len() > PATHS_SHOWN_MAX {
+        let more = gone.len() - PATHS_SHOWN_MAX;
+        call.print.note(&format!("{more} more old records went"), None)?;
+    }
+    Ok(())
+}
+
     let files = |number: usize| count(u32::try_from(number).unwrap_or(u32::MAX), "file");
     call.print.line(format!(
         "  {arrow} {} written, {} removed",
