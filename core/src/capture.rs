@@ -9,6 +9,7 @@ mod contents;
 mod draft;
 mod unfolded;
 mod untracked;
+mod heard;
 mod index;
 mod objects;
 mod reading;
@@ -21,6 +22,7 @@ mod submodules;
 use std::collections::BTreeSet;
 
 pub use contents::Memory;
+pub use heard::{Heard, Reading};
 pub use restoring::{RESTORE_MARK, is_restore_mark};
 pub use spool::Spool;
 
@@ -86,6 +88,8 @@ pub struct Scope<'a> {
     pub gone: &'a BTreeSet<String>,
     /// Files, and folders of files, of the work tree that are not read and count as too large.
     pub passed_over: Option<&'a BTreeSet<RepoPath>>,
+    /// Who hears how the reading of files goes.
+    pub heard: Option<Heard<'a>>,
     /// The present time: a file that changed just now may change again without a new stamp.
     pub now_ms: i64,
 }
@@ -228,6 +232,12 @@ impl From<ProjectError> for Stop {
 }
 
 impl Scope<'_> {
+    fn tell(&self, reading: Reading) {
+        if let Some(Heard(hear)) = self.heard {
+            hear(reading);
+        }
+    }
+
     /// Begins a question about the repository.
     fn ask(&self) -> GitCommand {
         self.git.command().dir(&self.project.root).config("core.useReplaceRefs", "false")

@@ -27,6 +27,7 @@ mod plan;
 mod programs;
 mod record;
 mod spelling;
+mod step;
 mod together;
 mod verify;
 
@@ -35,11 +36,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use apply::Step;
 pub use error::{CheckoutError, Refusal};
 pub use old::{Gone, Stored, stored};
 pub use opened::Opened;
 pub use programs::runs_programs;
+pub use step::{Fetching, Step, Tell};
 pub use together::{Member, Together, bind, bind_planned, changed, together};
 
 use crate::code::{Guard, Limits, RepoPath, State};
@@ -51,9 +52,9 @@ use crate::project::Project;
 pub const RECORDS_KEPT: usize = 10;
 /// How many bytes these may have together: what a work tree of some size has untracked, a few times.
 pub const RECORDS_SIZE: u64 = 4 << 30;
-
 /// Records of a work tree that take more are worth a word: for a week nothing but the disk bounds them.
 pub const RECORDS_TOLD: u64 = 1 << 30;
+
 /// What is to be done, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Restoring<'a> {
@@ -85,6 +86,8 @@ pub struct Place<'a> {
     pub guard: &'a Guard,
     /// Where records are kept: `<state_dir>/undo`.
     pub records: &'a Path,
+    /// Who hears how far it is, where nothing can be stopped.
+    pub tell: Tell<'a>,
     /// The time.
     pub now_ms: i64,
 }
@@ -131,23 +134,23 @@ pub struct Report {
     pub not_back: Vec<NotBack>,
     /// Where the record lies that `undo` takes.
     pub record: PathBuf,
-    /// Whether one more `undo` brings back what stood here until now.
-    pub again: bool,
-    /// Whether an earlier restore, which was interrupted too, is still to be ended by one more `undo`.
     /// Older records that were taken away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<Gone>,
+    /// Whether one more `undo` brings back what stood here until now.
+    pub again: bool,
+    /// Whether an earlier restore, which was interrupted too, is still to be ended by one more `undo`.
     pub unfinished: bool,
     /// Whether nothing was done but that the lock of a restore was taken away that was killed before its first
     /// change, or after its last.
     pub unlocked: bool,
-}
-
-/// A file or link that was set aside and could not be brought back. Nothing of it is lost.
     /// Whether nothing was done but that the lock of a restore was taken away whose record is gone: what stands
     /// here is half of it, and stays ([`forsake`]).
     #[serde(default)]
     pub forsaken: bool,
+}
+
+/// A file or link that was set aside and could not be brought back. Nothing of it is lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotBack {
     /// Where it stood.
@@ -208,16 +211,6 @@ pub fn undo(
     prepare(place, &opened, Purpose::Undo(Box::new(past)))?.apply(progress)
 }
 
-/// Makes a new work tree of the project's repository at `dir`, with nothing in it yet.
-///
-/// # Errors
-/// When git refuses.
-pub fn new_work_tree(project: &Project, git: &Git, dir: &Path) -> Result<(), CheckoutError> {
-    let command = git.command().dir(&project.root);
-    let command = command.args(["worktree", "add", "--detach", "--no-checkout"]).arg("--").arg(dir);
-    objects::told(command.run(), "make the work tree").map(drop)
-}
-
 /// Takes away the lock of a restore that was interrupted and whose record is gone, so that no undo can end it.
 /// Every file stays as it is.
 ///
@@ -229,6 +222,16 @@ pub fn forsake(place: Place<'_>) -> Result<Report, CheckoutError> {
         true => Ok(Report { forsaken: true, ..Report::default() }),
         false => Err(Refusal::NothingToUndo.into()),
     }
+}
+
+/// Makes a new work tree of the project's repository at `dir`, with nothing in it yet.
+///
+/// # Errors
+/// When git refuses.
+pub fn new_work_tree(project: &Project, git: &Git, dir: &Path) -> Result<(), CheckoutError> {
+    let command = git.command().dir(&project.root);
+    let command = command.args(["worktree", "add", "--detach", "--no-checkout"]).arg("--").arg(dir);
+    objects::told(command.run(), "make the work tree").map(drop)
 }
 
 /// Takes away a work tree that [`new_work_tree`] made and that nothing was put into.
@@ -378,10 +381,11 @@ impl Prepared<'_> {
             unfiltered: done.unfiltered.iter().map(RepoPath::shown).collect(),
             not_back: done.not_back,
             record: self.record.dir().to_owned(),
+            gone,
             again: !self.record.deeds.is_rest,
             unfinished: done.is_unfinished,
             unlocked: false,
-            gone,
+            forsaken: false,
         })
     }
 
@@ -394,7 +398,6 @@ impl Prepared<'_> {
         match &self.past {
             Some(past) if is_whole && past.git_files().next().is_none() => past.remove(),
             _ => Ok(()),
-            forsaken: false,
         }
     }
 

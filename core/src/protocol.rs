@@ -192,7 +192,7 @@ impl ErrorKind {
 }
 
 /// How far a long request is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// What is being done now, as in "uploading conversation".
     pub step: String,
@@ -202,6 +202,9 @@ pub struct Progress {
     /// Units in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+    /// Set before a large download begins: so many bytes it has, at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download: Option<u64>,
 }
 
 /// What a watching client is told.

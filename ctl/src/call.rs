@@ -60,7 +60,8 @@ impl<'a> Call<'a> {
 
     /// Asks the daemon, which is started first where that is needed and allowed.
     pub(crate) fn ask<T: DeserializeOwned>(&mut self, request: Request) -> Result<T, CtlError> {
-        let mut wait = Wait::new(self.env.terminal.errors && !self.options.json);
+        let mut wait = Wait::new(self.env.terminal.errors && !self.options.json)
+            .announcing(!self.options.json);
         Ok(self.client()?.call(request, &mut wait)?)
     }
 

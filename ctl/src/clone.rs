@@ -2,10 +2,10 @@
 //!
 //! Only `resume` and `undo`, which the user runs, come here; the daemon never changes a repository.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use convosync_core::checkout::{CheckoutError, Place, Step};
+use convosync_core::checkout::{CheckoutError, Fetching, Place, Prepared, Restoring, Step, Tell};
 use convosync_core::code::{Guard, Limits};
 use convosync_core::config::Config;
 use convosync_core::git::Git;
@@ -14,7 +14,7 @@ use convosync_core::protocol::Progress;
 
 use crate::call::Call;
 use crate::error::CtlError;
-use crate::print::Wait;
+use crate::print::{Wait, bytes};
 use crate::socket::Watcher as _;
 
 /// The folder of what stood in work trees before, below the state directory.
@@ -28,6 +28,8 @@ pub(crate) struct Clone {
     guard: Guard,
     records: PathBuf,
     now_ms: i64,
+    /// Shows how far it is.
+    pub(crate) steps: Steps,
 }
 
 impl Clone {
@@ -41,44 +43,95 @@ impl Clone {
         let guard = Guard::of(&config.code, &project.root, &home);
         let limits = Limits::of(&config.code);
         let (records, now_ms) = (paths.state_dir.join(RECORDS), (call.env.now_ms)());
-        Ok(Self { project, git, limits, guard, records, now_ms })
+        let steps = Steps::of(call);
+        Ok(Self { project, git, limits, guard, records, now_ms, steps })
     }
 
     /// The clone as a place to put code.
     pub(crate) fn place(&self) -> Place<'_> {
-        let Self { project, git, guard, records, now_ms, .. } = self;
-        Place { project, git, guard, records, now_ms: *now_ms }
+        let Self { project, git, guard, records, now_ms, steps, .. } = self;
+        Place { project, git, guard, records, tell: Tell(&steps.tell), now_ms: *now_ms }
+    }
+
+    /// Looks at everything and decides; nothing is shown of it any more when that is done.
+    pub(crate) fn plan<'a>(
+        &self,
+        restoring: &Restoring<'a>,
+    ) -> Result<Prepared<'a>, CheckoutError> {
+        let planned = restoring.plan();
+        self.steps.rest();
+        planned
     }
 }
 
-/// Shows on the terminal how far a change of the work tree is.
-pub(crate) struct Steps(RefCell<Wait>);
+/// Shows on the terminal how far a change of the work tree is, and says everywhere what is fetched for it.
+pub(crate) struct Steps {
+    wait: Arc<Mutex<Wait>>,
+    /// Hears of steps.
+    tell: Box<dyn Fn(Step) + Send + Sync>,
+}
 
 impl Steps {
-    pub(crate) fn of(call: &Call<'_>) -> Self {
-        let mut wait = Wait::new(call.env.terminal.errors && !call.print.json);
-        wait.slow();
-        Self(RefCell::new(wait))
+    fn of(call: &Call<'_>) -> Self {
+        let is_told = !call.print.json;
+        let wait = Wait::new(call.env.terminal.errors && is_told);
+        let wait = Arc::new(Mutex::new(wait));
+        let own = Arc::clone(&wait);
+        let tell = Box::new(move |step| show(&mut locked(&own), step, is_told));
+        Self { wait, tell }
     }
 
     /// Announces a step, which is then taken: what could stop one was found out before.
     pub(crate) fn take(&self, step: Step) -> Result<(), CheckoutError> {
-        let step = match step {
-            Step::Objects => "unpacking commits".to_owned(),
-            Step::Remove { files } => format!("removing {files} files"),
-            Step::CheckOut { files } => format!("checking out {files} files"),
-            Step::Write { files } => format!("writing {files} files"),
-            Step::Directories => "making folders".to_owned(),
-            Step::Index | Step::Finish => "writing the index".to_owned(),
-            Step::Refs | Step::Operation => "moving the branch".to_owned(),
-        };
-        self.0.borrow_mut().progress(&Progress { step, done: None, total: None });
+        (self.tell)(step);
         Ok(())
+    }
+
+    /// Shows nothing until the next step.
+    pub(crate) fn rest(&self) {
+        locked(&self.wait).done();
     }
 }
 
-impl Drop for Steps {
-    fn drop(&mut self) {
-        self.0.borrow_mut().done();
+fn locked(wait: &Mutex<Wait>) -> MutexGuard<'_, Wait> {
+    wait.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn show(wait: &mut Wait, step: Step, is_told: bool) {
+    if let Step::Fetch(what) = step {
+        if is_told {
+            wait.line(&format!("{} (git cannot say how large they are)", fetching(what)));
+        }
+        return;
+    }
+    wait.slow();
+    wait.progress(&Progress { step: doing(step), ..Progress::default() });
+}
+
+fn fetching(what: Fetching) -> String {
+    match what {
+        Fetching::Commits => "fetching commits that the saved code builds on".to_owned(),
+        Fetching::Files(number) => {
+            format!("fetching {number} files that this partial clone left with its remote")
+        }
+        Fetching::Folders => {
+            "fetching folders that this partial clone left with its remote".to_owned()
+        }
+    }
+}
+
+fn doing(step: Step) -> String {
+    match step {
+        Step::Fetch(what) => fetching(what),
+        Step::Record { done, total } => {
+            format!("recording what stands here, {} of {}", bytes(done), bytes(total))
+        }
+        Step::Objects => "unpacking commits".to_owned(),
+        Step::Remove { files } => format!("removing {files} files"),
+        Step::CheckOut { files } => format!("checking out {files} files"),
+        Step::Write { files } => format!("writing {files} files"),
+        Step::Directories => "making folders".to_owned(),
+        Step::Index | Step::Finish => "writing the index".to_owned(),
+        Step::Refs | Step::Operation => "moving the branch".to_owned(),
     }
 }

@@ -407,7 +407,12 @@ fn the_phrase_is_typed_unseen() {
 fn progress_is_shown_while_somebody_waits_at_a_terminal() {
     let _alone = fake::alone();
     let barrier = Arc::new(Barrier::new(2));
-    let progress = Progress { step: "sending \u{1b}shop".into(), done: Some(1), total: Some(3) };
+    let progress = Progress {
+        step: "sending \u{1b}shop".into(),
+        done: Some(1),
+        total: Some(3),
+        ..Progress::default()
+    };
     let says = vec![
         Say::Progress(progress),
         Say::Wait(Arc::clone(&barrier)),

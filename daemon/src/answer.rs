@@ -30,7 +30,7 @@ pub trait Tell {
 
 /// Says what is being done, where no number is known.
 pub(crate) fn step(tell: &dyn Tell, step: &str) {
-    tell.progress(&Progress { step: step.to_owned(), done: None, total: None });
+    tell.progress(&Progress { step: step.to_owned(), ..Progress::default() });
 }
 
 /// What answering needs besides the house.

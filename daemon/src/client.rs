@@ -139,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             let failure = Failure::new(ErrorKind::Failed, "the daemon is leaving");
             return self.write(&AnswerLine::failure(Some(id), failure)).await;
         }
-        let mut last = Progress { step: "working".to_owned(), done: None, total: None };
+        let mut last = Progress { step: "working".to_owned(), ..Progress::default() };
         let result = loop {
             // Progress goes first, so that none of it comes after the answer.
             tokio::select! {

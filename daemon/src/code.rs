@@ -214,6 +214,7 @@ fn capture_into(
         objects: Objects::Unpushed,
         gone: &gone,
         passed_over: None,
+        heard: None,
         now_ms: now_ms(),
     };
     let captured = capture::capture(&scope, &mut spool, memory)?;

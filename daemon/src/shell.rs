@@ -378,6 +378,6 @@ struct Teller<'a>(&'a Reply);
 
 impl Tell for Teller<'_> {
     fn progress(&self, progress: &Progress) {
-        self.0.progress(progress.step.clone(), progress.done, progress.total);
+        self.0.progress(progress.clone());
     }
 }

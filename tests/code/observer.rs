@@ -38,6 +38,7 @@ pub(crate) fn scope_of<'a>(project: &'a Project, git: &'a Git, guard: &'a Guard)
         objects: Objects::Unpushed,
         gone: NONE_GONE,
         passed_over: None,
+        heard: None,
         now_ms: LATER_MS,
     }
 }

@@ -1,13 +1,16 @@
 //! Records of what stood in a work tree: how many are kept, and what becomes of one that is damaged.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 
-use convosync_core::checkout::{self, CheckoutError, Opened, RECORDS_KEPT, Refusal};
+use convosync_core::checkout::{
+    self, CheckoutError, Opened, RECORDS_KEPT, Refusal, Restoring, Step, Tell,
+};
 use convosync_tests::files;
 
 use super::look::look;
 use super::states::Place;
-use super::trip::Device;
+use super::trip::{Device, onward};
 
 /// The folders of the records, oldest first.
 fn records(b: &Device) -> Vec<PathBuf> {
@@ -101,6 +104,37 @@ fn a_work_tree_whose_records_take_much_room_is_found() {
     assert_eq!(Some(&*found.folder), records(&b)[0].parent());
     assert_eq!(checkout::stored(&b.records, 1 << 30), []);
     assert_eq!(checkout::stored(&other.path("nowhere"), 0), []);
+}
+
+/// Gigabytes take minutes.
+#[test]
+fn whoever_waits_hears_how_much_of_what_stands_here_is_recorded() {
+    const LARGE: u64 = 5 << 20;
+    let place = Place::new();
+    place.write("a/ignored.raw", "a's\n");
+    place.git("a", &["add", "."]);
+    place.git("a", &["commit", "-q", "-m", "not pushed"]);
+    place.write("b/.git/info/exclude", "ignored.raw\n");
+    place.write("b/ignored.raw", vec![8; LARGE as usize]);
+    place.write("b/large.raw", vec![7; 2 * LARGE as usize]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+    let opened = a.save(&place.path("log"));
+    let told = Mutex::new(Vec::new());
+    let hear = |step| {
+        if let Step::Record { done, total } = step {
+            told.lock().unwrap().push((done, total));
+        }
+    };
+    let restoring = b.restoring(&opened, true);
+    let place_told = checkout::Place { tell: Tell(&hear), ..restoring.place };
+
+    let prepared = Restoring { place: place_told, ..restoring }.plan().unwrap();
+    let planned = std::mem::take(&mut *told.lock().unwrap());
+    prepared.apply(&onward).unwrap();
+
+    assert_eq!(planned.last(), Some(&(2 * LARGE, 2 * LARGE)), "captured");
+    assert!(planned.is_sorted() && planned.len() == 10, "{planned:?}");
+    assert_eq!(told.lock().unwrap().last(), Some(&(LARGE, LARGE)), "set aside");
 }
 
 /// What was set aside by the first of them may not be missed before the last.

@@ -84,6 +84,7 @@ impl Device {
             git: &self.git,
             guard: &self.guard,
             records: &self.records,
+            tell: checkout::Tell::NOBODY,
             now_ms: self.now_ms,
         }
     }

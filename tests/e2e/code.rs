@@ -7,7 +7,7 @@ use convosync_core::checkout::RECORDS_TOLD;
 use convosync_tests::synthetic::Conversation;
 use convosync_tests::work::{seen, seen_in, write};
 use convosync_tests::world::Way;
-use convosync_tests::{Device, World, Writer, eventually, files, skip, work};
+use convosync_tests::{Device, World, Writer, eventually, files, large, skip, work};
 use rustix::fs::FallocateFlags;
 use serde_json::json;
 
@@ -86,6 +86,36 @@ fn undo_says_what_one_more_would_bring_back_and_when_only_a_lock_was_left() {
     let run = bob.ctl(&["undo"]).ok();
     assert!(run.text().contains("what stood here until now"), "{run}");
     assert_eq!(seen(bob), before);
+}
+
+/// Whoever pays for each megabyte can still stop it, also where no terminal shows progress.
+#[test]
+fn a_large_download_is_announced_with_its_size_before_it_begins() {
+    const LARGE: u64 = 6 << 20;
+    let mut world = World::new(&["ada", "bob", "eve"], Way::Any);
+    let [ada, bob, eve] = world.devices.as_mut_slice() else { panic!() };
+    ada.start();
+    let phrase = ada.init();
+    large::write_noise(&ada.home.project().join("noise.raw"), 1, LARGE);
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    for device in [&mut *bob, &mut *eve] {
+        device.start();
+        device.join(&phrase);
+    }
+
+    let run = bob.ctl(&["resume", writer.session()]).ok();
+    let said = run.errors();
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("to download")).collect();
+    assert!(lines.len() == 1 && lines[0].starts_with("6."), "{run}");
+
+    let run = eve.ctl(&["resume", "--json", writer.session()]).ok();
+    let reply: serde_json::Value = serde_json::from_str(&run.text()).unwrap();
+    assert!(reply["announced"].as_u64() > Some(LARGE), "{run}");
+    assert_eq!(run.errors(), "", "{run}");
+    let reply = eve.ctl_json(&["resume", writer.session()]);
+    assert_eq!(reply.get("announced"), None, "it is here already: {reply}");
 }
 
 /// The record was all that could have ended it.

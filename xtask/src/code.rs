@@ -119,6 +119,7 @@ impl Rounds {
             objects: Objects::Unpushed,
             gone: NONE_GONE,
             passed_over: None,
+            heard: None,
             now_ms: LATER_MS,
         };
         let started = Instant::now();

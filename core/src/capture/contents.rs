@@ -11,7 +11,7 @@ use super::index::Listing;
 use super::reading;
 use super::repository::Repository;
 use super::status::{Entry, Seen};
-use super::{CaptureError, Scope, Spool, Stop};
+use super::{CaptureError, Reading, Scope, Spool, Stop};
 use crate::code::{Bytes, Content, ENTRIES_MAX, Mode, Node, Omission, RepoPath, Rope, State, Why};
 use crate::disk::Stamp;
 use crate::id::{Digest, Oid};
@@ -190,6 +190,8 @@ pub(super) fn take(
     }
     let read = unread.len();
     check_room(taking, &unread)?;
+    let all = unread.iter().map(|file| file.size).fold(0, u64::saturating_add);
+    taking.scope.tell(Reading::Begins(all));
     for batch in batches(taking.scope, unread)? {
         let held = batch.iter().filter(|file| file.large_blob().is_none());
         let ids: Vec<Oid> = held.filter_map(|file| file.blob).collect();

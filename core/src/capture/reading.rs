@@ -9,7 +9,7 @@ use super::contents::{HELD_MAX, Taking, Unread, is_gone};
 use super::draft::copy;
 use super::repository::stamp;
 use super::spool::Kept;
-use super::{Scope, Stop};
+use super::{Reading, Scope, Stop};
 use crate::code::{Bytes, Content, Node, Patch, Rope, State, Why};
 use crate::disk::{self, DiskError, Stamp};
 use crate::id::{Digest, Oid};
@@ -194,6 +194,7 @@ fn read_once(
             Ok(size) => {
                 length += size as u64;
                 take(&block[..size])?;
+                scope.tell(Reading::Read(size as u64));
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(_) => return Err(Why::Unreadable.into()),

@@ -10,6 +10,7 @@ use super::facts::{Entry, Index};
 use super::index::Draft;
 use super::objects::{release, told};
 use super::opened::Contents;
+use super::step::Step;
 use super::{CheckoutError, NotBack, Prepared, Refusal, record};
 use crate::code::{Node, OperationKind, RepoPath};
 use crate::disk::{Access, Beneath, DiskError, Found};
@@ -17,38 +18,6 @@ use crate::id::Oid;
 
 /// What is written into the reflog.
 const MESSAGE: &str = "convosync: restore";
-
-/// A step of applying, announced before it is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Saved commits go into the clone.
-    Objects,
-    /// Files are removed.
-    Remove {
-        /// How many.
-        files: usize,
-    },
-    /// Git checks files out.
-    CheckOut {
-        /// How many.
-        files: usize,
-    },
-    /// Files are written.
-    Write {
-        /// How many.
-        files: usize,
-    },
-    /// Empty directories go and come.
-    Directories,
-    /// The index as it will be is made.
-    Index,
-    /// A branch and HEAD move.
-    Refs,
-    /// Git's files about an unfinished merge are written.
-    Operation,
-    /// The index is put in its place.
-    Finish,
-}
 
 /// What applying found.
 #[derive(Debug, Default)]

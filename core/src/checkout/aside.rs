@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::facts::Index;
 use super::record::{PathBytes, Record, io_failed};
+use super::step::Recorded;
 use super::{CheckoutError, NotBack, Prepared, Refusal};
 use crate::code::RepoPath;
 use crate::disk::{self, Access, Beneath, Found};
@@ -17,6 +18,9 @@ use crate::id::Digest;
 
 /// What keeps a file from coming back that goes if nothing is in it.
 const FOLDER: &str = "a folder stands there by now";
+
+/// How much of a file is copied at once.
+const COPIED: u64 = 64 << 20;
 
 /// A file or link that git does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +39,7 @@ impl Record {
         &mut self,
         beneath: &Beneath,
         path: &RepoPath,
+        recorded: &mut Recorded<'_>,
     ) -> Result<(), CheckoutError> {
         let number = self.deeds.aside.len();
         let folder = self.dir().join("aside");
@@ -43,8 +48,7 @@ impl Record {
         let permissions = match beneath.look(path.as_path())? {
             Found::File(stamp) => {
                 let copy = disk::NewFile::create(&target)?;
-                // From file to file, so that a disk that can shares the bytes.
-                let copied = io::copy(&mut beneath.read(path.as_path())?, &mut copy.file());
+                let copied = copy_told(&beneath.read(path.as_path())?, copy.file(), recorded);
                 copied.map_err(|source| io_failed("copy to", &target, source))?;
                 copy.finish()?;
                 Some(stamp.permissions)
@@ -86,7 +90,7 @@ impl Record {
             }
             Found::Link(_) if aside.permissions.is_none() => {
                 let mut target = Vec::new();
-                io::Read::read_to_end(&mut kept, &mut target).map_err(failed)?;
+                kept.read_to_end(&mut target).map_err(failed)?;
                 Ok(beneath.read_link(path)? == target)
             }
             _ => Ok(false),
@@ -100,6 +104,16 @@ impl Record {
     /// Opens what was set aside.
     fn open_aside(&self, aside: &Aside) -> Result<File, CheckoutError> {
         Ok(disk::open_regular(&self.aside_path(aside))?)
+    }
+}
+
+/// Copies from file to file, so that a disk that can shares the bytes, and tells how far it is.
+fn copy_told(from: &File, mut to: &File, recorded: &mut Recorded<'_>) -> io::Result<()> {
+    loop {
+        match io::copy(&mut from.take(COPIED), &mut to)? {
+            0 => return Ok(()),
+            bytes => recorded.more(bytes),
+        }
     }
 }
 

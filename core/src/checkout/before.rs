@@ -7,6 +7,7 @@ use std::path::Path;
 use super::objects::Objects;
 use super::record::PathBytes;
 use super::spelling::Eyes;
+use super::step::Recorded;
 use super::{CheckoutError, Prepared, Refusal};
 use crate::code::{Limits, RepoPath};
 use crate::disk::{Beneath, Found};
@@ -54,8 +55,10 @@ impl Prepared<'_> {
         }
         self.record
             .check_room(&aside.iter().map(|(path, size)| (*path, *size)).collect::<Vec<_>>())?;
+        let all = aside.values().copied().fold(0, u64::saturating_add);
+        let mut recorded = Recorded::of(self.place.tell, all);
         for path in aside.into_keys() {
-            self.record.set_aside(beneath, path)?;
+            self.record.set_aside(beneath, path, &mut recorded)?;
         }
         let permissions =
             self.plan.remove.iter().filter_map(|path| match self.facts.standing.get(path)? {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::objects::{Objects, lines};
+use super::step::{Fetching, Step};
 use super::{CheckoutError, Opened, Refusal};
 use crate::git::GitCommand;
 use crate::id::Oid;
@@ -26,6 +27,7 @@ impl Objects<'_> {
             opened.state.bases.iter().map(|base| &*base.reference).collect();
         for reference in references.into_iter().filter(|reference| !reference.is_empty()) {
             let command = self.fetching(protocols).arg("--").arg(url).arg(reference);
+            (self.place.tell.0)(Step::Fetch(Fetching::Commits));
             // What cannot be fetched is missing, and that is said.
             let output = command.run()?;
             tracing::debug!(reference, fetched = output.success(), "missing commits");
@@ -49,6 +51,7 @@ impl Objects<'_> {
         let command = command.stdin(lines(&missing));
         // What is asked for by its name is not what other commits bring.
         let command = command.config("fetch.negotiationAlgorithm", "noop");
+        (self.place.tell.0)(Step::Fetch(Fetching::Files(missing.len())));
         let output = command.run()?;
         tracing::debug!(count = missing.len(), fetched = output.success(), "missing blobs");
         Ok(())
@@ -101,6 +104,7 @@ impl Objects<'_> {
         let command = command.args(["--filter=blob:none", "--stdin", "--"]).arg(remote);
         let command = command.stdin(lines(&BTreeSet::from([tree])));
         let command = command.config("fetch.negotiationAlgorithm", "noop");
+        (self.place.tell.0)(Step::Fetch(Fetching::Folders));
         let output = command.run()?;
         tracing::debug!(%commit, fetched = output.success(), "missing trees");
         Ok(())

@@ -7,14 +7,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::aside::Aside;
 use super::bounds::FREELY;
 use super::branch::RefMove;
+use super::step::Recorded;
 use super::{CheckoutError, Opened, Place, Refusal};
-use crate::capture::{CaptureError, Memory, NONE_GONE, Objects, Scope, Spool, capture, look_only};
+use crate::capture::{
+    CaptureError, Heard, Memory, NONE_GONE, Objects, Reading, Scope, Spool, capture, look_only,
+};
 use crate::cause::with_causes;
 use crate::code::{self, Limits, OperationKind, RepoPath, State, Why};
 use crate::disk::{self, Beneath, DiskError, FileLock};
@@ -276,7 +280,16 @@ impl Record {
         self.passed_over = large.map(|(path, _)| path.clone()).collect();
         let room = Some(room(&self.dir)?);
         let mut spool = Spool::open(&self.log())?;
-        match capture(&scope(place, room, &self.passed_over), &mut spool, &mut self.memory) {
+        let recorded = Mutex::new(Recorded::of(place.tell, 0));
+        let hear = |reading| {
+            let mut recorded = recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            match reading {
+                Reading::Begins(total) => *recorded = Recorded::of(place.tell, total),
+                Reading::Read(bytes) => recorded.more(bytes),
+            }
+        };
+        let scope = Scope { heard: Some(Heard(&hear)), ..scope(place, room, &self.passed_over) };
+        match capture(&scope, &mut spool, &mut self.memory) {
             Ok(Ok(captured)) => Ok(captured.state),
             Ok(Err(withheld)) => Err(Refusal::Unrecordable(withheld).into()),
             Err(CaptureError::NoRoom { needed, room, largest }) => {
@@ -424,6 +437,7 @@ fn scope<'a>(
         objects: Objects::Staged,
         gone: NONE_GONE,
         passed_over: Some(passed_over),
+        heard: None,
         now_ms: place.now_ms,
     }
 }

@@ -447,6 +447,9 @@ pub struct ResumeReply {
     pub new_messages: u32,
     /// Bytes received for it.
     pub received: u64,
+    /// As how large a large download was announced before it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<u64>,
     /// Files of the session, restored or already there.
     pub files: u32,
     /// Findings about code and folder; loud ones first.

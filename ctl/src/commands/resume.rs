@@ -172,6 +172,7 @@ fn with_code(
     };
     // The session was fetched when its code was asked for.
     reply.received += offer.received();
+    reply.announced = offer.announced().or(reply.announced);
     reply.warnings.extend(offer.warnings(&reply));
     reply.warnings.extend(put.missing.clone());
     reply.warnings.sort_by_key(|warning| !warning.loud);

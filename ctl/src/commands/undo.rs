@@ -7,7 +7,7 @@ use convosync_core::checkout::{self, CheckoutError, Member, Refusal, Report, Tog
 
 use super::resume::tell_report;
 use crate::call::Call;
-use crate::clone::{Clone, Steps};
+use crate::clone::Clone;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(call: &mut Call<'_>, force: bool) -> Result<ExitCode, CtlError
     let newest_of = |root: &Path| newest(call, root).ok();
     let together = checkout::together(clone.place(), &newest_of)?;
     let report = match together.is_here {
-        true => take_back(call, &clone)?,
+        true => take_back(&clone)?,
         false => Report::default(),
     };
     let mut changed: Vec<Member> = checkout::changed(clone.place()).into_iter().collect();
@@ -93,15 +93,16 @@ fn newest(call: &Call<'_>, root: &Path) -> Result<Member, CtlError> {
     Ok(checkout::changed(Clone::of(call, root)?.place())?)
 }
 
-fn take_back(call: &Call<'_>, clone: &Clone) -> Result<Report, CheckoutError> {
-    let steps = Steps::of(call);
-    checkout::undo(clone.place(), &|step| steps.take(step))
+fn take_back(clone: &Clone) -> Result<Report, CheckoutError> {
+    let taken = checkout::undo(clone.place(), &|step| clone.steps.take(step));
+    clone.steps.rest();
+    taken
 }
 
 /// Takes back what was changed in another work tree. That it cannot be is told, and keeps nobody.
 fn other(call: &Call<'_>, root: &Path, changed: &mut Vec<Member>) -> Other {
     let taken = Clone::of(call, root).and_then(|clone| {
-        let report = take_back(call, &clone)?;
+        let report = take_back(&clone)?;
         changed.extend(checkout::changed(clone.place()));
         Ok(report)
     });

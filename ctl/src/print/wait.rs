@@ -1,11 +1,12 @@
 //! Progress on standard error, for whoever waits at a terminal.
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use convosync_core::protocol::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::clean;
+use super::{bytes, clean};
 use crate::socket::Watcher;
 
 /// How often the spinner turns.
@@ -16,12 +17,29 @@ pub(crate) struct Wait {
     allowed: bool,
     bar: Option<ProgressBar>,
     last: Option<Progress>,
+    announces: bool,
 }
 
 impl Wait {
     /// Shows nothing at all unless `allowed`.
     pub(crate) fn new(allowed: bool) -> Self {
-        Self { allowed, bar: None, last: None }
+        Self { allowed, bar: None, last: None, announces: false }
+    }
+
+    /// Announces a large download in a line of its own, terminal or not, so that whoever pays for it can stop it.
+    pub(crate) fn announcing(mut self, announces: bool) -> Self {
+        self.announces = announces;
+        self
+    }
+
+    /// Prints a line that stays.
+    pub(crate) fn line(&self, text: &str) {
+        // That nobody reads it keeps nobody from the rest.
+        let print = || drop(writeln!(io::stderr(), "{}", clean(text)));
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
     }
 
     fn draw(&self) {
@@ -54,6 +72,14 @@ impl Watcher for Wait {
     }
 
     fn progress(&mut self, progress: &Progress) {
+        // The daemon says it again and again, for as long as it lasts.
+        let is_news = self.last.as_ref().and_then(|last| last.download) != progress.download;
+        if let Some(size) = progress.download
+            && self.announces
+            && is_news
+        {
+            self.line(&format!("{} to download, at most", bytes(size)));
+        }
         self.last = Some(progress.clone());
         self.draw();
     }

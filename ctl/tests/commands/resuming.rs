@@ -9,7 +9,8 @@ use crate::fake::{Fake, NOW_MS, Say};
 use crate::samples;
 
 fn fake(answer: Value) -> Fake {
-    let progress = Progress { step: "fetching".into(), done: Some(1), total: Some(2) };
+    let progress =
+        Progress { step: "fetching".into(), done: Some(1), total: Some(2), download: None };
     Fake::start(vec![("resume", vec![Say::Progress(progress), Say::Result(answer)])])
 }
 

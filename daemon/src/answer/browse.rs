@@ -6,8 +6,8 @@ use convosync_core::history::{History, HistoryError};
 use convosync_core::id::{DeviceId, LogId, Role, SessionId};
 use convosync_core::project;
 use convosync_core::protocol::{
-    ErrorKind, Failure, FileInfo, List, ListReply, Read, ReadReply, RepositoryInfo, SaveInfo,
-    SessionInfo, SessionQuery, Show, ShowReply, ShownMessage,
+    ErrorKind, Failure, FileInfo, List, ListReply, Progress, Read, ReadReply, RepositoryInfo,
+    SaveInfo, SessionInfo, SessionQuery, Show, ShowReply, ShownMessage,
 };
 use convosync_core::seal::{CodeSaved, Further, Summary};
 use convosync_core::transcript::Reading;
@@ -200,14 +200,26 @@ fn unknown(query: &str) -> Failure {
         .with_hint("`convosyncctl list --all --refresh` shows every session of every device")
 }
 
-/// Makes sure that the session's objects are here: asks the remote only if they are not. Returns the bytes
-/// received.
-pub(super) fn fetch(clerk: &Clerk<'_>, place: &Place, holding: &Holding) -> Result<u64, Failure> {
+/// What was downloaded.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Fetched {
+    /// Bytes received.
+    pub(super) received: u64,
+    /// As how large it was announced, where that was worth it.
+    pub(super) announced: Option<u64>,
+}
+
+/// Makes sure that the session's objects are here: asks the remote only if they are not.
+pub(super) fn fetch(
+    clerk: &Clerk<'_>,
+    place: &Place,
+    holding: &Holding,
+) -> Result<Fetched, Failure> {
     let name = vault(clerk.house)?.keys.session_name(&holding.summary.session);
     let (store, reference, ours) = {
         let held = place.desk.lock();
         if held.store.has_commit(holding.summary.commit) {
-            return Ok(0);
+            return Ok(Fetched::default());
         }
         let peer = held.peers.get(&holding.device);
         let reference = peer
@@ -216,7 +228,9 @@ pub(super) fn fetch(clerk: &Clerk<'_>, place: &Place, holding: &Holding) -> Resu
         let ours = held.own.sessions.get(&name).map(|(summary, _)| summary.commit);
         (held.store.clone(), reference, ours)
     };
-    step(clerk.tell, &download(&holding.summary));
+    let announced = large(&holding.summary);
+    let step = download(&holding.summary);
+    clerk.tell.progress(&Progress { step, download: announced, ..Progress::default() });
     let commit = holding.summary.commit;
     let fetched = work::with_remote(clerk.house, place, &store, Asker::Person, |remote| {
         remote.fetch_session(name, commit, &reference, ours)
@@ -224,15 +238,18 @@ pub(super) fn fetch(clerk: &Clerk<'_>, place: &Place, holding: &Holding) -> Resu
     .ok_or_else(|| Failure::new(ErrorKind::NoRemote, "this project has no remote"))?;
     let traffic = fetched.and_then(|traffic| traffic).map_err(|error| fail::remote(&error))?;
     place.desk.lock().traffic += traffic;
-    Ok(traffic.received)
+    Ok(Fetched { received: traffic.received, announced })
+}
+
+/// How many bytes a download has at most, where that is worth knowing before.
+fn large(summary: &Summary) -> Option<u64> {
+    let most = summary.total.saturating_add(summary.code);
+    (most > LARGE_DOWNLOAD).then_some(most)
 }
 
 /// What is downloaded; how much at most, where that is worth knowing before.
 fn download(summary: &Summary) -> String {
-    let most = summary.total.saturating_add(summary.code);
-    if most <= LARGE_DOWNLOAD {
-        return "downloading the conversation".to_owned();
-    }
+    let Some(most) = large(summary) else { return "downloading the conversation".to_owned() };
     let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
     match summary.code {
         code if code > LARGE_DOWNLOAD => {

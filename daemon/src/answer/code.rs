@@ -25,7 +25,7 @@ pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure>
         session: code.session.clone(),
         ..Resume::default()
     };
-    let Wanted { place, home, holding, history, received, warnings } = resume::find(clerk, &wish)?;
+    let Wanted { place, home, holding, history, fetched, warnings } = resume::find(clerk, &wish)?;
     let held = place.desk.lock();
     step(clerk.tell, "opening the code");
     Ok(CodeReply {
@@ -35,7 +35,8 @@ pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure>
         code: saved_code(clerk, &held, &history, "")?,
         known: known(clerk, &held, &history),
         further: further(clerk, &held, &home, &history),
-        received,
+        received: fetched.received,
+        announced: fetched.announced,
         warnings,
     })
 }

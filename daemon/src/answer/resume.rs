@@ -15,7 +15,8 @@ use convosync_core::protocol::{
 use convosync_core::restore::{Decision, Refusal};
 use convosync_core::seal::CodePoint;
 
-use super::{Clerk, browse, home, step};
+use super::browse::{self, Fetched};
+use super::{Clerk, home, step};
 use crate::clock::now_ms;
 use crate::desk::Holding;
 use crate::fail;
@@ -41,7 +42,7 @@ struct Job {
 
 pub(super) fn resume(clerk: &Clerk<'_>, resume: &Resume) -> Result<ResumeReply, Failure> {
     let house = clerk.house;
-    let Wanted { place, home, holding, history, received, mut warnings } = find(clerk, resume)?;
+    let Wanted { place, home, holding, history, fetched, mut warnings } = find(clerk, resume)?;
     let root = resume.worktree.as_ref().unwrap_or(&home.project.root);
     let (target, directory) = target(house, (&home, root), &holding, &mut warnings)?;
     if !resume.code_is_here {
@@ -49,7 +50,7 @@ pub(super) fn resume(clerk: &Clerk<'_>, resume: &Resume) -> Result<ResumeReply, 
     }
     let job = Job { place, home, holding, target, directory, warnings };
     step(clerk.tell, "restoring the conversation");
-    restore(house, job, &history, resume.dry_run, received)
+    restore(house, job, &history, resume.dry_run, fetched)
 }
 
 /// A saved session that was found and fetched, and the clone of its repository here.
@@ -59,8 +60,8 @@ pub(super) struct Wanted {
     pub(super) holding: Holding,
     /// The session at the save that was asked for.
     pub(super) history: History,
-    /// Bytes received for it.
-    pub(super) received: u64,
+    /// What was downloaded for it.
+    pub(super) fetched: Fetched,
     /// What may be wrong with it: a remote that could not be asked.
     pub(super) warnings: Vec<Warning>,
 }
@@ -74,14 +75,14 @@ pub(super) fn find(clerk: &Clerk<'_>, resume: &Resume) -> Result<Wanted, Failure
         scan::scan_all(house, now_ms());
     }
     let home = project_here(house, resume, &holding)?;
-    let received = browse::fetch(clerk, &place, &holding)?;
+    let fetched = browse::fetch(clerk, &place, &holding)?;
     let query =
         resume.session.clone().unwrap_or_else(|| SessionQuery(holding.summary.session.to_string()));
     let history = {
         let held = place.desk.lock();
         browse::at_save(&held, browse::open(&held, &holding)?, &query)?
     };
-    Ok(Wanted { place, home, holding, history, received, warnings })
+    Ok(Wanted { place, home, holding, history, fetched, warnings })
 }
 
 /// Whether a session's transcript is not where the last look at this device's transcripts found it.
@@ -211,7 +212,7 @@ fn restore(
     job: Job,
     history: &History,
     dry_run: bool,
-    received: u64,
+    fetched: Fetched,
 ) -> Result<ResumeReply, Failure> {
     let session = history.session.clone();
     let transcript = job.target.slug_dir.join(format!("{session}.jsonl"));
@@ -250,7 +251,8 @@ fn restore(
             ResumeAction::Extended => history.record.messages.saturating_sub(before),
             _ => 0,
         },
-        received,
+        received: fetched.received,
+        announced: fetched.announced,
         files: u32::try_from(history.files().count()).unwrap_or(u32::MAX),
         warnings,
     })

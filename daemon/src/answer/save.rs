@@ -78,6 +78,7 @@ fn save_whole(
             step: "saving".to_owned(),
             done: Some(*saved_bytes),
             total: found.map(|found| scan::stamp_of(&found.files).bytes),
+            download: None,
         });
     }
 }

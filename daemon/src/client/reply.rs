@@ -45,9 +45,8 @@ pub(super) fn dropped() -> Failure {
 
 impl Reply {
     /// Tells how far the request is. Never waits: a client that cannot keep up misses steps.
-    pub fn progress(&self, step: impl Into<String>, done: Option<u64>, total: Option<u64>) {
-        let missed = self.progress.try_send(Progress { step: step.into(), done, total }).is_err();
-        if missed {
+    pub fn progress(&self, progress: Progress) {
+        if self.progress.try_send(progress).is_err() {
             tracing::trace!("left out a step of progress");
         }
     }

@@ -88,14 +88,19 @@ async fn a_line_that_is_no_request_is_refused_and_the_connection_goes_on() {
     check_refused(missing, json!(7), -32_602, "missing field `session`").await;
 }
 
+fn uploading(done: Option<u64>) -> Progress {
+    let (step, total) = ("uploading".to_owned(), done.map(|_| 2));
+    Progress { step, done, total, download: None }
+}
+
 #[tokio::test]
 async fn progress_comes_before_the_answer_and_in_order() {
     let mut talk = Talk::greeted().await;
     talk.say(r#"{"jsonrpc":"2.0","id":2,"method":"sync","params":{"colour":"red"}}"#).await;
     let Asked { reply, .. } = talk.requests.recv().await.unwrap();
     std::thread::spawn(move || {
-        reply.progress("uploading", Some(1), Some(2));
-        reply.progress("uploading", Some(2), Some(2));
+        reply.progress(uploading(Some(1)));
+        reply.progress(uploading(Some(2)));
         reply.answer(Ok(json!({"sent": 5})));
     });
     for done in [1, 2] {
@@ -112,7 +117,7 @@ async fn a_long_request_shows_that_it_is_alive() {
     talk.say(r#"{"jsonrpc":"2.0","id":2,"method":"sync","params":{}}"#).await;
     let Asked { reply, .. } = talk.requests.recv().await.unwrap();
     assert_eq!(talk.hear().await["params"]["step"], "working");
-    reply.progress("uploading", None, None);
+    reply.progress(uploading(None));
     assert_eq!(talk.hear().await["params"]["step"], "uploading");
     let before = tokio::time::Instant::now();
     assert_eq!(talk.hear().await["params"]["step"], "uploading");

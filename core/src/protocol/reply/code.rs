@@ -61,6 +61,9 @@ pub struct CodeReply {
     pub further: Vec<FurtherCode>,
     /// Bytes received for it.
     pub received: u64,
+    /// As how large a large download was announced before it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<u64>,
     /// What may be wrong with it: a remote that could not be asked.
     pub warnings: Vec<Warning>,
 }

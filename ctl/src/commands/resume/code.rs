@@ -81,6 +81,11 @@ impl Offer {
         SessionQuery(self.reply.session.session.to_string())
     }
 
+    /// As how large the download was announced.
+    pub(super) fn announced(&self) -> Option<u64> {
+        self.reply.announced
+    }
+
     /// Bytes received for session and code.
     pub(super) fn received(&self) -> u64 {
         self.reply.received
@@ -116,13 +121,15 @@ impl Offer {
         match &main {
             None => put.missing.push(self.missing()),
             Some((opened, clone)) => match self.plan(call, args, opened, clone)? {
-                Ok(prepared) => planned.push((None, prepared)),
+                Ok(prepared) => planned.push(((None, &clone.steps), prepared)),
                 Err(warning) => put.missing.push(warning),
             },
         }
         for (further, clone) in self.further.iter().zip(&clones) {
             match further.plan(call, args, &self.reply.session.session, clone)? {
-                Ok(Some(prepared)) => planned.push((Some(further), prepared)),
+                Ok(Some((prepared, clone))) => {
+                    planned.push(((Some(further), &clone.steps), prepared));
+                }
                 Ok(None) => {}
                 Err(warning) => put.missing.push(warning),
             }
@@ -131,8 +138,8 @@ impl Offer {
             let all: Vec<_> = planned.iter().map(|(_, prepared)| prepared).collect();
             checkout::bind_planned(&all)?;
         }
-        for (further, prepared) in planned {
-            carry_out(call, args, further, prepared, &mut put)?;
+        for (whose, prepared) in planned {
+            carry_out(call, args, whose, prepared, &mut put)?;
         }
         Ok(put)
     }
@@ -174,7 +181,7 @@ impl Offer {
             Err(warning) => Ok(Put::nothing(warning)),
             Ok(prepared) => {
                 let mut put = Put { worktree: Some(dir.to_owned()), ..Put::default() };
-                carry_out(call, args, None, prepared, &mut put)?;
+                carry_out(call, args, (None, &clone.steps), prepared, &mut put)?;
                 Ok(put)
             }
         }
@@ -192,7 +199,8 @@ impl Offer {
         let mut replace = args.force || args.worktree.is_some();
         loop {
             let session = &self.reply.session.session;
-            match restoring(opened, self.known.as_ref(), session, clone, replace).plan() {
+            let wanted = restoring(opened, self.known.as_ref(), session, clone, replace);
+            match clone.plan(&wanted) {
                 Ok(prepared) => return Ok(Ok(prepared)),
                 Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. })) => {
                     replace = agree_to_replace(call, &refusal)?;
@@ -238,16 +246,15 @@ pub(super) fn restoring<'a>(
 fn carry_out(
     call: &mut Call<'_>,
     args: &args::Resume,
-    further: Option<&Further>,
+    (further, steps): (Option<&Further>, &Steps),
     prepared: Prepared<'_>,
     put: &mut Put,
 ) -> Result<(), CtlError> {
     let report = if args.dry_run {
         Report { outlook: prepared.outlook().clone(), ..Report::default() }
     } else {
-        let steps = Steps::of(call);
         let applied = prepared.apply(&|step| steps.take(step));
-        drop(steps);
+        steps.rest();
         match (applied, further) {
             (Err(CheckoutError::Refused(refusal)), Some(further)) => {
                 put.missing.push(further.left(&refusal.to_string(), refusal.hint()));
@@ -345,6 +352,7 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
         let folder = folder.unwrap_or(Path::new("")).display();
         call.print.note(&format!("{more} more did not come back: see `{folder}`"), None)?;
     }
+    tell_gone(call, &report.gone)?;
     if report.differences.is_empty() {
         let text = verified(report.outlook.left.len());
         return Ok(call.print.line(format!("  {} {text}", call.print.look.arrow()))?);
@@ -352,20 +360,12 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
     let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&format!(
         "looked at again, {} from what was saved: {}",
         count(u32::try_from(report.differences.len()).unwrap_or(u32::MAX), "path differs"),
-    tell_gone(call, &report.gone)?;
         some(&report.differences),
     ));
     frame = frame.line("").line("hint: `convosyncctl undo` brings back what stood here before");
     Ok(call.print.frame(&frame)?)
 }
 
-/// Says what putting the code in place does, or did.
-pub(super) fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook) -> Result<(), CtlError> {
-    let arrow = call.print.look.arrow();
-    let short = |id: &String| id.chars().take(8).collect::<String>();
-    let commit = outlook.commit.as_ref().map_or_else(|| "no commit yet".to_owned(), short);
-    let branch = outlook.branch.as_deref().unwrap_or("a detached HEAD");
-    call.print.line(format!("  {arrow} {branch} at {commit}"))?;
 /// Names the records that are too old to be kept any longer.
 fn tell_gone(call: &mut Call<'_>, gone: &[Gone]) -> Result<(), CtlError> {
     let now_ms = (call.env.now_ms)();
@@ -381,6 +381,13 @@ fn tell_gone(call: &mut Call<'_>, gone: &[Gone]) -> Result<(), CtlError> {
     Ok(())
 }
 
+/// Says what putting the code in place does, or did.
+pub(super) fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook) -> Result<(), CtlError> {
+    let arrow = call.print.look.arrow();
+    let short = |id: &String| id.chars().take(8).collect::<String>();
+    let commit = outlook.commit.as_ref().map_or_else(|| "no commit yet".to_owned(), short);
+    let branch = outlook.branch.as_deref().unwrap_or("a detached HEAD");
+    call.print.line(format!("  {arrow} {branch} at {commit}"))?;
     let files = |number: usize| count(u32::try_from(number).unwrap_or(u32::MAX), "file");
     call.print.line(format!(
         "  {arrow} {} written, {} removed",

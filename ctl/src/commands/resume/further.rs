@@ -25,6 +25,9 @@ pub(super) struct Further {
     missing: Option<Warning>,
 }
 
+/// What is to be done to one, and where.
+type Planned<'a> = (Prepared<'a>, &'a Clone);
+
 /// What was done to one.
 #[derive(Debug, serde::Serialize)]
 pub(super) struct FurtherReport {
@@ -93,7 +96,7 @@ impl Further {
         args: &args::Resume,
         session: &'a SessionId,
         clone: &'a Option<Result<Clone, CtlError>>,
-    ) -> Result<Result<Option<Prepared<'a>>, Warning>, CtlError> {
+    ) -> Result<Result<Option<Planned<'a>>, Warning>, CtlError> {
         if let Some(missing) = &self.missing {
             return Ok(Err(missing.clone()));
         }
@@ -104,8 +107,9 @@ impl Further {
         };
         let mut replace = args.force;
         loop {
-            match restoring(opened, self.known.as_ref(), session, clone, replace).plan() {
-                Ok(prepared) => return Ok(Ok(Some(prepared))),
+            let wanted = restoring(opened, self.known.as_ref(), session, clone, replace);
+            match clone.plan(&wanted) {
+                Ok(prepared) => return Ok(Ok(Some((prepared, clone)))),
                 Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. }))
                     if call.is_interactive() =>
                 {
