@@ -41,7 +41,7 @@ pub use old::{Gone, Stored, stored};
 pub use opened::Opened;
 pub use programs::runs_programs;
 pub use step::{Fetching, Step, Tell};
-pub use together::{Member, Together, bind, bind_planned, changed, together};
+pub use together::{Member, Together, Undoing, bind_planned, bind_undo, changed, together};
 
 use crate::code::{Guard, Limits, RepoPath, State};
 use crate::git::Git;
@@ -188,6 +188,47 @@ impl<'a> Restoring<'a> {
     }
 }
 
+/// What an undo of a work tree takes back: its newest record, opened.
+#[derive(Debug)]
+pub struct Past {
+    record: record::Record,
+    opened: Opened,
+}
+
+impl Past {
+    /// Opens the newest record of a work tree.
+    ///
+    /// # Errors
+    /// [`CheckoutError::Refused`] when there is none, or it is damaged.
+    pub fn newest(place: Place<'_>) -> Result<Self, CheckoutError> {
+        let record = record::newest(place)?.ok_or(Refusal::NothingToUndo)?;
+        let opened = record.opened().and_then(|opened| record.check_aside().map(|()| opened));
+        let opened = opened.map_err(|error| record.damaged(&error))?;
+        Ok(Self { record, opened })
+    }
+
+    /// Looks at everything and decides; nothing is changed.
+    ///
+    /// # Errors
+    /// [`CheckoutError::Refused`] when a branch has moved on since.
+    pub fn plan<'a>(&'a self, place: Place<'a>) -> Result<Prepared<'a>, CheckoutError> {
+        prepare(place, &self.opened, Purpose::Undo(Box::new(self.record.again())))
+    }
+}
+
+/// Takes away the lock of a restore that was killed before it changed anything, or after everything was done;
+/// says whether there was one.
+///
+/// # Errors
+/// When the lock cannot be taken away.
+pub fn unlock(place: Place<'_>) -> Result<bool, CheckoutError> {
+    if record::is_unfinished(place)? {
+        return Ok(false);
+    }
+    let _lock = record::lock(place)?;
+    lock::release(place)
+}
+
 /// Takes the newest record of this work tree back; what stands there now is recorded in turn, so that a
 /// second undo takes back the first. Also ends a restore that was interrupted.
 ///
@@ -197,18 +238,10 @@ pub fn undo(
     place: Place<'_>,
     progress: &dyn Fn(Step) -> Result<(), CheckoutError>,
 ) -> Result<Report, CheckoutError> {
-    let past = record::newest(place)?;
-    if past.as_ref().is_none_or(|past| past.deeds.is_done) {
-        let _lock = record::lock(place)?;
-        if lock::release(place)? {
-            // It was killed before it changed anything, or after everything was done.
-            return Ok(Report { unlocked: true, ..Report::default() });
-        }
+    if unlock(place)? {
+        return Ok(Report { unlocked: true, ..Report::default() });
     }
-    let past = past.ok_or(Refusal::NothingToUndo)?;
-    let opened = past.opened().and_then(|opened| past.check_aside().map(|()| opened));
-    let opened = opened.map_err(|error| past.damaged(&error))?;
-    prepare(place, &opened, Purpose::Undo(Box::new(past)))?.apply(progress)
+    Past::newest(place)?.plan(place)?.apply(progress)
 }
 
 /// Takes away the lock of a restore that was interrupted and whose record is gone, so that no undo can end it.

@@ -7,6 +7,7 @@
 mod append;
 mod beneath;
 mod names;
+mod reading;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -18,6 +19,7 @@ use rustix::fs::OFlags;
 pub use append::{append_from, append_verified};
 pub use beneath::{Access, Beneath, Found, Stamp};
 pub use names::is_taken_for_git;
+pub use reading::read_at_most;
 
 /// What our unfinished files are called: whoever lists a directory passes over them.
 pub const TEMP_PREFIX: &str = ".convosync-";

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use convosync_core::checkout::{
-    self, Member, Opened, Prepared, Restoring, Together, bind_planned, changed, together,
+    self, Member, Opened, Past, Prepared, Restoring, Together, bind_planned, bind_undo, changed,
+    together,
 };
 
 use convosync_tests::files;
@@ -63,14 +64,18 @@ fn a_resume_that_was_stopped_between_two_work_trees_is_taken_back_as_far_as_it_c
     let place = place();
     let [a, b, c] = ["a", "b", "c"].map(|clone| Device::new(&place, clone));
     let opened = a.save(&place.path("log"));
-    let (before, untouched) = (look(&place, "b"), look(&place, "c"));
+    let (before, as_it_was) = (look(&place, "b"), look(&place, "c"));
 
     let (first, second) = (plan(&b, &opened, 1), plan(&c, &opened, 1));
     bind_planned(&[&first, &second]).unwrap();
     first.apply(&onward).unwrap();
     drop(second);
-    let alone = Together { is_here: true, ..Together::default() };
+    let untouched = vec![c.project.root.clone()];
+    let alone = Together { is_here: true, untouched, ..Together::default() };
     assert_eq!(ask(&b, &c), alone, "nothing was done in the second one");
+    let others = vec![b.project.root.clone()];
+    let found = Together { others, ..Together::default() };
+    assert_eq!(ask(&c, &b), found, "it leads to the first one");
 
     // A later resume of the second one alone, whose record has the number that was free.
     plan(&c, &opened, 2).apply(&onward).unwrap();
@@ -78,7 +83,41 @@ fn a_resume_that_was_stopped_between_two_work_trees_is_taken_back_as_far_as_it_c
     assert_eq!(found.others, Vec::<std::path::PathBuf>::new(), "it is not this resume's");
     b.undo().unwrap();
     c.undo().unwrap();
-    assert_eq!((look(&place, "b"), look(&place, "c")), (before, untouched));
+    assert_eq!((look(&place, "b"), look(&place, "c")), (before, as_it_was));
+}
+
+#[test]
+fn an_undo_that_was_stopped_between_two_work_trees_is_gone_on_with_and_counts_as_one() {
+    let place = place();
+    let [a, b, c] = ["a", "b", "c"].map(|clone| Device::new(&place, clone));
+    let opened = a.save(&place.path("log"));
+    let (first, second) = (plan(&b, &opened, 1), plan(&c, &opened, 1));
+    bind_planned(&[&first, &second]).unwrap();
+    first.apply(&onward).unwrap();
+    second.apply(&onward).unwrap();
+
+    let [of_b, of_c] = [&b, &c].map(|device| Past::newest(device.place()).unwrap());
+    let at = |device| checkout::Place { now_ms: 2, ..Device::place(device) };
+    let (first, second) = (of_b.plan(at(&b)).unwrap(), of_c.plan(at(&c)).unwrap());
+    let members = [&first, &second].map(|prepared| prepared.member().unwrap());
+    let undoing = bind_undo(&b.records, members.to_vec()).unwrap().unwrap();
+    first.apply(&onward).unwrap();
+    drop(second);
+
+    let found = ask(&b, &c);
+    let [root_of_b, root_of_c] = [&b, &c].map(|device| vec![device.project.root.clone()]);
+    assert_eq!((found.goes_on, found.is_here, found.others), (true, false, root_of_c.clone()));
+    assert_eq!(found.done, members[..1]);
+    let found = ask(&c, &b);
+    assert_eq!((found.goes_on, found.is_here, found.others), (true, true, vec![]));
+
+    let of_c = Past::newest(c.place()).unwrap();
+    of_c.plan(at(&c)).unwrap().apply(&onward).unwrap();
+    let whole =
+        |others: &[_]| Together { is_here: true, others: others.to_vec(), ..Together::default() };
+    assert_eq!(ask(&b, &c), whole(&root_of_c), "it came to its end, though nobody noted that");
+    undoing.end(members.to_vec()).unwrap();
+    assert_eq!(ask(&c, &b), whole(&root_of_b));
 }
 
 #[test]

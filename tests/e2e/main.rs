@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod between;
+#[cfg(test)]
 mod budget;
 #[cfg(test)]
 mod code;

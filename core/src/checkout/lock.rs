@@ -2,11 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::record::{self, io_failed};
+use super::record;
 use super::{CheckoutError, Place, Refusal};
 use crate::capture::{RESTORE_MARK, is_restore_mark};
 use crate::disk;
@@ -70,9 +69,7 @@ fn read(place: Place<'_>) -> Result<Option<Lock>, CheckoutError> {
     if !is_restore_mark(&path) {
         return Ok(None);
     }
-    let mut bytes = Vec::new();
-    let read = disk::open_regular(&path)?.take(LOCK_MAX).read_to_end(&mut bytes);
-    read.map_err(|source| io_failed("read", &path, source))?;
+    let bytes = disk::read_at_most(&path, LOCK_MAX)?;
     Ok(Some(parsed(path, &bytes)))
 }
 

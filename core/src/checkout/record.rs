@@ -219,16 +219,13 @@ pub(super) fn is_there(record: &Path) -> bool {
     fs::symlink_metadata(record.join("facts")).is_ok()
 }
 
+/// What was done, by the record in a folder; nothing, where it never began.
 pub(super) fn read_deeds(dir: &Path) -> Result<Option<Deeds>, CheckoutError> {
-    use io::Read as _;
     let path = dir.join("facts");
-    let file = match disk::open_regular(&path) {
+    let bytes = match disk::read_at_most(&path, FACTS_MAX) {
         Err(error) if error.is_missing() => return Ok(None),
         other => other?,
     };
-    let mut bytes = Vec::new();
-    let read = file.take(FACTS_MAX).read_to_end(&mut bytes);
-    read.map_err(|source| io_failed("read", &path, source))?;
     let deeds = serde_json::from_slice(&bytes);
     deeds.map(Some).map_err(|error| damaged(dir, &io_failed("read", &path, error.into())))
 }
@@ -256,6 +253,11 @@ impl Record {
 
     fn new(dir: PathBuf, deeds: Deeds, is_kept: bool) -> Self {
         Self { dir, memory: Memory::default(), passed_over: BTreeSet::new(), deeds, is_kept }
+    }
+
+    /// The same record, for one more who takes it back.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.dir.clone(), self.deeds.clone(), true)
     }
 
     /// Where it lies.
