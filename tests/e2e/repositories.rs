@@ -263,3 +263,119 @@ fn a_repository_is_saved_from_another_device_only_once_the_session_works_in_it_t
     ada.ctl(&["resume", &session]).ok();
     assert_eq!(files::read(&lib(ada).join("lib.txt")), b"changed after the last message\n");
 }
+
+/// Has every git of a device note where it was started, and returns the file that says so.
+fn note_gits(device: &Device, more: &str) -> PathBuf {
+    let (program, noted) = (device.home.root().join("noting-git"), device.home.root().join("gits"));
+    let script = format!("#!/bin/sh\necho \"$PWD\" >>'{}'\nexec git \"$@\"\n", noted.display());
+    files::write_program(&program, &script);
+    let config = format!("[git]\nprogram = \"{}\"\n{more}", program.display());
+    device.home.write_config(&config);
+    noted
+}
+
+/// Whether a git was started in a folder.
+fn was_in(noted: &Path, folder: &Path) -> bool {
+    let noted = String::from_utf8(files::read(noted)).expect("paths are text");
+    noted.lines().any(|line| Path::new(line).starts_with(folder))
+}
+
+/// Makes a repository with a remote of its own, enabled, beside the project of the first device.
+fn one_more(world: &mut World, name: &str) -> PathBuf {
+    let remote = Remote::create(&world.remote.folder().join(format!("{name}.git")));
+    let url = world.host.url(&remote);
+    let (ada, _) = world.pair();
+    let clone = ada.home.dir().join("code").join(name);
+    ada.home.git(&["clone", "-q", &url, text(&clone)]).ok();
+    files::write(&clone.join("name.txt"), name);
+    git_in(ada, &clone, &["add", "."]);
+    git_in(ada, &clone, &["commit", "-q", "-m", name]);
+    git_in(ada, &clone, &["push", "-q", "-u", "origin", "HEAD"]);
+    enable(ada, &clone);
+    clone
+}
+
+/// What the newest save of a session says of further repositories: name, and whether it is saved.
+fn named(device: &Device, session: &str) -> Vec<(String, bool)> {
+    let shown = device.ctl_json(&["show", session]);
+    let named =
+        |one: &Value| (one["name"].as_str().unwrap_or("").to_owned(), one["is_saved"] == true);
+    shown["repositories"].as_array().into_iter().flatten().map(named).collect()
+}
+
+#[test]
+fn twins_linked_work_trees_and_what_is_switched_off_are_named_and_no_git_runs_there() {
+    let mut stage = Stage::new(Way::File);
+    stage.enable();
+    let (session, url) = (stage.writer.session().to_owned(), stage.url.clone());
+    let off = one_more(&mut stage.world, "off");
+    let (ada, _) = stage.world.pair();
+    let twin = ada.home.dir().join("code/lib-too");
+    ada.home.git(&["clone", "-q", &url, text(&twin)]).ok();
+    enable(ada, &twin);
+    let side = ada.home.dir().join("code/lib-side");
+    git_in(ada, &lib(ada), &["worktree", "add", "-q", "-b", "side", text(&side)]);
+    files::write(&off.join(".convosync/off"), "");
+    let noted = note_gits(ada, "[watch]\ncode_check_every = \"1s\"\n");
+    ada.stop();
+    ada.start();
+    files::write(&noted, "");
+
+    for clone in [&lib(ada), &side, &twin, &off] {
+        files::write(&clone.join("work.txt"), "of the session\n");
+        edit(&stage.writer, &clone.join("work.txt"));
+    }
+    stage.writer.turn();
+    stage.saved();
+
+    let (ada, _) = stage.world.pair();
+    let expected = [("lib", true), ("lib-side", false), ("lib-too", false), ("off", false)];
+    let expected = expected.map(|(name, is_saved)| (name.to_owned(), is_saved));
+    eventually("all of them are named", SAVED_WITHIN, || {
+        (named(ada, &session) == expected).then_some(())
+    });
+    assert!(was_in(&noted, &lib(ada)), "gits are noted");
+    assert!([&side, &twin, &off].iter().all(|clone| !was_in(&noted, clone)));
+    let told = format!("{}", ada.ctl(&["status"]).ok());
+    assert!(
+        told.contains("worked in `lib-too` too") && told.contains("further work tree or clone")
+    );
+    assert!(told.contains(&format!("commit and push what is in `{}`", twin.display())), "{told}");
+    assert!(
+        told.contains("worked in `off` too") && told.contains("remove `.convosync/off`"),
+        "{told}"
+    );
+    stage.join(true);
+    let (_, bob) = stage.pair();
+    let told = format!("{}", bob.ctl(&["resume", &session]).ok());
+    assert!(
+        told.contains("worked in `lib-too` too") && told.contains("worked in `off` too"),
+        "{told}"
+    );
+    assert_eq!(files::read(&lib(bob).join("work.txt")), b"of the session\n");
+}
+
+#[test]
+fn the_code_of_eight_repositories_is_saved_and_the_others_are_named() {
+    let mut stage = Stage::new(Way::File);
+    let session = stage.writer.session().to_owned();
+    let names: Vec<String> = (1..=9).map(|number| format!("more-{number}")).collect();
+    for name in &names {
+        let clone = one_more(&mut stage.world, name);
+        edit(&stage.writer, &clone.join("name.txt"));
+    }
+    stage.writer.turn();
+    stage.saved();
+
+    let (ada, _) = stage.world.pair();
+    let expected: Vec<_> = names.iter().cloned().zip((1..=9).map(|number| number <= 7)).collect();
+    eventually("all of them are named", SAVED_WITHIN, || {
+        (named(ada, &session) == expected).then_some(())
+    });
+    let told = format!("{}", ada.ctl(&["status"]).ok());
+    assert!(
+        told.contains("worked in `more-9` too") && told.contains("at most 8 repositories"),
+        "{told}"
+    );
+    assert!(told.contains("commit and push what is there"), "{told}");
+}
