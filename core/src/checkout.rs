@@ -55,6 +55,9 @@ pub const RECORDS_SIZE: u64 = 4 << 30;
 /// Records of a work tree that take more are worth a word: for a week nothing but the disk bounds them.
 pub const RECORDS_TOLD: u64 = 1 << 30;
 
+/// So many new commits are counted: beyond that nobody looks at the number.
+pub const COMMITS_COUNTED_MAX: usize = 1000;
+
 /// What is to be done, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Restoring<'a> {
@@ -101,6 +104,9 @@ pub struct Outlook {
     pub branch: Option<String>,
     /// The commit HEAD will be at.
     pub commit: Option<String>,
+    /// How many commits HEAD will have that it has not now; at most [`COMMITS_COUNTED_MAX`] are counted.
+    #[serde(default)]
+    pub commits: usize,
     /// Set when the saved branch could not be moved there, and a new one is made: the saved one's name.
     pub instead_of: Option<String>,
     /// Files that will be written.
@@ -349,6 +355,9 @@ fn prepare<'a>(
     let plan = plan::plan(&opened.state, &facts, place.guard, &purpose)?;
     let mut outlook = plan.outlook(&opened.state);
     let is_resume = matches!(purpose, Purpose::Resume(_));
+    if let (Some(to), true) = (plan.head.as_ref().and_then(|to| to.head.commit), is_resume) {
+        outlook.commits = objects.count_new(to, facts.here.head.commit)?;
+    }
     outlook.is_here = is_resume && !is_ending && plan.is_nothing(&opened.state, &facts.here);
     objects.fetch_blobs(&plan.check_out.values().copied().collect(), purpose.fetch())?;
     let has_own_work = match &purpose {

@@ -379,3 +379,51 @@ fn the_code_of_eight_repositories_is_saved_and_the_others_are_named() {
     );
     assert!(told.contains("commit and push what is there"), "{told}");
 }
+
+#[test]
+fn a_dry_run_says_of_each_repository_what_would_be_done_and_does_nothing() {
+    let mut stage = Stage::with_both(Way::File);
+    let session = stage.writer.session().to_owned();
+    let (_, bob) = stage.pair();
+    let before = (seen(bob), seen_in(bob, &lib(bob)));
+    let short = |clone: &Path| {
+        let args = ["-C", text(clone), "rev-parse", "--short=8", "HEAD"];
+        bob.home.git(&args).ok().text()
+    };
+    let heads = (short(bob.home.project()), short(&lib(bob)));
+
+    let told = format!("{}", bob.ctl(&["resume", "--dry-run", &session]).ok());
+    for words in [
+        "would restore the code\n",
+        "would restore the code of `lib`\n",
+        "1 new commit\n",
+        "4 files to write, 0 files to remove\n",
+        "3 files to write, 0 files to remove\n",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let reply = bob.ctl_json(&["resume", "--dry-run", &session]);
+    assert_eq!((&reply["code"]["commits"], &reply["code"]["written"]), (&json!(1), &json!(4)));
+    let other = &reply["repositories"][0];
+    assert_eq!(
+        (&other["name"], &other["commits"], &other["written"]),
+        (&json!("lib"), &json!(1), &json!(3))
+    );
+    let apart = bob.home.dir().join("elsewhere");
+    let words = ["resume", "--dry-run", "--worktree", text(&apart), &session];
+    let told = format!("{}", bob.ctl(&words).ok());
+    assert!(told.contains(&format!("into a new work tree, `{}`", apart.display())), "{told}");
+    assert!(!apart.exists());
+
+    files::write(&lib(bob).join("lib.txt"), "bob's own change\n");
+    let told = format!("{}", bob.ctl(&["resume", "--dry-run", &session]).ok());
+    assert!(told.contains("would restore the code\n"), "{told}");
+    assert!(
+        told.contains("it stays as it is here") && told.contains("changed files stand here"),
+        "{told}"
+    );
+    assert!(!told.contains("would restore the code of `lib`"), "{told}");
+    files::write(&lib(bob).join("lib.txt"), "one\n");
+    assert_eq!((seen(bob), seen_in(bob, &lib(bob))), before);
+    assert_eq!((short(bob.home.project()), short(&lib(bob))), heads);
+}

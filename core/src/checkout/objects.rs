@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::record::{self, io_failed};
-use super::{CheckoutError, Opened, Place, Refusal};
+use super::{COMMITS_COUNTED_MAX, CheckoutError, Opened, Place, Refusal};
 use crate::code::{self, Limits, Mode, RepoPath};
 use crate::disk::{self, NewFile};
 use crate::git::{GitCommand, GitError, Output, Version};
@@ -156,6 +156,19 @@ impl<'a> Objects<'a> {
         let depth = if self.is_partial()? { "--no-walk" } else { "--objects" };
         let command = self.git().args(["rev-list", "--quiet", depth]).args(commits);
         Ok(command.args(["--not", "--all"]).run()?.success())
+    }
+
+    /// How many commits `tip` has that `here` has not, up to a limit.
+    pub(super) fn count_new(&self, tip: Oid, here: Option<Oid>) -> Result<usize, CheckoutError> {
+        if Some(tip) == here {
+            return Ok(0);
+        }
+        let limit = format!("--max-count={COMMITS_COUNTED_MAX}");
+        let command = self.git().args(["rev-list", "--count", &limit]).arg(tip.to_string());
+        let command = here.iter().fold(command, |command, id| command.arg(format!("^{id}")));
+        // A number to be shown: that it cannot be had keeps nothing back.
+        let output = command.run()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or_default())
     }
 
     /// Whether the clone fetches objects when they are needed: not all it reaches is there.

@@ -453,6 +453,7 @@ impl Plan {
             is_here: false,
             branch: head.and_then(|head| head.head.branch.clone()),
             commit: head.map_or(saved.head.commit, |to| to.head.commit).map(|id| id.to_string()),
+            commits: 0,
             instead_of: head.and_then(|head| head.instead_of.clone()),
             written: written().count(),
             removed: gone.count(),

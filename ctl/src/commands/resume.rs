@@ -2,6 +2,7 @@
 
 mod code;
 mod further;
+mod told;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -11,10 +12,10 @@ use convosync_core::protocol::{
     SessionQuery, Warning,
 };
 
-pub(crate) use code::tell_report;
 use code::{Offer, Put};
 use convosync_core::checkout::Report;
 use further::FurtherReport;
+pub(crate) use told::tell_report;
 
 use super::list;
 use crate::args;

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use convosync_core::checkout::{
-    self, CheckoutError, Gone, Opened, Outlook, Prepared, Refusal, Report, Restoring,
-};
+use convosync_core::checkout::{self, CheckoutError, Opened, Prepared, Refusal, Report, Restoring};
 use convosync_core::disk;
 use convosync_core::id::SessionId;
 use convosync_core::protocol::{
@@ -12,16 +10,13 @@ use convosync_core::protocol::{
 };
 
 use super::further::{self, Further, FurtherReport};
+use super::told::{self, Tense};
 use crate::args;
 use crate::ask;
 use crate::call::Call;
 use crate::clone::{Clone, Steps};
 use crate::error::CtlError;
 use crate::exit::ExitCode;
-use crate::print::{Frame, ago, bytes, count};
-
-/// How many paths of one list are named.
-const PATHS_SHOWN_MAX: usize = 5;
 
 /// The protocols that missing commits may be fetched by; the address is the clone's own.
 const PROTOCOLS: &str = "file:git:http:https:ssh";
@@ -152,10 +147,13 @@ impl Offer {
         dir: &Path,
     ) -> Result<Put, CtlError> {
         let Some(opened) = &self.opened else { return Ok(Put::nothing(self.missing())) };
-        if args.dry_run {
-            return Ok(Put::default());
-        }
         let dir = call.resolve(dir);
+        if args.dry_run {
+            if !call.print.json {
+                told::tell_work_tree(call, &dir, opened)?;
+            }
+            return Ok(Put { worktree: Some(dir), ..Put::default() });
+        }
         let clone = Clone::of(call, &self.reply.root)?;
         checkout::new_work_tree(&clone.project, &clone.git, &dir)?;
         let put = self.put_into(call, args, opened, &dir);
@@ -203,7 +201,7 @@ impl Offer {
             match clone.plan(&wanted) {
                 Ok(prepared) => return Ok(Ok(prepared)),
                 Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. })) => {
-                    replace = agree_to_replace(call, &refusal)?;
+                    replace = agree_to_replace(call, args, &refusal)?;
                 }
                 Err(CheckoutError::Refused(refusal)) if is_hopeless(&refusal) => {
                     let (message, hint) = (refusal.to_string(), refusal.hint());
@@ -263,8 +261,9 @@ fn carry_out(
             (applied, _) => applied?,
         }
     };
-    if !args.dry_run && !call.print.json {
-        tell_done(call, further.map(|further| further.name.as_str()), &report)?;
+    if !call.print.json {
+        let name = further.map(|further| further.name.as_str());
+        told::tell(call, name, &report, Tense::of(args))?;
     }
     match further {
         Some(further) => put.further.push(further.report(report)),
@@ -307,8 +306,12 @@ fn is_hopeless(refusal: &Refusal) -> bool {
 }
 
 /// Asks whether what stands here may be replaced.
-fn agree_to_replace(call: &Call<'_>, refusal: &Refusal) -> Result<bool, CtlError> {
-    if call.is_interactive() {
+fn agree_to_replace(
+    call: &Call<'_>,
+    args: &args::Resume,
+    refusal: &Refusal,
+) -> Result<bool, CtlError> {
+    if call.is_interactive() && !args.dry_run {
         let question = format!(
             "{refusal}. Replace them? They are recorded, and `convosyncctl undo` brings them back."
         );
@@ -321,150 +324,4 @@ fn agree_to_replace(call: &Call<'_>, refusal: &Refusal) -> Result<bool, CtlError
         message: refusal.to_string(),
         hint: refusal.hint(),
     })
-}
-
-fn tell_done(call: &mut Call<'_>, further: Option<&str>, report: &Report) -> Result<(), CtlError> {
-    let of = further.map(|name| format!(" of `{name}`")).unwrap_or_default();
-    if report.outlook.is_here {
-        call.print.done(&here_already(&of, report.outlook.left.len()))?;
-        return tell_left(call, &report.outlook);
-    }
-    call.print.done(&format!("code{of} restored"))?;
-    tell_report(call, report)
-}
-
-/// Says what was done to a work tree, and what was not.
-pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), CtlError> {
-    tell_outlook(call, &report.outlook)?;
-    if !report.unfiltered.is_empty() {
-        let files = some(&report.unfiltered);
-        let text = format!("a filter could not run, so these hold what git stores: {files}");
-        let hint = "mend the filter (`git config --get-regexp '^filter'` names it), then check them out again";
-        call.print.note(&text, Some(hint))?;
-    }
-    for file in report.not_back.iter().take(PATHS_SHOWN_MAX) {
-        let text = format!("`{}` did not come back: {}", file.path, file.why);
-        call.print.note(&text, Some(&format!("its bytes are at `{}`", file.kept.display())))?;
-    }
-    if report.not_back.len() > PATHS_SHOWN_MAX {
-        let more = paths(report.not_back.len() - PATHS_SHOWN_MAX);
-        let folder = report.not_back.iter().find_map(|file| file.kept.parent());
-        let folder = folder.unwrap_or(Path::new("")).display();
-        call.print.note(&format!("{more} more did not come back: see `{folder}`"), None)?;
-    }
-    tell_gone(call, &report.gone)?;
-    if report.differences.is_empty() {
-        let text = verified(report.outlook.left.len());
-        return Ok(call.print.line(format!("  {} {text}", call.print.look.arrow()))?);
-    }
-    let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&format!(
-        "looked at again, {} from what was saved: {}",
-        count(u32::try_from(report.differences.len()).unwrap_or(u32::MAX), "path differs"),
-        some(&report.differences),
-    ));
-    frame = frame.line("").line("hint: `convosyncctl undo` brings back what stood here before");
-    Ok(call.print.frame(&frame)?)
-}
-
-/// Names the records that are too old to be kept any longer.
-fn tell_gone(call: &mut Call<'_>, gone: &[Gone]) -> Result<(), CtlError> {
-    let now_ms = (call.env.now_ms)();
-    for Gone { record, at_ms, bytes: size } in gone.iter().take(PATHS_SHOWN_MAX) {
-        let (made, size) = (ago(*at_ms, now_ms), bytes(*size));
-        let text = format!("the old record `{}` went ({made}, {size})", record.display());
-        call.print.note(&text, None)?;
-    }
-    if gone.len() > PATHS_SHOWN_MAX {
-        let more = gone.len() - PATHS_SHOWN_MAX;
-        call.print.note(&format!("{more} more old records went"), None)?;
-    }
-    Ok(())
-}
-
-/// Says what putting the code in place does, or did.
-pub(super) fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook) -> Result<(), CtlError> {
-    let arrow = call.print.look.arrow();
-    let short = |id: &String| id.chars().take(8).collect::<String>();
-    let commit = outlook.commit.as_ref().map_or_else(|| "no commit yet".to_owned(), short);
-    let branch = outlook.branch.as_deref().unwrap_or("a detached HEAD");
-    call.print.line(format!("  {arrow} {branch} at {commit}"))?;
-    let files = |number: usize| count(u32::try_from(number).unwrap_or(u32::MAX), "file");
-    call.print.line(format!(
-        "  {arrow} {} written, {} removed",
-        files(outlook.written),
-        files(outlook.removed)
-    ))?;
-    if let Some(saved) = &outlook.instead_of {
-        let text = format!("`{saved}` has other commits here, so the code is on `{branch}`");
-        call.print.note(&text, Some(&format!("`git log {saved}..{branch}` shows what is new")))?;
-    }
-    if !outlook.programs.is_empty() {
-        let text = format!("files came along that make programs run: {}", some(&outlook.programs));
-        call.print.note(&text, Some("look at them before you start anything here"))?;
-    }
-    tell_left(call, outlook)?;
-    if !outlook.set_aside.is_empty() {
-        let text = format!("ignored files were set aside: {}", some(&outlook.set_aside));
-        call.print.note(&text, Some("`convosyncctl undo` brings them back"))?;
-    }
-    for note in outlook.submodules.iter().chain(&outlook.notes) {
-        call.print.note(note, None)?;
-    }
-    Ok(())
-}
-
-/// Names what stays as it is here, though something else was saved.
-fn tell_left(call: &mut Call<'_>, outlook: &Outlook) -> Result<(), CtlError> {
-    for (path, why) in outlook.left.iter().take(PATHS_SHOWN_MAX) {
-        call.print.note(&format!("`{path}` stays as it is here: {why}"), None)?;
-    }
-    if outlook.left.len() > PATHS_SHOWN_MAX {
-        let more = paths(outlook.left.len() - PATHS_SHOWN_MAX);
-        call.print.note(&format!("{more} more stay as they are here"), None)?;
-    }
-    Ok(())
-}
-
-/// What a second look found, where no path differs but those that were left out.
-fn verified(left: usize) -> String {
-    match left {
-        0 => "verified: it is what was saved".to_owned(),
-        left => format!("verified, but for {}: the rest is what was saved", paths(left)),
-    }
-}
-
-fn here_already(of: &str, left: usize) -> String {
-    match left {
-        0 => format!("the code{of} is here already"),
-        left => format!("the code{of} is here already, but for {}", paths(left)),
-    }
-}
-
-fn paths(number: usize) -> String {
-    count(u32::try_from(number).unwrap_or(u32::MAX), "path")
-}
-
-fn some(paths: &[String]) -> String {
-    let named: Vec<String> =
-        paths.iter().take(PATHS_SHOWN_MAX).map(|path| format!("`{path}`")).collect();
-    let more = paths.len().saturating_sub(PATHS_SHOWN_MAX);
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{rest}", named.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_left_out_is_not_called_verified() {
-        assert_eq!(verified(0), "verified: it is what was saved");
-        assert_eq!(verified(1), "verified, but for 1 path: the rest is what was saved");
-        assert_eq!(verified(7), "verified, but for 7 paths: the rest is what was saved");
-        assert_eq!(here_already("", 0), "the code is here already");
-        assert_eq!(
-            here_already(" of `lib`", 2),
-            "the code of `lib` is here already, but for 2 paths"
-        );
-    }
 }

@@ -111,7 +111,7 @@ impl Further {
             match clone.plan(&wanted) {
                 Ok(prepared) => return Ok(Ok(Some((prepared, clone)))),
                 Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. }))
-                    if call.is_interactive() =>
+                    if call.is_interactive() && !args.dry_run =>
                 {
                     let question = format!(
                         "`{}`: {refusal}. Replace them? They are recorded, and `convosyncctl undo` brings them back.",
