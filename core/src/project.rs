@@ -84,6 +84,18 @@ pub struct Project {
     pub name: String,
 }
 
+impl Project {
+    /// Whether both are clones of one repository.
+    pub fn is_twin_of(&self, other: &Self) -> bool {
+        same(&self.ids, &other.ids)
+    }
+}
+
+/// What people call a folder of which nothing else is known.
+pub fn folder_name(root: &Path) -> String {
+    root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned()
+}
+
 /// Finds the project of `cwd`. A directory that is gone belongs to what its nearest living ancestor
 /// belongs to.
 ///

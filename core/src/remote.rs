@@ -30,7 +30,7 @@ pub use outcome::{Outcome, PermanentKind, Sent};
 pub use passing::{PORTAL, Passing};
 pub use probe::Probe;
 pub use progress::{Sending, Traffic};
-pub use words::without_credentials;
+pub use words::{address_to_tell, without_credentials};
 
 use crate::git::{Git, GitCommand, Output};
 use crate::id::{Oid, SessionName, VaultId};

@@ -11,12 +11,17 @@ use super::observer::{Observer, files_below};
 use super::states::{Place, lines};
 use super::trip::Device;
 
-/// Clones anew, without blobs but those that are checked out.
-fn clone_partly(place: &Place, clone: &str) {
+/// Clones anew, without what `filter` leaves with the remote.
+fn clone_filtered(place: &Place, clone: &str, filter: &str) {
     files::remove_tree(&place.path(clone));
     place.run("remote.git", &["config", "uploadpack.allowFilter", "true"]);
     let url = format!("file://{}", place.path("remote.git").display());
-    place.run("", &["clone", "-q", "--filter=blob:none", &url, clone]);
+    place.run("", &["clone", "-q", &format!("--filter={filter}"), &url, clone]);
+}
+
+/// Clones anew, without blobs but those that are checked out.
+fn clone_partly(place: &Place, clone: &str) {
+    clone_filtered(place, clone, "blob:none");
 }
 
 /// How many objects the remote has that a clone has not.
@@ -211,10 +216,7 @@ fn more_commits_than_anyone_looks_through_are_told() {
 
 /// Clones anew, without the trees and blobs that are not checked out.
 fn clone_without_trees(place: &Place, clone: &str) {
-    files::remove_tree(&place.path(clone));
-    place.run("remote.git", &["config", "uploadpack.allowFilter", "true"]);
-    let url = format!("file://{}", place.path("remote.git").display());
-    place.run("", &["clone", "-q", "--filter=tree:0", &url, clone]);
+    clone_filtered(place, clone, "tree:0");
 }
 
 #[test]

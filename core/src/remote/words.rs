@@ -55,6 +55,19 @@ pub fn without_credentials(text: &str) -> String {
     clean + rest
 }
 
+/// An address as it can be told: without a password, and without a name where it may be a token.
+pub fn address_to_tell(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let host = match authority.rsplit_once('@') {
+        Some((user, host)) if scheme.starts_with("http") || user.contains(':') => host,
+        _ => authority,
+    };
+    format!("{scheme}://{host}{path}")
+}
+
 /// Chooses what of a child's last words tells most: what the remote said, else git's own reason.
 pub(super) fn reason(stderr: &str) -> String {
     // Hosts frame what they say with rulers.
@@ -131,6 +144,21 @@ mod tests {
             "unable to access 'https://***@host/x': no"
         );
         assert_eq!(printable("https://a@b:c@d/e http://f/g@h"), "https://***@d/e http://f/g@h");
+    }
+
+    #[test]
+    fn an_address_is_told_without_what_opens_it() {
+        for (url, told) in [
+            ("git@host:a/lib.git", "git@host:a/lib.git"),
+            ("ssh://git@host:22/a/lib.git", "ssh://git@host:22/a/lib.git"),
+            ("ssh://git:secret@host/a", "ssh://host/a"),
+            ("https://token@host/a/lib.git", "https://host/a/lib.git"),
+            ("https://me:secret@host/a?key=secret", "https://host/a"),
+            ("file:///srv/a@b/lib.git", "file:///srv/a@b/lib.git"),
+            ("/srv/lib.git", "/srv/lib.git"),
+        ] {
+            assert_eq!(address_to_tell(url), told);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use convosync_core::history::History;
 use convosync_core::id::{DeviceId, Digest, LogId, RepositoryKey};
 use convosync_core::project::{self, Project};
 use convosync_core::protocol::Warning;
+use convosync_core::remote;
 use convosync_core::seal::{CodePoint, CodeSaved, FURTHER_MAX, Further};
 use convosync_core::transcript::{LogFile, SessionFiles};
 
@@ -133,6 +134,7 @@ fn wanted<'a>(
     let known = before.filter_map(|further| {
         homes.iter().find(|home| project::same(&home.project.ids, &further.ids)).cloned()
     });
+    let is_twin = |one: &Home, other: &Home| one.project.is_twin_of(&other.project);
     let mut wanted: Vec<Wanted> = Vec::new();
     let mut not = Vec::new();
     let mut here: Vec<Arc<Home>> = Vec::new();
@@ -145,6 +147,7 @@ fn wanted<'a>(
             None => NotSaved::NotEnabled(root.clone()),
             Some(home) if home.project.root != root => NotSaved::Twin(root.clone()),
             Some(home) if home.key == own.key || is_taken(home) => continue,
+            // On another device they could not be told apart.
             Some(home) if is_twin(own, home) || here.iter().any(|other| is_twin(other, home)) => {
                 NotSaved::Twin(root.clone())
             }
@@ -155,7 +158,11 @@ fn wanted<'a>(
                 continue;
             }
         };
-        not.push(Wanted::Not { id: folder_id(house, &root), name: name_of(&root), why });
+        not.push(Wanted::Not {
+            id: folder_id(house, &root),
+            name: project::folder_name(&root),
+            why,
+        });
     }
     not.truncate(NAMED_MAX);
     wanted.extend(here.into_iter().map(Wanted::Here));
@@ -163,18 +170,9 @@ fn wanted<'a>(
     wanted
 }
 
-/// Whether two clones are of one repository: on another device they could not be told apart.
-fn is_twin(one: &Home, other: &Home) -> bool {
-    project::same(&one.project.ids, &other.project.ids)
-}
-
 fn folder_id(house: &House, root: &Path) -> String {
     let below = root.strip_prefix(&house.paths.home).unwrap_or(root);
     format!("{FOLDER}{}", below.display())
-}
-
-fn name_of(root: &Path) -> String {
-    root.file_name().unwrap_or(root.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// The name of a repository's code log: the one it has already.
@@ -207,22 +205,9 @@ fn one(
         Err(error) => (nothing(with_causes(&error)), None),
     };
     let Project { ids, name, push_url, .. } = &home.project;
-    let address = push_url.as_deref().map(address_of);
+    let address = push_url.as_deref().map(remote::address_to_tell);
     let (ids, name) = (ids.clone(), name.clone());
     Some((Further { key, device, name, ids, address, code }, log))
-}
-
-/// An address as it can be told: without a password, and without a name where it may be a token.
-fn address_of(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let host = match authority.rsplit_once('@') {
-        Some((user, host)) if scheme.starts_with("http") || user.contains(':') => host,
-        _ => authority,
-    };
-    format!("{scheme}://{host}{path}")
 }
 
 fn not_saved(device: DeviceId, id: String, name: String, why: &NotSaved) -> Further {
@@ -283,24 +268,4 @@ fn warning(name: &str, why: &NotSaved) -> Warning {
     };
     let message = format!("a session worked in `{name}` too, and its code is not saved: {why}");
     Warning { loud: false, message, hint: Some(hint) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_told_without_what_opens_it() {
-        for (url, told) in [
-            ("git@host:a/lib.git", "git@host:a/lib.git"),
-            ("ssh://git@host:22/a/lib.git", "ssh://git@host:22/a/lib.git"),
-            ("ssh://git:secret@host/a", "ssh://host/a"),
-            ("https://token@host/a/lib.git", "https://host/a/lib.git"),
-            ("https://me:secret@host/a?key=secret", "https://host/a"),
-            ("file:///srv/a@b/lib.git", "file:///srv/a@b/lib.git"),
-            ("/srv/lib.git", "/srv/lib.git"),
-        ] {
-            assert_eq!(address_of(url), told);
-        }
-    }
 }
