@@ -46,6 +46,11 @@ impl Bases {
         self.given_up.remove(session);
     }
 
+    /// Whether the code of a session stands on branches of this remote.
+    pub fn has(&self, session: &SessionId) -> bool {
+        self.relied.contains_key(session)
+    }
+
     /// The branches that the remote is to be asked for.
     pub fn asked(&self) -> Vec<String> {
         let all: BTreeSet<&String> =

@@ -6,7 +6,7 @@
 
 mod further;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use convosync_core::cause::with_causes;
 use convosync_core::code::{Guard, Limits, Omission, RepoPath, Withheld};
 use convosync_core::disk::{self, NewFile};
 use convosync_core::history::{History, Reader};
-use convosync_core::id::{Digest, LogId, LogName, RepositoryKey, SessionId};
+use convosync_core::id::{DeviceId, Digest, LogId, LogName, RepositoryKey, SessionId};
 use convosync_core::project;
 use convosync_core::protocol::{CodeLeftOut, Failure, LeftOut, Warning};
 use convosync_core::seal::{CodePoint, CodeSaved, LogState};
@@ -26,7 +26,7 @@ use crate::clock::now_ms;
 use crate::fail;
 use crate::house::{Home, House, Place, lock};
 
-pub use further::take as take_further;
+pub use further::{Others, take as take_further};
 
 /// The folder of all code logs, among what can be rebuilt.
 const CODE: &str = "code";
@@ -61,10 +61,28 @@ pub struct Taken {
     pub insist: bool,
 }
 
+/// The last save of a session, and who asks.
+#[derive(Debug)]
+pub struct Before {
+    base: Option<History>,
+    device: DeviceId,
+}
+
+impl Before {
+    /// Opens the last save of a session.
+    pub fn of(place: &Place, session: &SessionId) -> Self {
+        let desk = place.desk.lock();
+        Self { base: desk.base_of(session), device: desk.vault.device() }
+    }
+}
+
 /// One repository of a session, and what the last save said of it.
 #[derive(Clone, Copy)]
 struct Subject<'a> {
+    /// Where the session is saved.
     place: &'a Place,
+    /// Where the branches are listed that the repository is pushed to, if they are.
+    listed: Option<&'a Place>,
     /// Whose repository.
     home: &'a Home,
     session: &'a SessionId,
@@ -99,38 +117,33 @@ pub fn take(
     house: &House,
     (place, home): (&Place, &Home),
     captures: &mut Captures,
-    session: &SessionId,
+    (session, Before { base, device }): (&SessionId, &Before),
     point: CodePoint,
 ) -> Taken {
     if !house.config().code.capture {
         lock(&place.bases).forget(session);
         return Taken { point, log: None, insist: false };
     }
-    let (base, device) = {
-        let desk = place.desk.lock();
-        (desk.base_of(session), desk.vault.device())
-    };
-    let is_lost = lock(&place.bases).is_lost(session);
-    let before = base
-        .as_ref()
-        .filter(|_| !is_lost)
-        .and_then(|base| Some((base.record.device == device, base.record.code.as_ref()?)));
-    let subject = Subject { place, home, session, further: None, base: base.as_ref(), before };
-    let (point, log) = capture_one(house, subject, captures, point);
-    let insist = is_lost && matches!(point.saved, CodeSaved::Plain | CodeSaved::Log);
-    Taken { point, log, insist }
+    let base = base.as_ref();
+    let before =
+        base.and_then(|base| Some((base.record.device == *device, base.record.code.as_ref()?)));
+    let listed = Some(place).filter(|place| is_pushed_here(place, home));
+    let subject = Subject { place, listed, home, session, further: None, base, before };
+    capture_one(house, subject, captures, point)
 }
 
-/// Captures the code of one repository, unless nothing changed since the last save.
+/// Captures the code of one repository, unless nothing changed since the last save, and what that stands on is
+/// there still.
 fn capture_one(
     house: &House,
     subject: Subject<'_>,
     captures: &mut Captures,
     mut point: CodePoint,
-) -> (CodePoint, Option<LogFile>) {
-    if let Some(point) = as_before(subject, &point) {
+) -> Taken {
+    let is_lost = subject.listed.is_some_and(|at| lock(&at.bases).is_lost(subject.session));
+    if let Some(point) = as_before(subject, &point).filter(|_| !is_lost) {
         // The log is in the store already, and need not be looked at.
-        return (point, None);
+        return Taken { point, log: None, insist: false };
     }
     let path = log_path(house, subject);
     match capture_into(house, subject, captures, &path) {
@@ -154,7 +167,8 @@ fn capture_one(
         }
     }
     let log = (point.saved == CodeSaved::Log).then(|| log_file(subject.log(), path)).flatten();
-    (point, log)
+    let insist = is_lost && matches!(point.saved, CodeSaved::Plain | CodeSaved::Log);
+    Taken { point, log, insist }
 }
 
 /// Says that a save is without the code, and why.
@@ -192,7 +206,7 @@ fn capture_into(
     captures: &mut Captures,
     path: &Path,
 ) -> Result<Result<Captured, Withheld>, capture::CaptureError> {
-    let Subject { place, home, session, further, .. } = subject;
+    let Subject { place, listed, home, session, further, .. } = subject;
     if let Some(dir) = path.parent() {
         disk::private_dir(dir)?;
     }
@@ -202,9 +216,7 @@ fn capture_into(
     let config = house.config();
     let user_home = house.git.home().unwrap_or(Path::new(""));
     let guard = Guard::of(&config.code, &home.project.root, user_home);
-    // Of a further repository's remote nothing is listed here.
-    let is_here = further.is_none() && is_pushed_here(place, home);
-    let gone = if is_here { lock(&place.bases).gone_for(session) } else { BTreeSet::new() };
+    let gone = listed.map(|at| lock(&at.bases).gone_for(session)).unwrap_or_default();
     let scope = Scope {
         project: &home.project,
         git: &house.git,
@@ -218,14 +230,17 @@ fn capture_into(
         now_ms: now_ms(),
     };
     let captured = capture::capture(&scope, &mut spool, memory)?;
-    if captured.as_ref().is_err_and(is_too_much) && !gone.is_empty() {
+    if let Some(at) = listed
+        && captured.as_ref().is_err_and(is_too_much)
+        && !gone.is_empty()
+    {
         // The host may have those commits still.
-        lock(&place.bases).give_up(session);
+        lock(&at.bases).give_up(session);
         return capture::capture(&Scope { gone: NONE_GONE, ..scope }, &mut spool, memory);
     }
-    match captured.as_ref() {
-        Ok(captured) if is_here => lock(&place.bases).note(session, &captured.state.bases),
-        Ok(_) if further.is_none() => lock(&place.bases).forget(session),
+    match (&captured, listed) {
+        (Ok(captured), Some(at)) => lock(&at.bases).note(session, &captured.state.bases),
+        (Ok(_), None) if further.is_none() => lock(&place.bases).forget(session),
         _ => {}
     }
     Ok(captured)
@@ -244,8 +259,8 @@ fn is_too_much(withheld: &Withheld) -> bool {
     )
 }
 
-/// Whether the commits of a project are pushed to where its sessions are saved, so that what is listed there
-/// tells of them.
+/// Whether the commits of a project are pushed to a remote that is listed, so that what is found there tells of
+/// them.
 fn is_pushed_here(place: &Place, home: &Home) -> bool {
     let there = place.url.as_deref().and_then(project::normalise);
     there.is_some() && there == home.project.push_url.as_deref().and_then(project::normalise)

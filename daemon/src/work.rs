@@ -2,6 +2,7 @@
 //! here blocks and runs on a thread of its own; a store's desk is locked for local work only, never while
 //! the network is waited for.
 
+mod further;
 mod push;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
 use convosync_core::remote::{Outcome, Remote, RemoteError, TIP_DOWNLOAD_MAX};
-use convosync_core::seal::{CodePoint, CodeSaved, Further};
+use convosync_core::seal::CodePoint;
 use convosync_core::store::{RefName, Store};
 
 use crate::clock::now_ms;
@@ -26,6 +27,7 @@ use crate::fail::{self, Trouble};
 use crate::house::{Asker, Found, House, Place, lock};
 use crate::notification::Notification;
 use crate::scan;
+use further::{has_moved_on, list_further};
 
 pub use push::push;
 
@@ -74,14 +76,17 @@ pub fn save(
         .zip(&projects)
         .map(|(found, project)| {
             let home = house.home(found.project);
+            let before = code::Before::of(&place, &found.files.id);
             let taken = codes.get(&found.project).zip(home.as_ref()).map(|(point, home)| {
-                let session = &found.files.id;
+                let session = (&found.files.id, &before);
                 code::take(house, (&place, home), &mut captures, session, point.clone())
             });
-            let further = home.map_or_else(Vec::new, |home| {
-                code::take_further(house, (&place, &home), &mut captures, &found.files)
+            let others = home.map_or_else(code::Others::default, |home| {
+                let session = (&found.files, &before);
+                code::take_further(house, (&place, &home), &mut captures, session)
             });
-            let insist = wish.insist || taken.as_ref().is_some_and(|taken| taken.insist);
+            let is_lost = others.insist || taken.as_ref().is_some_and(|taken| taken.insist);
+            let (further, insist) = (others.taken, wish.insist || is_lost);
             let (code, code_log) =
                 taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
             let message = wish.message.clone();
@@ -308,23 +313,9 @@ pub fn check_code(house: &House, key: ProjectKey) {
         let further = desk.own_further(&session);
         drop(desk);
         let is_changed = is_lost || before != now.fingerprint;
-        (is_changed || has_moved_on(house, &further)).then_some(session)
+        (is_changed || has_moved_on(house, &session, &further)).then_some(session)
     });
     house.report(Event::CodeChecked(key, changed));
-}
-
-/// Whether a further repository of a session is not as it was saved.
-fn has_moved_on(house: &House, further: &[Further]) -> bool {
-    let homes = house.homes();
-    let is_saved = |further: &&Further| {
-        !matches!(further.code.saved, CodeSaved::Withheld(_)) || further.code.commit.is_some()
-    };
-    further.iter().filter(is_saved).any(|further| {
-        let home = homes.iter().find(|home| project::same(&home.project.ids, &further.ids));
-        let home = home.filter(|home| !enabled::is_off(&home.project.root));
-        let now = home.and_then(|home| code_point(house, home.key));
-        now.is_some_and(|now| now.fingerprint != further.code.fingerprint)
-    })
 }
 
 fn newest_session(house: &House, key: ProjectKey) -> Option<(Arc<Place>, SessionId)> {
@@ -380,6 +371,7 @@ pub fn list(house: &House, key: StoreKey, asker: Asker) -> Result<u32, Failure> 
 pub fn poll(house: &House, key: StoreKey) {
     let knew_peers = house.place(key).is_some_and(|place| !place.desk.lock().peers.is_empty());
     let arrived = list(house, key, Asker::Engine).unwrap_or(0);
+    list_further(house, key);
     // What a device finds when it joins is no news.
     if arrived > 0
         && knew_peers

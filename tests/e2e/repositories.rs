@@ -380,6 +380,45 @@ fn the_code_of_eight_repositories_is_saved_and_the_others_are_named() {
     assert!(told.contains("commit and push what is there"), "{told}");
 }
 
+/// Git remembers `origin/topic` for ever, there too; and nobody asks that remote for anything else.
+#[test]
+fn commits_of_a_further_branch_that_was_deleted_at_its_remote_travel_with_the_session() {
+    let mut stage = Stage::new(Way::File);
+    stage.enable();
+    let session = stage.writer.session().to_owned();
+    let remote = stage.world.remote.folder().join("lib.git");
+    let (ada, _) = stage.pair();
+    ada.home.write_config("[watch]\ncode_check_every = \"1s\"\n[fetch]\npoll_every = \"1s\"\n");
+    ada.stop();
+    ada.start();
+    let clone = lib(ada);
+    git_in(ada, &clone, &["checkout", "-q", "-b", "topic"]);
+    files::write(&clone.join("topic.txt"), "only on the topic\n");
+    git_in(ada, &clone, &["add", "."]);
+    git_in(ada, &clone, &["commit", "-q", "-m", "a topic"]);
+    git_in(ada, &clone, &["push", "-q", "-u", "origin", "topic"]);
+    edit(&stage.writer, &clone.join("topic.txt"));
+    stage.saved();
+    stage.told("it is saved", |lib| lib["is_saved"] == true && lib["branch"] == "topic");
+    let (ada, _) = stage.pair();
+    let before = ada.session(&session).expect("it is saved");
+
+    let there = |words: &[&str]| ada.home.git(&[&["--git-dir", text(&remote)], words].concat());
+    there(&["branch", "-q", "-D", "topic"]).ok();
+    there(&["gc", "-q", "--prune=now"]).ok();
+    eventually("the commits are on the remote", SAVED_WITHIN, || {
+        let session = ada.session(&session)?;
+        let is_newer = session["save"].as_u64() > before["save"].as_u64();
+        (is_newer && session["on_remote"] == true).then_some(())
+    });
+
+    stage.join(true);
+    let (ada, bob) = stage.pair();
+    let reply = bob.ctl_json(&["resume", &session]);
+    assert_eq!(reply["repositories"][0]["differences"], json!([]), "{reply}");
+    assert_eq!(seen_in(bob, &lib(bob)), seen_in(ada, &lib(ada)));
+}
+
 #[test]
 fn a_dry_run_says_of_each_repository_what_would_be_done_and_does_nothing() {
     let mut stage = Stage::with_both(Way::File);

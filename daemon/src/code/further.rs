@@ -18,7 +18,7 @@ use convosync_core::remote;
 use convosync_core::seal::{CodePoint, CodeSaved, FURTHER_MAX, Further};
 use convosync_core::transcript::{LogFile, SessionFiles};
 
-use super::{Subject, capture_one};
+use super::{Before, Subject, Taken, capture_one, is_pushed_here};
 use crate::captures::Captures;
 use crate::enabled;
 use crate::house::{Home, House, Place, lock};
@@ -55,20 +55,26 @@ enum NotSaved {
     TooMany,
 }
 
+/// What the next record of a session says of its further repositories.
+#[derive(Debug, Default)]
+pub struct Others {
+    /// Each, with the code log that holds what changed.
+    pub taken: Vec<(Further, Option<LogFile>)>,
+    /// Whether they are worth a save though nothing changed: what the last one stands on is gone.
+    pub insist: bool,
+}
+
 /// Captures the code of all further repositories of a session.
 pub fn take(
     house: &House,
     (place, own): (&Place, &Home),
     captures: &mut Captures,
-    files: &SessionFiles,
-) -> Vec<(Further, Option<LogFile>)> {
+    (files, Before { base, device }): (&SessionFiles, &Before),
+) -> Others {
     if !house.config().code.capture {
-        return Vec::new();
+        return Others::default();
     }
-    let (base, device) = {
-        let desk = place.desk.lock();
-        (desk.base_of(&files.id), desk.vault.device())
-    };
+    let device = *device;
     let before = base.as_ref().map_or(&[][..], |base| &base.record.further);
     let length_of = |log: &LogId| {
         let mut logs = base.iter().flat_map(|base| base.logs.values());
@@ -81,7 +87,7 @@ pub fn take(
     // What was there when it was named may be gone: work trees of agents come and go.
     roots.retain(|root| root_of(house, root).as_ref() == Some(root));
     roots.extend(remembered(house, before, device));
-    let mut taken = Vec::new();
+    let Others { mut taken, mut insist } = Others::default();
     let mut told = Vec::new();
     let ours = before.iter().filter(|further| further.device == device);
     for wanted in wanted(house, own, &roots, ours) {
@@ -90,7 +96,9 @@ pub fn take(
                 let key = key_of(before, &home.project.ids);
                 if taken.iter().all(|(further, _): &(Further, _)| further.key != key) {
                     let subject = (place, &*home, key);
-                    taken.extend(one(house, subject, captures, files, (base.as_ref(), device)));
+                    let one = one(house, subject, captures, files, (base.as_ref(), device));
+                    insist |= one.as_ref().is_some_and(|(_, taken)| taken.insist);
+                    taken.extend(one.map(|(further, taken)| (further, taken.log)));
                 }
             }
             Wanted::Not { id, name, why } => {
@@ -102,7 +110,7 @@ pub fn take(
     taken.extend(carried_on(before, device, &taken));
     taken.truncate(FURTHER_MAX);
     tell(place, own, files, told);
-    taken
+    Others { taken, insist }
 }
 
 /// The root of the repository that a directory of this device lies in.
@@ -192,22 +200,25 @@ fn one(
     captures: &mut Captures,
     files: &SessionFiles,
     (base, device): (Option<&History>, DeviceId),
-) -> Option<(Further, Option<LogFile>)> {
+) -> Option<(Further, Taken)> {
     let point = project::code_point(&home.project, &house.git).transpose()?;
     let before = base.and_then(|base| {
         let is_it = |further: &&Further| further.key == key;
         let further = base.record.further.iter().find(is_it)?;
         Some((further.device == device && base.record.device == device, &further.code))
     });
-    let subject = Subject { place, home, session: &files.id, further: Some(key), base, before };
-    let (code, log) = match point {
+    let (session, further) = (&files.id, Some(key));
+    let listed = house.place(home.store).filter(|at| is_pushed_here(at, home));
+    let listed = listed.as_deref();
+    let subject = Subject { place, listed, home, session, further, base, before };
+    let taken = match point {
         Ok(point) => capture_one(house, subject, captures, point),
-        Err(error) => (nothing(with_causes(&error)), None),
+        Err(error) => Taken { point: nothing(with_causes(&error)), log: None, insist: false },
     };
     let Project { ids, name, push_url, .. } = &home.project;
     let address = push_url.as_deref().map(remote::address_to_tell);
-    let (ids, name) = (ids.clone(), name.clone());
-    Some((Further { key, device, name, ids, address, code }, log))
+    let (ids, name, code) = (ids.clone(), name.clone(), taken.point.clone());
+    Some((Further { key, device, name, ids, address, code }, taken))
 }
 
 fn not_saved(device: DeviceId, id: String, name: String, why: &NotSaved) -> Further {
