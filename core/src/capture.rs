@@ -16,7 +16,7 @@ mod reading;
 mod repository;
 mod restoring;
 mod spool;
-mod status;
+pub(crate) mod status;
 mod submodules;
 
 use std::collections::BTreeSet;

@@ -3,13 +3,15 @@
 //! Every child is made by one builder, [`GitCommand`], so that all of them keep the same rules: no
 //! inherited `GIT_*` variable, no prompt, no hook, no fsmonitor, no automatic clean-up, one language,
 //! bounded output, a deadline, and death of the whole process group when it passes. A child reaches
-//! the network only when it is asked to ([`GitCommand::network`]).
+//! the network only when it is asked to ([`GitCommand::network`]). What the user does by name in the terminal
+//! is another matter: [`UserGit`] is git with all that the user has set.
 //!
 //! The room decides nothing: what a status or a message means is for the rooms that ask.
 
 pub mod command;
 mod child;
 mod other;
+mod terminal;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use command::{GitCommand, Output};
+pub use terminal::UserGit;
 
 /// The oldest git that knows all we ask of it: `push.negotiate` (2.32), configuration by environment
 /// (2.31), `GIT_CONFIG_GLOBAL` (2.32), and a `fetch` that negotiates for it without crashing (2.34).

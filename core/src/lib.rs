@@ -22,6 +22,7 @@ pub mod git;
 pub mod project;
 pub mod code;
 pub mod capture;
+pub mod commit;
 pub mod checkout;
 pub mod store;
 pub mod remote;

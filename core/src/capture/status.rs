@@ -8,18 +8,20 @@ use crate::id::Oid;
 use crate::project;
 
 /// What stands in a tree or in the index.
-pub(super) type Entry = (Mode, Oid);
+pub(crate) type Entry = (Mode, Oid);
 
 /// What a status says.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) head: Head,
-    pub(super) upstream: Option<String>,
-    pub(super) changed: Vec<Changed>,
+pub(crate) struct Seen {
+    pub(crate) head: Head,
+    pub(crate) upstream: Option<String>,
+    pub(crate) changed: Vec<Changed>,
     /// Which of them differ in the index.
     staged: BTreeSet<RepoPath>,
-    pub(super) unmerged: BTreeMap<RepoPath, [Option<Entry>; 3]>,
-    pub(super) omitted: BTreeMap<RepoPath, Omission>,
+    pub(crate) unmerged: BTreeMap<RepoPath, [Option<Entry>; 3]>,
+    /// Files that are not tracked, where they were asked for.
+    pub(crate) untracked: Vec<RepoPath>,
+    pub(crate) omitted: BTreeMap<RepoPath, Omission>,
 }
 
 impl Seen {
@@ -33,30 +35,35 @@ impl Seen {
 
 /// A tracked path that differs somewhere.
 #[derive(Debug)]
-pub(super) struct Changed {
-    pub(super) path: RepoPath,
+pub(crate) struct Changed {
+    pub(crate) path: RepoPath,
     /// Whether the index differs from HEAD.
-    pub(super) is_staged: bool,
+    pub(crate) is_staged: bool,
     /// How the work tree differs from the index: git's letter.
-    pub(super) tree: u8,
+    pub(crate) tree: u8,
     /// What the index holds; of what is only meant to be added, nothing.
-    pub(super) index: Option<Entry>,
+    pub(crate) index: Option<Entry>,
     /// Whether it is a submodule.
-    pub(super) is_module: bool,
+    pub(crate) is_module: bool,
     /// Whether the index knows the path, but not its content.
-    pub(super) is_intent: bool,
+    pub(crate) is_intent: bool,
 }
 
 /// Asks for the status of what is tracked.
 pub(super) fn look(scope: &Scope<'_>, repository: &Repository) -> Result<Seen, Stop> {
     let bytes = project::porcelain(scope.project, scope.git, &repository.settings, false)?;
     let bytes = bytes.ok_or(Withheld::NoRepository)?;
+    let unknown = || Withheld::Unreadable("its status is not understood".to_owned());
+    Ok(read(&bytes).ok_or_else(unknown)?)
+}
+
+/// Takes a status apart; `None` when it has another form than git promises.
+pub(crate) fn read(bytes: &[u8]) -> Option<Seen> {
     let mut seen = Seen::default();
     for record in bytes.split(|byte| *byte == 0).filter(|record| !record.is_empty()) {
-        take(&mut seen, record)
-            .ok_or_else(|| Withheld::Unreadable("its status is not understood".to_owned()))?;
+        take(&mut seen, record)?;
     }
-    Ok(seen)
+    Some(seen)
 }
 
 /// Takes one record in; `None` when it has another form than git promises.
@@ -83,6 +90,19 @@ fn take(seen: &mut Seen, record: &[u8]) -> Option<()> {
             let Some(path) = repo_path(path, &mut seen.omitted) else { return Some(()) };
             let stages = [entry(m1, h1)?, entry(m2, h2)?, entry(m3, h3)?];
             seen.unmerged.insert(path, stages);
+        }
+        [b'?', b' ', name @ ..] => {
+            let folder = name.strip_suffix(b"/");
+            let Some(path) = repo_path(folder.unwrap_or(name), &mut seen.omitted) else {
+                return Some(());
+            };
+            match folder {
+                // With all untracked files asked for, only a repository of its own is named as a folder.
+                Some(_) => {
+                    seen.omitted.insert(path, Omission { why: Why::Nested, size: None });
+                }
+                None => seen.untracked.push(path),
+            }
         }
         _ => return None,
     }
