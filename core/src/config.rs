@@ -39,6 +39,8 @@ pub struct Config {
     pub codec: Codec,
     /// Projects that are never saved, as patterns of their folders. See [`excluded_by`].
     pub exclude: Vec<String>,
+    /// What stands behind the message of a commit that `save` makes; may be empty.
+    pub commit_suffix: String,
     /// What of the code is saved with a conversation.
     pub code: Code,
     /// Whether the operating system is asked for events; otherwise only rescans notice anything.
@@ -79,6 +81,7 @@ impl Default for Config {
             save_at_least_every_ms: 5 * MINUTE,
             codec: Codec::Zstd,
             exclude: Vec::new(),
+            commit_suffix: "[ConvoSync]".to_owned(),
             code: Code::default(),
             events: true,
             rescan_every_ms: MINUTE,

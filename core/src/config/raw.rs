@@ -14,6 +14,8 @@ use super::{Code, Codec, Config, LogLevel};
 
 /// So many folders of Claude Code at most: each costs file watches.
 const ROOTS_MAX: usize = 16;
+/// What stands behind the first line of a commit's message has to leave room for it.
+const SUFFIX_MAX: usize = 40;
 /// So many patterns at most: each is compared with every project.
 const EXCLUDE_MAX: usize = 256;
 
@@ -91,6 +93,7 @@ struct RawSave {
     save_at_least_every: Spanned<Duration>,
     codec: Codec,
     exclude: Spanned<Vec<Spanned<String>>>,
+    commit_suffix: Spanned<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -161,6 +164,7 @@ impl From<&Config> for RawConfig {
                 save_at_least_every: unplaced(Duration(config.save_at_least_every_ms)),
                 codec: config.codec,
                 exclude: unplaced_list(&config.exclude),
+                commit_suffix: unplaced(config.commit_suffix.clone()),
             },
             code: RawCode {
                 capture: config.code.capture,
@@ -290,6 +294,7 @@ impl RawConfig {
             )?,
             codec: self.save.codec,
             exclude: patterns("save.exclude", self.save.exclude)?,
+            commit_suffix: one_line("save.commit_suffix", self.save.commit_suffix)?,
             code: self.code.check()?,
             events: self.watch.events,
             rescan_every_ms: within("watch.rescan_every", &self.watch.rescan_every, RESCAN_EVERY)?,
@@ -412,6 +417,15 @@ fn patterns(key: &str, list: Spanned<Vec<Spanned<String>>>) -> Result<Vec<String
         Ok(pattern.into_inner())
     };
     limited(key, list, EXCLUDE_MAX)?.into_iter().map(check).collect()
+}
+
+fn one_line(key: &str, value: Spanned<String>) -> Result<String, Wrong> {
+    let text = value.get_ref();
+    if text.chars().count() > SUFFIX_MAX || text.chars().any(char::is_control) {
+        let message = format!("this is not one line of at most {SUFFIX_MAX} characters");
+        return Err(bad_value(key, &value.span(), message));
+    }
+    Ok(value.into_inner().trim().to_owned())
 }
 
 fn remote(key: &str, value: Spanned<String>) -> Result<Option<String>, Wrong> {

@@ -48,6 +48,7 @@ fn what_is_shown_reads_back_as_the_same() {
         idle_after_ms: 90_500,
         codec: Codec::Gzip,
         exclude: vec!["scratch".into()],
+        commit_suffix: "(saved)".into(),
         events: false,
         push_at_most_every_ms: 0,
         recent_ms: 0,
@@ -108,6 +109,10 @@ fn a_wrong_file_is_refused_with_place_and_way_out() {
         (
             "[claude]\nroots = [\n  \"~/.claude\",\n  \"claude\",\n]",
             "c.toml:4:3: `claude.roots`: `claude` begins neither with `/` nor with `~/`",
+        ),
+        (
+            "[save]\ncommit_suffix = \"a\\nb\"",
+            "c.toml:2:17: `save.commit_suffix`: this is not one line of at most 40 characters",
         ),
         (
             "[save]\nexclude = [\"/\"]",
