@@ -57,6 +57,7 @@ pub fn answer(clerk: &Clerk<'_>, request: Request) -> Result<Value, Failure> {
         Request::Probe(probe) => value(&projects::probe(clerk, &probe)?),
         Request::Status(status) => value(&status::status(clerk, &status)),
         Request::Save(save) => value(&save::save(clerk, &save)?),
+        Request::SaveOutlook(save) => value(&save::outlook(clerk, &save)?),
         Request::Sync(sync) => value(&save::sync(clerk, &sync)?),
         Request::List(list) => value(&browse::list(clerk, &list)?),
         Request::Show(show) => value(&browse::show(clerk, &show)?),

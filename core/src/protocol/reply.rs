@@ -1,12 +1,14 @@
 //! What the daemon answers.
 
 mod code;
+mod save;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use code::{CodeLeftOut, CodeReply, FurtherCode, LeftOut, SavedCode};
+pub use save::{SaveOutlookReply, SaveReply};
 
 use crate::id::{DeviceId, SessionId, VaultId};
 
@@ -261,24 +263,6 @@ pub struct DeviceStatus {
     pub at_ms: i64,
     /// How many sessions it holds.
     pub sessions: u32,
-}
-
-/// Answer of `save`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SaveReply {
-    /// The session as it now stands.
-    pub session: SessionInfo,
-    /// Whether anything new had to be saved.
-    pub changed: bool,
-    /// New messages in this save.
-    pub new_messages: u32,
-    /// Sealed bytes of this save.
-    pub sealed_bytes: u64,
-    /// Where it has got to.
-    pub sync: SyncState,
-    /// Why it is not on the remote yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<Problem>,
 }
 
 /// Answer of `list`.

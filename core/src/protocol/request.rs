@@ -26,6 +26,8 @@ pub enum Request {
     Status(Status),
     /// Saves a session now. Answer: [`super::SaveReply`].
     Save(Save),
+    /// Says which session `save` would save, and who would see it. Answer: [`super::SaveOutlookReply`].
+    SaveOutlook(Save),
     /// Lists sessions of all devices. Answer: [`super::ListReply`].
     List(List),
     /// Describes one session with its saves. Answer: [`super::ShowReply`].

@@ -2,7 +2,8 @@
 
 use convosync_core::protocol::{
     AnswerLine, EnableReply, Event, HelloReply, InitReply, KeyExportReply, ListReply, Nothing,
-    ProbeReply, Progress, ReadReply, RequestLine, SaveReply, StatusReply, SyncReply,
+    ProbeReply, Progress, ReadReply, RequestLine, SaveOutlookReply, SaveReply, StatusReply,
+    SyncReply,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -10,7 +11,7 @@ use serde_json::Value;
 const TEXT: &str = include_str!("../../../docs/protocol.md");
 
 /// Every method, as the types name it.
-const METHODS: [&str; 17] = [
+const METHODS: [&str; 18] = [
     "hello",
     "init",
     "recover",
@@ -19,6 +20,7 @@ const METHODS: [&str; 17] = [
     "disable",
     "status",
     "save",
+    "save-outlook",
     "list",
     "show",
     "read",
@@ -44,6 +46,7 @@ fn check_answer(method: &str, result: &Value) {
         "probe" => check::<ProbeReply>(result),
         "status" => check::<StatusReply>(result),
         "save" => check::<SaveReply>(result),
+        "save-outlook" => check::<SaveOutlookReply>(result),
         "list" => check::<ListReply>(result),
         "read" => check::<ReadReply>(result),
         "sync" => check::<SyncReply>(result),

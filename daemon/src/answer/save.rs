@@ -6,7 +6,9 @@ use std::time::Duration;
 use convosync_core::claude::{self, ClaudeRoot};
 use convosync_core::id::SessionId;
 use convosync_core::outbound::DEFAULT_MESSAGE;
-use convosync_core::protocol::{ErrorKind, Failure, Progress, Save, SaveReply, Sync, SyncReply};
+use convosync_core::protocol::{
+    ErrorKind, Failure, Progress, Save, SaveOutlookReply, SaveReply, Sync, SyncReply,
+};
 
 use super::{Clerk, browse, home, projects, status, step, vault};
 use crate::clock::now_ms;
@@ -40,6 +42,7 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
         .place(home.store)
         .ok_or_else(|| Failure::new(ErrorKind::NotEnabled, "the project was disabled"))?;
     let info = browse::info_of(house, &place, &session)?;
+    let (code, devices) = (status::left_out(&place, &home), others(&place));
     let held = place.desk.lock();
     let recorded = saved.recorded.first();
     Ok(SaveReply {
@@ -53,7 +56,36 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
             .as_ref()
             .map(|(problem, _)| problem.clone())
             .filter(|_| held.is_unsent()),
+        code,
+        devices,
     })
+}
+
+/// Says what [`save`] would save, before anything is done that a save belongs to.
+pub(super) fn outlook(clerk: &Clerk<'_>, save: &Save) -> Result<SaveOutlookReply, Failure> {
+    let house = clerk.house;
+    let home = home(house, &save.directory)?;
+    step(clerk.tell, "looking for the conversation");
+    scan::scan_all(house, now_ms());
+    let session = choose(house, &home, save)?;
+    let place = house
+        .place(home.store)
+        .ok_or_else(|| Failure::new(ErrorKind::NotEnabled, "the project was disabled"))?;
+    let saved = browse::info_of(house, &place, &session).ok();
+    Ok(SaveOutlookReply {
+        short: session.short().to_owned(),
+        session,
+        title: saved.as_ref().and_then(|info| info.title.clone()),
+        messages: saved.map(|info| info.messages),
+        devices: others(&place),
+    })
+}
+
+/// The names of the other devices that were seen on the remote.
+fn others(place: &Place) -> Vec<String> {
+    let board = place.desk.board();
+    let others = board.devices.iter().filter(|device| !device.this);
+    others.map(|device| device.name.clone()).collect()
 }
 
 /// Saves until nothing waits any more, and returns what came to all of it.

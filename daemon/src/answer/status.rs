@@ -100,7 +100,7 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
 }
 
 /// What of a project's code is not in its last save.
-fn left_out(place: &Place, home: &Home) -> CodeLeftOut {
+pub(super) fn left_out(place: &Place, home: &Home) -> CodeLeftOut {
     let reports = lock(&place.left_out);
     let mut told = reports.get(&home.key).map_or_else(CodeLeftOut::default, code::told);
     drop(reports);
