@@ -44,7 +44,7 @@ pub(crate) enum Command {
     Disable(Which),
     /// Show how things stand
     Status,
-    /// Save the session of this directory now
+    /// Commit and push what stands here, and save the session of this directory
     Save(Save),
     /// List saved sessions of all devices
     List(List),
@@ -156,12 +156,27 @@ pub(crate) struct Which {
 /// Arguments of `save`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Save {
-    /// What this save is about [default: "WIP: sync session"]
+    /// What this save is about, and the commit's message [default: "WIP: sync session"]
     #[arg(conflicts_with = "message")]
     pub(crate) text: Option<String>,
     /// The same as an option
     #[arg(short, long)]
     pub(crate) message: Option<String>,
+    /// Go to this branch first, or make it
+    #[arg(short, long, value_name = "NAME", conflicts_with = "stash")]
+    pub(crate) branch: Option<String>,
+    /// Commit nothing: everything goes into the session as it stands
+    #[arg(long)]
+    pub(crate) stash: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Ask nothing; guards and hooks hold all the same
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Commit nothing, but push what the last save could not
+    #[arg(long, conflicts_with_all = ["text", "message", "branch", "stash", "dry_run"])]
+    pub(crate) retry: bool,
     /// Save this session [default: the running one of this directory, else the newest]
     #[arg(long, value_name = "SESSION")]
     pub(crate) session: Option<String>,
@@ -343,6 +358,9 @@ mod tests {
             "init --name desk --kind desktop --yes --phrase-file p --all",
             "save text --session 1a2b",
             "save -m text --json",
+            "save -b work text --dry-run --force",
+            "save --stash text",
+            "save --retry",
             "list --all --branch b --device d --project . --refresh",
             "resume 4d56@7 --dry-run --force --no-start",
             "resume -l",
@@ -358,6 +376,8 @@ mod tests {
         for line in [
             "",
             "save one -m two",
+            "save --retry text",
+            "save --stash -b work",
             "init --kind toaster",
             "init --phrase-file p",
             "resume -l --force",

@@ -27,7 +27,7 @@ pub(crate) fn run(call: &mut Call<'_>, command: Command) -> Result<ExitCode, Ctl
         Command::Enable(which) => enable::run(call, which.all),
         Command::Disable(which) => enable::run_disable(call, which.all),
         Command::Status => status::run(call),
-        Command::Save(args) => save::run(call, args),
+        Command::Save(args) => save::run(call, &args),
         Command::List(args) => list::run(call, args),
         Command::Show { session } => show::run(call, session),
         Command::Resume(args) => resume::run(call, &args),

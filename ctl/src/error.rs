@@ -4,6 +4,7 @@ use std::io;
 
 use convosync_core::cause::with_causes;
 use convosync_core::checkout::CheckoutError;
+use convosync_core::commit::CommitError;
 use convosync_core::config::ConfigError;
 use convosync_core::disk::DiskError;
 use convosync_core::git::GitError;
@@ -30,6 +31,8 @@ pub(crate) enum CtlError {
     Project(#[from] ProjectError),
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
     #[error(transparent)]
     Socket(#[from] SocketError),
     #[error(transparent)]
@@ -65,6 +68,7 @@ impl CtlError {
             Self::Checkout(CheckoutError::Refused(_)) => ExitCode::NeedsDecision,
             Self::Config(_)
             | Self::Checkout(_)
+            | Self::Commit(_)
             | Self::Git(_)
             | Self::Project(_)
             | Self::Disk(_)
@@ -85,6 +89,7 @@ impl CtlError {
             Self::Git(source) => source.hint(),
             Self::Project(source) => source.hint(),
             Self::Checkout(source) => source.hint(),
+            Self::Commit(source) => source.hint(),
             Self::Socket(source) => source.hint(),
             Self::Start(source) => source.hint(),
             Self::Service(source) => source.hint(),

@@ -16,6 +16,7 @@ mod error;
 mod print;
 mod call;
 mod clone;
+mod signals;
 mod commands;
 
 use std::ffi::OsString;

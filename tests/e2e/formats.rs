@@ -40,7 +40,7 @@ fn make(dir: &Path) {
     ada.home.git(&["mv", "staged.txt", "moved.txt"]).ok();
     writer.turn();
     ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
-    ada.ctl(&["save", "the second state", "--json"]).ok();
+    ada.ctl(&["save", "--stash", "the second state", "--json"]).ok();
     eventually("everything is on the remote", SAVED_WITHIN, || {
         let now = ada.session(writer.session())?;
         (now["on_remote"] == true && now["save"].as_u64() > first["save"].as_u64()).then_some(())

@@ -186,7 +186,7 @@ fn nothing_that_is_planted_in_a_repository_after_it_was_enabled_is_ever_run() {
         ada.start();
     }
     fetch_from(bob, ada, &phrase);
-    ada.ctl(&["save", "--json"]).ok();
+    ada.ctl(&["save", "--stash", "--json"]).ok();
     ada.ctl(&["sync", "--retry", "--json"]).ok();
 
     assert_eq!(canaries.ran(), Vec::<String>::new());

@@ -45,6 +45,8 @@ mod resuming;
 #[cfg(test)]
 mod round_trip;
 #[cfg(test)]
+mod saving;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod sleep;

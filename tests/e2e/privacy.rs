@@ -145,7 +145,7 @@ fn check_nothing_leaves_readable(way: Way) {
     work(device);
     let saved = device.saved_eventually(&session, total, SAVED_WITHIN);
     write(device, "canarynewfolder/canaryuntracked", "canarytextuntracked\nand more\n");
-    device.ctl(&["save", "canarysaid", "--json"]).ok();
+    device.ctl(&["save", "--stash", "canarysaid", "--json"]).ok();
     let is_later = |now: &serde_json::Value| now["save"].as_u64() > saved["save"].as_u64();
     eventually("the next save is on the remote", SAVED_WITHIN, || {
         let now = device.session(&session)?;

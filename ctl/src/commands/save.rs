@@ -1,27 +1,69 @@
-//! `save`: the session of this directory, now.
+//! `save`: commits and pushes what stands here, by the user's git, and has the daemon save the session.
 
-use convosync_core::protocol::{Request, Save, SaveReply, SessionQuery, SyncState};
+mod code;
+mod tell;
+
+use convosync_core::protocol::{
+    Request, Save, SaveOutlookReply, SaveReply, SessionQuery, SyncState,
+};
 
 use crate::args;
 use crate::call::Call;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
-use crate::print::{bytes, count, headline, place};
+use code::{Done, Work};
 
-/// Saves the session.
-pub(crate) fn run(call: &mut Call<'_>, args: args::Save) -> Result<ExitCode, CtlError> {
+/// Saves the session, with a commit where there is something to be committed.
+pub(crate) fn run(call: &mut Call<'_>, args: &args::Save) -> Result<ExitCode, CtlError> {
     let request = Save {
         directory: call.directory(),
-        session: args.session.map(SessionQuery),
-        message: args.message.or(args.text),
+        session: args.session.clone().map(SessionQuery),
+        message: args.message.clone().or_else(|| args.text.clone()),
     };
-    let reply: SaveReply = call.ask(Request::Save(request))?;
-    if call.print.json {
-        call.print.answer(&reply)?;
-    } else {
-        print(call, &reply)?;
+    let work = if args.stash { None } else { Work::of(call)? };
+    let Some(work) = work else { return save_session(call, args, request, None) };
+    if args.retry {
+        let done = work.push_again(call)?;
+        return save_session(call, args, request, Some(&done));
     }
-    Ok(outcome(&reply))
+    let plan = work.plan(args.branch.as_deref())?;
+    if plan.manner.is_none() && args.branch.is_none() {
+        let done = Done::nothing(&plan, work.facts());
+        return save_session(call, args, request, Some(&done));
+    }
+    // Whatever keeps the session from being saved is told before anything is committed.
+    let outlook: SaveOutlookReply = call.ask(Request::SaveOutlook(request.clone()))?;
+    if args.dry_run {
+        return tell::foresee(call, &work, &plan, args, &outlook);
+    }
+    work.confirm(call, &plan, args.force)?;
+    let done = work.carry_out(call, args.branch.as_deref(), request.message.as_deref())?;
+    save_session(call, args, request, Some(&done))
+}
+
+/// Has the daemon save the session, and tells what became of everything.
+fn save_session(
+    call: &mut Call<'_>,
+    args: &args::Save,
+    request: Save,
+    done: Option<&Done>,
+) -> Result<ExitCode, CtlError> {
+    if args.dry_run {
+        let outlook: SaveOutlookReply = call.ask(Request::SaveOutlook(request))?;
+        return tell::foresee_session(call, &outlook, done);
+    }
+    let asked: Result<SaveReply, CtlError> = call.ask(Request::Save(request));
+    let reply = asked.map_err(|error| match done.and_then(Done::in_a_word) {
+        Some(done) => CtlError::Refused {
+            code: error.exit_code(),
+            message: format!("{done}, but the session was not saved: {}", error.message()),
+            hint: error.hint(),
+        },
+        None => error,
+    })?;
+    tell::saved(call, &reply, done)?;
+    let is_held_up = done.is_some_and(Done::is_held_up);
+    Ok(if is_held_up { ExitCode::KeptLocally } else { outcome(&reply) })
 }
 
 /// A save that is merely on its way is a success; one that is held up is not.
@@ -30,35 +72,4 @@ fn outcome(reply: &SaveReply) -> ExitCode {
         (SyncState::Stuck, _) | (SyncState::SavedLocally, Some(_)) => ExitCode::KeptLocally,
         _ => ExitCode::Ok,
     }
-}
-
-fn print(call: &mut Call<'_>, reply: &SaveReply) -> Result<(), CtlError> {
-    let info = &reply.session;
-    if reply.changed {
-        let new = count(reply.new_messages, "new message");
-        let size = bytes(reply.sealed_bytes);
-        call.print.done(&format!("saved {} as save {}", headline(info), info.save))?;
-        call.print
-            .done(&format!("conversation: {new}, {} in all, {size} sealed", info.messages))?;
-    } else {
-        call.print.done(&format!("nothing new since save {} of {}", info.save, headline(info)))?;
-    }
-    let code = place(info.branch.as_deref(), info.commit.as_deref(), info.dirty);
-    call.print.done(&format!("code: {code} (noted, not saved)"))?;
-    match reply.sync {
-        SyncState::OnRemote => call.print.done("on the remote, read back")?,
-        SyncState::SavedLocally | SyncState::Empty => {
-            call.print.done("saved on this device; the remote does not have it yet")?;
-        }
-        SyncState::Stuck => {}
-    }
-    if let Some(problem) = &reply.problem {
-        let message = format!("kept on this device only: {}", problem.message);
-        call.print.note(&message, problem.hint.as_deref())?;
-    }
-    let step = match outcome(reply) {
-        ExitCode::Ok => format!("convosyncctl resume {}   (on another device)", info.short),
-        _ => "convosyncctl sync --retry".to_owned(),
-    };
-    Ok(call.print.next(&step)?)
 }

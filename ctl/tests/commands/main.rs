@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "shared with the tests of the real program")]
 mod fake;
 mod samples;
+mod saving;
 
 mod documents;
 mod hostile;

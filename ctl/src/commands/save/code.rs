@@ -1,0 +1,302 @@
+//! The part of `save` that is the user's own git: commit and push.
+
+use std::path::PathBuf;
+
+use convosync_core::code::{Guard, Head};
+use convosync_core::commit::{
+    self, Committed, Facts, Hands, LARGE_COMMIT, Left, Plan, Pushed, Site, Switched, Way,
+};
+use convosync_core::config::Config;
+use convosync_core::git::Git;
+use convosync_core::outbound::DEFAULT_MESSAGE;
+use convosync_core::project::{self, Project};
+
+use super::tell;
+use crate::ask;
+use crate::call::Call;
+use crate::error::CtlError;
+use crate::exit::ExitCode;
+use crate::print::{bytes, count};
+use crate::signals::Held;
+
+/// As many large files are named.
+const LARGE_SHOWN: usize = 3;
+
+/// The work tree of a directory, and how it stands.
+pub(super) struct Work {
+    project: Project,
+    git: Git,
+    guard: Guard,
+    scratch: PathBuf,
+    suffix: String,
+    needs_remote: bool,
+    facts: Facts,
+}
+
+/// What was done to the code.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// What was committed.
+    pub(super) commit: Option<Commit>,
+    /// Whether the branch is another one than before.
+    pub(super) switched: Option<(String, Switched)>,
+    /// What stays as it is.
+    pub(super) left: Vec<Left>,
+    /// Where it was pushed to, and with which result.
+    pub(super) push: Option<(Way, Pushed)>,
+    /// Commits that nobody pushed, of a branch.
+    pub(super) unpushed: Option<(String, u32)>,
+}
+
+/// A commit that was made.
+#[derive(Debug)]
+pub(super) struct Commit {
+    pub(super) id: String,
+    pub(super) branch: String,
+    pub(super) message: String,
+    pub(super) modified: usize,
+    pub(super) new: usize,
+}
+
+impl Done {
+    /// Nothing was committed.
+    pub(super) fn nothing(plan: &Plan, facts: &Facts) -> Self {
+        let unpushed = plan.branch.clone().filter(|_| facts.ahead > 0);
+        Self {
+            left: plan.left.clone(),
+            unpushed: unpushed.map(|branch| (branch, facts.ahead)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether commits that were to be pushed are on this device only.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.push.as_ref().is_some_and(|(_, pushed)| *pushed != Pushed::Done)
+    }
+
+    /// What was done, if anything was.
+    pub(super) fn in_a_word(&self) -> Option<String> {
+        let pushed = match &self.push {
+            Some((way, Pushed::Done)) => format!(" and pushed to {}", way.shown()),
+            _ => String::new(),
+        };
+        match &self.commit {
+            Some(commit) => Some(format!("{} was committed{pushed}", tell::short(&commit.id))),
+            None if pushed.is_empty() => None,
+            None => Some(format!("the branch was{}", pushed.trim_start_matches(" and"))),
+        }
+    }
+}
+
+impl Work {
+    /// Looks at the work tree of the directory; `None` where there is none under git.
+    pub(super) fn of(call: &Call<'_>) -> Result<Option<Self>, CtlError> {
+        let directory = call.directory();
+        if !directory.ancestors().any(|above| above.join(".git").exists()) {
+            return Ok(None);
+        }
+        let paths = call.paths()?;
+        let config = Config::load(&paths.config_file)?;
+        let git = Git::find(config.git_program.as_deref(), &|name| call.env.get(name))?;
+        let project = project::discover(&directory, &git)?;
+        let home = call.env.home().unwrap_or_default();
+        let guard = Guard::of(&config.code, &project.root, &home);
+        let site = Site { project: &project, git: &git, guard: &guard };
+        let Some(facts) = commit::look(&site)? else { return Ok(None) };
+        Ok(Some(Self {
+            scratch: paths.state_dir,
+            suffix: config.commit_suffix,
+            needs_remote: config.store_remote.is_none(),
+            project,
+            git,
+            guard,
+            facts,
+        }))
+    }
+
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn hands<'a>(&'a self, call: &'a Call<'_>) -> Hands<'a> {
+        let site = Site { project: &self.project, git: &self.git, guard: &self.guard };
+        Hands { site, variables: &call.env.variables, scratch: &self.scratch }
+    }
+
+    /// Decides what is committed, on `branch` if another one is meant.
+    pub(super) fn plan(&self, branch: Option<&str>) -> Result<Plan, CtlError> {
+        let mut facts = self.facts.clone();
+        if let Some(branch) = branch {
+            facts.head.branch = Some(branch.to_owned());
+        }
+        commit::plan(&facts, self.needs_remote).map_err(|refusal| CtlError::Refused {
+            code: ExitCode::NeedsDecision,
+            message: refusal.to_string(),
+            hint: Some(refusal.hint()),
+        })
+    }
+
+    /// Asks before much is committed; without anybody to ask, that is the end.
+    pub(super) fn confirm(
+        &self,
+        call: &mut Call<'_>,
+        plan: &Plan,
+        force: bool,
+    ) -> Result<(), CtlError> {
+        if !plan.is_large() {
+            return Ok(());
+        }
+        let message = large(plan);
+        let hint = "keep large files out of git with `git lfs track`, or name them in `.gitignore`; \
+                    many hosts refuse files of more than 100 MiB";
+        if force {
+            call.print.note(&message, Some(hint))?;
+            return Ok(());
+        }
+        if !call.is_interactive() {
+            let hint = format!("{hint}; `--force` commits them all the same");
+            return Err(CtlError::refused(ExitCode::NeedsDecision, &message, &hint));
+        }
+        call.print.note(&message, Some(hint))?;
+        match ask::confirm("Commit all of it?")? {
+            true => Ok(()),
+            false => Err(ask::AskError::Cancelled.into()),
+        }
+    }
+
+    /// Switches, commits and pushes. Ctrl-C ends what runs, and what it left half done is taken back.
+    pub(super) fn carry_out(
+        mut self,
+        call: &mut Call<'_>,
+        branch: Option<&str>,
+        message: Option<&str>,
+    ) -> Result<Done, CtlError> {
+        let held = Held::new();
+        let before = self.facts.head.clone();
+        let switched = branch.map(|branch| self.switch(call, branch)).transpose()?;
+        let plan = match switched {
+            Some(Switched::Here { .. }) => self.look_again().and_then(|()| self.plan(None)),
+            _ => self.plan(None),
+        };
+        let said = message.map(str::trim).filter(|text| !text.is_empty());
+        let message = commit::message(said.unwrap_or(DEFAULT_MESSAGE), &self.suffix);
+        let made = plan.and_then(|plan| Ok((self.commit(call, &plan, &message, &held)?, plan)));
+        let (commit, plan) = match (made, switched, branch) {
+            (Err(error), Some(Switched::Here { is_new }), Some(branch)) => {
+                self.hands(call).switch_back(branch, is_new, &before)?;
+                return Err(error);
+            }
+            (made, _, _) => made?,
+        };
+        let mut done = Done { commit, left: plan.left, ..Done::default() };
+        done.switched = branch.map(str::to_owned).zip(switched);
+        tell::committed(call, &done)?;
+        self.push(call, &mut done)?;
+        tell::pushed(call, &done)?;
+        Ok(done)
+    }
+
+    fn look_again(&mut self) -> Result<(), CtlError> {
+        let site = Site { project: &self.project, git: &self.git, guard: &self.guard };
+        self.facts = commit::look(&site)?.unwrap_or_default();
+        Ok(())
+    }
+
+    fn switch(&self, call: &Call<'_>, branch: &str) -> Result<Switched, CtlError> {
+        let Head { branch: before, .. } = &self.facts.head;
+        match self.hands(call).switch(branch, &self.facts.head, self.facts.remote.as_deref())? {
+            Switched::Refused => Err(CtlError::refused(
+                ExitCode::NeedsDecision,
+                &format!("git did not switch to `{branch}`; what it said stands above"),
+                &format!(
+                    "nothing was changed; save on {}, or switch yourself",
+                    before
+                        .as_deref()
+                        .map_or("a branch".to_owned(), |name| format!("`{name}` first"))
+                ),
+            )),
+            switched => Ok(switched),
+        }
+    }
+
+    fn commit(
+        &self,
+        call: &Call<'_>,
+        plan: &Plan,
+        message: &str,
+        held: &Held,
+    ) -> Result<Option<Commit>, CtlError> {
+        if plan.manner.is_none() {
+            return Ok(None);
+        }
+        match self.hands(call).commit(plan, message)? {
+            Committed::Done(id) => Ok(Some(Commit {
+                id: id.to_string(),
+                branch: plan.branch.clone().unwrap_or_default(),
+                message: message.to_owned(),
+                modified: plan.modified,
+                new: plan.new.len(),
+            })),
+            Committed::Refused if held.came() => Err(ask::AskError::Cancelled.into()),
+            Committed::Refused => Err(CtlError::refused(
+                ExitCode::Failed,
+                "git did not commit; what it, a hook or signing said stands above",
+                "index and files are as before: mend it and save again, or save with `--stash`",
+            )),
+        }
+    }
+
+    fn push(&self, call: &Call<'_>, done: &mut Done) -> Result<(), CtlError> {
+        let Facts { head, remote, upstream, .. } = &self.facts;
+        if let (Some(branch), Some(remote)) = (&head.branch, remote) {
+            let hands = self.hands(call);
+            let way = hands.way(branch, remote, upstream.as_deref())?;
+            let pushed = hands.push(&way)?;
+            done.push = Some((way, pushed));
+        }
+        Ok(())
+    }
+
+    /// Pushes what is committed already.
+    pub(super) fn push_again(&self, call: &mut Call<'_>) -> Result<Done, CtlError> {
+        let _held = Held::new();
+        let mut done = Done::default();
+        let Facts { head, ahead, upstream, .. } = &self.facts;
+        if head.commit.is_some() && (*ahead > 0 || upstream.is_none()) {
+            self.push(call, &mut done)?;
+        }
+        tell::pushed(call, &done)?;
+        Ok(done)
+    }
+
+    /// Where a commit would be pushed to.
+    pub(super) fn destination(
+        &self,
+        call: &Call<'_>,
+        branch: &str,
+    ) -> Result<Option<String>, CtlError> {
+        let Some(remote) = &self.facts.remote else { return Ok(None) };
+        let way = self.hands(call).way(branch, remote, self.facts.upstream.as_deref())?;
+        Ok(Some(way.shown()))
+    }
+}
+
+fn large(plan: &Plan) -> String {
+    if plan.large.is_empty() {
+        let most = bytes(LARGE_COMMIT);
+        return format!(
+            "the commit would have {}, and that is more than {most}",
+            bytes(plan.bytes)
+        );
+    }
+    let named = plan.large.iter().take(LARGE_SHOWN);
+    let names: Vec<_> =
+        named.map(|(path, size)| format!("`{}` ({})", path.shown(), bytes(*size))).collect();
+    let more = plan.large.len().saturating_sub(LARGE_SHOWN);
+    let more = if more > 0 {
+        format!(" and {}", count(u32::try_from(more).unwrap_or(u32::MAX), "more file"))
+    } else {
+        String::new()
+    };
+    format!("what would be committed is large: {}{more}", names.join(", "))
+}

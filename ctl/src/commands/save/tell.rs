@@ -1,0 +1,345 @@
+//! What `save` says: each part when it is done, and exactly how far it got.
+
+use convosync_core::commit::{Left, Plan, Pushed, Switched, Way};
+use convosync_core::protocol::{SaveOutlookReply, SaveReply, SyncState};
+use serde::Serialize;
+
+use super::code::{Commit, Done, Work};
+use super::outcome;
+use crate::args;
+use crate::call::Call;
+use crate::error::CtlError;
+use crate::exit::ExitCode;
+use crate::print::{bytes, count, headline, place};
+
+/// As much of a commit's id as people read.
+const SHORT: usize = 7;
+/// As many paths that stay are named one by one.
+const LEFT_SHOWN: usize = 5;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    reply: &'a SaveReply,
+    /// What was committed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    committed: Option<CommitAnswer<'a>>,
+    /// Where the branch was pushed to, and with which result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pushed: Option<PushAnswer>,
+    /// What stays as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftAnswer>,
+}
+
+#[derive(Serialize)]
+struct CommitAnswer<'a> {
+    commit: &'a str,
+    branch: &'a str,
+    message: &'a str,
+    changed_files: usize,
+    new_files: usize,
+}
+
+#[derive(Serialize)]
+struct PushAnswer {
+    to: String,
+    result: &'static str,
+}
+
+#[derive(Serialize)]
+struct LeftAnswer {
+    path: String,
+    why: &'static str,
+}
+
+/// The first digits of a commit's id.
+pub(super) fn short(commit: &str) -> &str {
+    commit.get(..SHORT).unwrap_or(commit)
+}
+
+fn number(amount: usize, what: &str) -> String {
+    count(u32::try_from(amount).unwrap_or(u32::MAX), what)
+}
+
+/// `2 changed files and 1 new file`.
+fn files(modified: usize, new: usize) -> String {
+    match (modified, new) {
+        (0, new) => number(new, "new file"),
+        (modified, 0) => number(modified, "changed file"),
+        (modified, new) => {
+            format!("{} and {}", number(modified, "changed file"), number(new, "new file"))
+        }
+    }
+}
+
+/// Tells what was committed.
+pub(super) fn committed(call: &mut Call<'_>, done: &Done) -> Result<(), CtlError> {
+    if call.print.json {
+        return Ok(());
+    }
+    if let Some((branch, Switched::Here { is_new })) = &done.switched {
+        let deed = if *is_new { "made the branch" } else { "switched to" };
+        call.print.done(&format!("{deed} {branch}"))?;
+    }
+    if let Some(Commit { id, branch, message, modified, new }) = &done.commit {
+        let subject = message.lines().next().unwrap_or_default();
+        let files = files(*modified, *new);
+        let text = format!("committed {files} to {branch} as {}: \"{subject}\"", short(id));
+        call.print.done(&text)?;
+    }
+    left(call, &done.left)
+}
+
+fn left(call: &mut Call<'_>, left: &[Left]) -> Result<(), CtlError> {
+    if left.is_empty() || call.print.json {
+        return Ok(());
+    }
+    for Left { path, why } in left.iter().take(LEFT_SHOWN) {
+        call.print.note(&format!("not committed: `{}`: {}", path.shown(), why.as_str()), None)?;
+    }
+    if left.len() > LEFT_SHOWN {
+        let more = number(left.len() - LEFT_SHOWN, "more path");
+        call.print.note(&format!("not committed: {more}"), None)?;
+    }
+    Ok(())
+}
+
+/// Tells what became of the push.
+pub(super) fn pushed(call: &mut Call<'_>, done: &Done) -> Result<(), CtlError> {
+    let Some((way, pushed)) = &done.push else { return Ok(()) };
+    if call.print.json {
+        return Ok(());
+    }
+    if *pushed == Pushed::Done {
+        return Ok(call.print.done(&format!("pushed to {}", way.shown()))?);
+    }
+    let (message, hint) = held_up(way, pushed);
+    Ok(call.print.note(&format!("not pushed, kept on this device: {message}"), Some(&hint))?)
+}
+
+/// Why a push did not get through, and the way out.
+fn held_up(way: &Way, pushed: &Pushed) -> (String, String) {
+    let Way { remote, branch, .. } = way;
+    let there = way.shown();
+    match pushed {
+        Pushed::Behind => {
+            let name = there.split_once('/').map_or(branch.as_str(), |(_, name)| name);
+            (
+                format!("`{there}` has commits that are not here"),
+                format!(
+                    "`git pull {remote} {name}`, resolve what conflicts, then `convosyncctl save --retry`"
+                ),
+            )
+        }
+        Pushed::Unreachable(said) => (
+            format!("`{remote}` cannot be reached: {said}"),
+            "`convosyncctl save --retry` when it can be".to_owned(),
+        ),
+        Pushed::Guarded(paths) => {
+            let name = paths.first().map(convosync_core::code::RepoPath::shown).unwrap_or_default();
+            let more = paths.len().saturating_sub(1);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            (
+                format!("commits that are not pushed hold `{name}`{more}, whose name says that it holds a secret"),
+                "take it out of the commits, push them yourself, or allow it under `code.include_secrets`"
+                    .to_owned(),
+            )
+        }
+        Pushed::Refused | Pushed::Done => (
+            format!(
+                "`{there}` did not take it; what the remote or a hook of yours said stands above"
+            ),
+            "mend it, then `convosyncctl save --retry`".to_owned(),
+        ),
+    }
+}
+
+/// Tells what was saved, after what was done to the code.
+pub(super) fn saved(
+    call: &mut Call<'_>,
+    reply: &SaveReply,
+    done: Option<&Done>,
+) -> Result<(), CtlError> {
+    if call.print.json {
+        return answer(call, reply, done);
+    }
+    if let Some(done) = done.filter(|done| done.commit.is_none()) {
+        left(call, &done.left)?;
+    }
+    session(call, reply)?;
+    if let Some((branch, commits)) = done.and_then(|done| done.unpushed.as_ref()) {
+        let message = format!("{} of {branch} not pushed", number(*commits as usize, "commit"));
+        call.print.note(&message, Some("`convosyncctl save --retry` pushes them"))?;
+    }
+    let step = match outcome(reply) {
+        _ if done.is_some_and(Done::is_held_up) => "convosyncctl save --retry".to_owned(),
+        ExitCode::Ok => {
+            format!("convosyncctl resume {}   (on another device)", reply.session.short)
+        }
+        _ => "convosyncctl sync --retry".to_owned(),
+    };
+    Ok(call.print.next(&step)?)
+}
+
+fn answer(call: &mut Call<'_>, reply: &SaveReply, done: Option<&Done>) -> Result<(), CtlError> {
+    let committed = done.and_then(|done| done.commit.as_ref()).map(|commit| CommitAnswer {
+        commit: &commit.id,
+        branch: &commit.branch,
+        message: &commit.message,
+        changed_files: commit.modified,
+        new_files: commit.new,
+    });
+    let pushed = done.and_then(|done| done.push.as_ref()).map(|(way, pushed)| PushAnswer {
+        to: way.shown(),
+        result: match pushed {
+            Pushed::Done => "done",
+            Pushed::Behind => "behind",
+            Pushed::Unreachable(_) => "unreachable",
+            Pushed::Refused => "refused",
+            Pushed::Guarded(_) => "guarded",
+        },
+    });
+    let left = done.map(|done| done.left.as_slice()).unwrap_or_default();
+    let left_out = left
+        .iter()
+        .map(|left| LeftAnswer { path: left.path.shown(), why: left.why.as_str() })
+        .collect();
+    Ok(call.print.answer(&Answer { reply, committed, pushed, left_out })?)
+}
+
+fn session(call: &mut Call<'_>, reply: &SaveReply) -> Result<(), CtlError> {
+    let info = &reply.session;
+    if reply.changed {
+        let new = count(reply.new_messages, "new message");
+        let size = bytes(reply.sealed_bytes);
+        call.print.done(&format!("saved {} as save {}", headline(info), info.save))?;
+        call.print
+            .done(&format!("conversation: {new}, {} in all, {size} sealed", info.messages))?;
+    } else {
+        call.print.done(&format!("nothing new since save {} of {}", info.save, headline(info)))?;
+    }
+    let code = place(info.branch.as_deref(), info.commit.as_deref(), info.dirty);
+    match &reply.code.withheld {
+        None => call.print.done(&format!("code: {code}"))?,
+        Some(withheld) => {
+            let message = format!("code: {code}, named only: {}", withheld.message);
+            call.print.note(&message, withheld.hint.as_deref())?;
+        }
+    }
+    match reply.sync {
+        SyncState::OnRemote if reply.devices.is_empty() => {
+            call.print.done("on the remote, read back")?;
+        }
+        SyncState::OnRemote => {
+            let names = reply.devices.join(", ");
+            call.print.done(&format!("on the remote, read back; will be seen by {names}"))?;
+        }
+        SyncState::SavedLocally | SyncState::Empty => {
+            call.print.done("saved on this device; the remote does not have it yet")?;
+        }
+        SyncState::Stuck => {}
+    }
+    if let Some(problem) = &reply.problem {
+        let message = format!("kept on this device only: {}", problem.message);
+        call.print.note(&message, problem.hint.as_deref())?;
+    }
+    Ok(())
+}
+
+/// What a dry run prints as JSON.
+#[derive(Serialize)]
+struct Foreseen<'a> {
+    #[serde(flatten)]
+    outlook: &'a SaveOutlookReply,
+    /// What would be committed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<PlanAnswer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftAnswer>,
+}
+
+#[derive(Serialize)]
+struct PlanAnswer {
+    branch: String,
+    changed_files: usize,
+    new_files: usize,
+    bytes: u64,
+    is_large: bool,
+    to: Option<String>,
+}
+
+/// Tells what would be committed and saved.
+pub(super) fn foresee(
+    call: &mut Call<'_>,
+    work: &Work,
+    plan: &Plan,
+    args: &args::Save,
+    outlook: &SaveOutlookReply,
+) -> Result<ExitCode, CtlError> {
+    let branch = plan.branch.clone().unwrap_or_default();
+    let to = work.destination(call, &branch)?;
+    if call.print.json {
+        let commit = plan.manner.as_ref().map(|_| PlanAnswer {
+            branch,
+            changed_files: plan.modified,
+            new_files: plan.new.len(),
+            bytes: plan.bytes,
+            is_large: plan.is_large(),
+            to,
+        });
+        let left_out = plan.left.iter();
+        let left_out =
+            left_out.map(|left| LeftAnswer { path: left.path.shown(), why: left.why.as_str() });
+        call.print.answer(&Foreseen { outlook, commit, left_out: left_out.collect() })?;
+        return Ok(ExitCode::Ok);
+    }
+    if args.branch.is_some() {
+        call.print.line(&*format!("would go to the branch {branch}, or make it"))?;
+    }
+    if plan.manner.is_some() {
+        let files = files(plan.modified, plan.new.len());
+        let size = bytes(plan.bytes);
+        call.print.line(&*format!("would commit {files} ({size}) to {branch}"))?;
+        match to {
+            Some(to) => call.print.line(&*format!("would push to {to}"))?,
+            None => call.print.line("would not push: the repository has no remote")?,
+        }
+    }
+    left(call, &plan.left)?;
+    would_save(call, outlook)?;
+    Ok(ExitCode::Ok)
+}
+
+/// Tells what would be saved where nothing is committed.
+pub(super) fn foresee_session(
+    call: &mut Call<'_>,
+    outlook: &SaveOutlookReply,
+    done: Option<&Done>,
+) -> Result<ExitCode, CtlError> {
+    let kept = done.map(|done| done.left.as_slice()).unwrap_or_default();
+    if call.print.json {
+        let left_out =
+            kept.iter().map(|left| LeftAnswer { path: left.path.shown(), why: left.why.as_str() });
+        let answer = Foreseen { outlook, commit: None, left_out: left_out.collect() };
+        call.print.answer(&answer)?;
+        return Ok(ExitCode::Ok);
+    }
+    left(call, kept)?;
+    would_save(call, outlook)?;
+    Ok(ExitCode::Ok)
+}
+
+fn would_save(call: &mut Call<'_>, outlook: &SaveOutlookReply) -> Result<(), CtlError> {
+    let name = match &outlook.title {
+        Some(title) => format!("\"{title}\""),
+        None => outlook.short.clone(),
+    };
+    let seen = match outlook.devices.as_slice() {
+        [] => String::new(),
+        names => format!(", to be seen by {}", names.join(", ")),
+    };
+    call.print.line(&*format!("would save {name}{seen}"))?;
+    Ok(call.print.line("nothing was done")?)
+}
