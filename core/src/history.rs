@@ -5,11 +5,14 @@
 //! log. Nothing can be cut, swapped or spliced without an error that names it. This room reads; it never
 //! writes.
 
+mod course;
+
 use std::collections::BTreeMap;
 use std::io;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::context::Course;
 use crate::id::{Digest, LogId, LogName, Oid, Role, SessionId};
 use crate::seal::{
     ChunkKind, ChunkPlace, CodeSaved, Further, KeyRing, LogState, PREFIX_MAX, SaveRecord,
@@ -96,6 +99,8 @@ pub struct History {
     pub digest: Digest,
     /// Every log, as of this save.
     pub logs: BTreeMap<LogName, LogState>,
+    /// Where the code stood while the main log's lines were written, as of this save.
+    pub course: Course,
 }
 
 impl History {
@@ -108,6 +113,11 @@ impl History {
     /// The log that ends with the code state of a further repository, if that was saved.
     pub fn code_log_of(&self, further: &Further) -> Option<(LogName, &LogState)> {
         self.log(&LogId::code_of(further.key)).filter(|_| further.code.saved == CodeSaved::Log)
+    }
+
+    /// How many bytes the main log has.
+    pub fn length(&self) -> u64 {
+        self.log(&LogId::main()).map_or(0, |(_, state)| state.length)
     }
 
     fn log(&self, log: &LogId) -> Option<(LogName, &LogState)> {
@@ -183,18 +193,23 @@ impl<'a> Reader<'a> {
     ) -> Result<History, HistoryError> {
         let newest = self.record(session, commit, number, digest)?;
         let mut logs: BTreeMap<LogName, LogState> = BTreeMap::new();
+        let mut records = Vec::new();
         let mut record = newest.clone();
         loop {
             for state in &record.logs {
                 logs.entry(self.keys.log_name(session, &state.log))
                     .or_insert_with(|| state.clone());
             }
-            if record.full || record.number <= 1 {
+            let (is_last, number, previous) =
+                (record.full || record.number <= 1, record.number, record.previous);
+            records.push(record);
+            if is_last {
                 break;
             }
-            record = self.record(session, commit, record.number - 1, record.previous)?;
+            record = self.record(session, commit, number - 1, previous)?;
         }
-        Ok(History { session: session.clone(), commit, record: newest, digest, logs })
+        let course = course::of(records.into_iter().rev());
+        Ok(History { session: session.clone(), commit, record: newest, digest, logs, course })
     }
 
     /// Reads the newest save that a commit of our own store holds. Only for commits that were checked

@@ -15,6 +15,7 @@ pub mod disk;
 pub mod config;
 pub mod claude;
 pub mod transcript;
+pub mod context;
 pub mod seal;
 pub mod vault;
 pub mod log;

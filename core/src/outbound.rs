@@ -5,6 +5,7 @@
 //! which is the one atomic step. Until that move nothing is acknowledged and nothing is lost: what is
 //! remembered ([`Ledger`]) only changes afterwards. Sending the ref is `remote`'s.
 
+mod course;
 mod growth;
 mod own;
 mod summary;
@@ -12,6 +13,7 @@ mod summary;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use crate::context::Tree;
 use crate::disk::DiskError;
 use crate::history::{History, HistoryError, is_full, record_path};
 use crate::id::{Digest, LogId, LogName, Oid, Random, SessionId, SessionName};
@@ -118,6 +120,8 @@ pub struct Request<'a> {
     pub code_log: Option<LogFile>,
     /// The further repositories that the session worked in; each with its code log, as above.
     pub further: Vec<(Further, Option<LogFile>)>,
+    /// The work trees that the session's lines may have been written in, its own first.
+    pub trees: &'a [Tree],
     /// What the user says about this save.
     pub message: Option<String>,
     /// Makes a save even if nothing is new.
@@ -158,7 +162,8 @@ pub fn record(
     now_ms: i64,
     random: &mut dyn Random,
 ) -> Result<Option<Recorded>, OutboundError> {
-    let mut work = growth::Work::new(pen, ledger.clone(), &request.files.id);
+    let trace = course::begin(pen, ledger, request, now_ms);
+    let mut work = growth::Work::new(pen, ledger.clone(), &request.files.id, trace);
     let recorded = take_in(pen, ledger, &mut work, request, random).and_then(|is_news| {
         if is_news { finish(pen, &mut work, request, now_ms, random).map(Some) } else { Ok(None) }
     });
@@ -232,7 +237,8 @@ fn finish(
 ) -> Result<Recorded, OutboundError> {
     let session = &request.files.id;
     let base = work.ledger.base.take();
-    let record = next_record(pen, work, base.as_ref(), request, now_ms);
+    let mut record = next_record(pen, work, base.as_ref(), request, now_ms);
+    record.course = course::told(work, base.as_ref(), record.full, record.messages);
     let seal_error = |source| OutboundError::Seal { session: session.clone(), source };
     let sealed = seal_save(&pen.vault.keys, session, &record, random).map_err(seal_error)?;
     let digest = sealed.digest();
@@ -243,9 +249,10 @@ fn finish(
     let history = History {
         session: session.clone(),
         commit,
-        record,
         digest,
         logs: std::mem::take(&mut work.logs),
+        course: course::after(base.as_ref(), &record),
+        record,
     };
     let summary = summary::of(&history, &work.ledger.scan.facts, request, pen.vault.device());
     let sealed_summary = summary::seal(pen.vault, &summary, random).map_err(seal_error)?;
@@ -332,6 +339,7 @@ fn next_record(
         full,
         code: code_of(work, base, request),
         further: further_of(work, base, request),
+        course: None,
         messages: work.ledger.scan.facts.messages,
         logs: changed.map(|(_, state)| state.clone()).collect(),
         gone: Vec::new(),

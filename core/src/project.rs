@@ -5,6 +5,7 @@
 //! repository names (hook, filter, fsmonitor) is started.
 
 pub mod address;
+mod reflog;
 mod settings;
 mod status;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use address::{normalise, same};
+pub use reflog::trees;
 pub use settings::{GitSettings, OwnSetting, Settings, settings};
 pub use status::code_point;
 pub(crate) use status::{porcelain, without_filters};

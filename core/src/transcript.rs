@@ -11,6 +11,7 @@ use crate::id::{LogId, SessionId};
 
 mod discover;
 mod facts;
+mod headings;
 mod path;
 mod prompt;
 mod reading;
@@ -19,7 +20,8 @@ mod touched;
 pub use discover::{
     DEPTH_MAX, Discovery, FILES_MAX, Scanner, Skipped, Why, discover, discover_dir,
 };
-pub use facts::{Facts, Scan, TEXT_MAX};
+pub use facts::{Facts, LineFacts, Scan, TEXT_MAX};
+pub use headings::Headings;
 pub use path::{BadPath, PATH_MAX, check_log, check_path};
 pub use reading::{Reading, ShownText};
 pub use touched::Touched;

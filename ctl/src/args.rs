@@ -53,6 +53,13 @@ pub(crate) enum Command {
         /// Id, its first characters, or id@save
         session: String,
     },
+    /// Show where the code stood while a session was written, and its saves
+    Log {
+        /// Id, its first characters, or id@save [default: the newest of this project]
+        session: Option<String>,
+    },
+    /// Print a session as it was at a commit or at a save, and change nothing
+    Replay(Replay),
     /// Bring a session back on this device
     Resume(Resume),
     /// Bring back what stood in this work tree, and in others it changed, before the last resume
@@ -231,6 +238,34 @@ pub(crate) struct Resume {
     pub(crate) worktree: Option<PathBuf>,
 }
 
+/// Arguments of `replay`.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("moment").required(true))]
+pub(crate) struct Replay {
+    /// Id, its first characters, or id@save [default: the newest of this project, with --at-commit the newest
+    /// that was there]
+    pub(crate) session: Option<String>,
+    /// Up to the last message that was written while the code stood at COMMIT: at least four of its digits, or
+    /// a name that git knows here
+    #[arg(long, value_name = "COMMIT", group = "moment")]
+    pub(crate) at_commit: Option<String>,
+    /// Up to this save, by its number
+    #[arg(long, value_name = "SAVE", group = "moment")]
+    pub(crate) at: Option<SaveNumber>,
+}
+
+/// The number of a save, as `7` or `@7`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SaveNumber(pub(crate) u32);
+
+impl std::str::FromStr for SaveNumber {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.strip_prefix('@').unwrap_or(text).parse().map(Self)
+    }
+}
+
 /// Subcommands of `config`.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -365,6 +400,10 @@ mod tests {
             "resume 4d56@7 --dry-run --force --no-start",
             "resume -l",
             "undo --force",
+            "log",
+            "log 4d56@7",
+            "replay 4d56 --at-commit main~1",
+            "replay --at @7",
             "join --recover - --remote u",
             "join --recover",
             "service logs -n 5 -f --kind plain",
@@ -382,6 +421,9 @@ mod tests {
             "init --phrase-file p",
             "resume -l --force",
             "resume --read-only --launch",
+            "replay 4d56",
+            "replay --at 7 --at-commit abcd",
+            "replay --at seven",
             "key export f --print",
             "join --recover words",
             "nonsense",

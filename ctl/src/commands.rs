@@ -6,6 +6,8 @@ mod init;
 mod join;
 mod key;
 mod list;
+mod log;
+mod replay;
 mod resume;
 mod save;
 mod service;
@@ -30,6 +32,8 @@ pub(crate) fn run(call: &mut Call<'_>, command: Command) -> Result<ExitCode, Ctl
         Command::Save(args) => save::run(call, &args),
         Command::List(args) => list::run(call, args),
         Command::Show { session } => show::run(call, session),
+        Command::Log { session } => log::run(call, session),
+        Command::Replay(args) => replay::run(call, args),
         Command::Resume(args) => resume::run(call, &args),
         Command::Undo { force } => undo::run(call, force),
         Command::Sync { retry } => sync::run(call, retry),

@@ -4,6 +4,7 @@
 mod browse;
 mod code;
 mod keys;
+mod log;
 mod projects;
 mod resume;
 mod save;
@@ -61,6 +62,7 @@ pub fn answer(clerk: &Clerk<'_>, request: Request) -> Result<Value, Failure> {
         Request::Sync(sync) => value(&save::sync(clerk, &sync)?),
         Request::List(list) => value(&browse::list(clerk, &list)?),
         Request::Show(show) => value(&browse::show(clerk, &show)?),
+        Request::Log(log) => value(&log::log(clerk, &log)?),
         Request::Read(read) => value(&browse::read(clerk, &read)?),
         Request::Code(code) => value(&code::code(clerk, &code)?),
         Request::Resume(resume) => value(&resume::resume(clerk, &resume)?),

@@ -23,6 +23,7 @@ pub mod touched;
 pub mod captures;
 pub mod bases;
 pub mod house;
+pub mod course;
 pub mod scan;
 pub mod code;
 pub mod work;

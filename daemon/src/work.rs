@@ -20,6 +20,7 @@ use convosync_core::store::{RefName, Store};
 
 use crate::clock::now_ms;
 use crate::code;
+use crate::course;
 use crate::desk::{Doing, Saved};
 use crate::enabled;
 use crate::engine::{Event, Fault, ProjectKey, SaveEnd, StoreKey};
@@ -65,6 +66,8 @@ pub fn save(
 ) -> Result<Saved, Failure> {
     let Some(place) = house.place(store) else { return Ok(Saved::default()) };
     let found = wanted(house, store, sessions);
+    // First the reflogs: where HEAD stands is never older than they are.
+    let trees = course::trees(house, &found);
     let codes = code_points(house, &found);
     let projects: Vec<ProjectFacts> =
         found.iter().map(|found| project_facts(house, found)).collect();
@@ -90,7 +93,8 @@ pub fn save(
             let (code, code_log) =
                 taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
             let message = wish.message.clone();
-            Request { files: &found.files, project, code, code_log, further, message, insist }
+            let (files, trees) = (&found.files, &trees[&found.project][..]);
+            Request { files, project, code, code_log, further, trees, message, insist }
         })
         .collect();
     let mut desk = place.desk.lock();

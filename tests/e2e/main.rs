@@ -9,6 +9,8 @@ mod budget;
 #[cfg(test)]
 mod code;
 #[cfg(test)]
+mod context;
+#[cfg(test)]
 mod counting;
 #[cfg(test)]
 mod formats;

@@ -96,6 +96,7 @@ impl Device {
             code: None,
             code_log: None,
             further: Vec::new(),
+            trees: &[],
             message: None,
             insist: false,
         };

@@ -84,6 +84,7 @@ impl Saved {
             code: None,
             code_log: None,
             further: Vec::new(),
+            trees: &[],
             message: None,
             insist: false,
         };

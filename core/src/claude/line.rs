@@ -161,25 +161,35 @@ impl<'a, const N: usize> Objects<'a, N> {
 pub struct Lines {
     carry: Vec<u8>,
     is_oversized: bool,
+    /// How many bytes of the line that is not complete yet have come.
+    begun: u64,
 }
 
 impl Lines {
     /// Takes the next block and calls `each` for every line it completes, without its newline;
     /// `None` stands for a line longer than [`LINE_MAX`].
-    pub fn push(&mut self, mut block: &[u8], each: &mut dyn FnMut(Option<&[u8]>)) {
+    pub fn push(&mut self, block: &[u8], each: &mut dyn FnMut(Option<&[u8]>)) {
+        self.push_measured(block, &mut |line, _| each(line));
+    }
+
+    /// Does the same, and tells how many bytes each line has, with its newline.
+    pub fn push_measured(&mut self, mut block: &[u8], each: &mut dyn FnMut(Option<&[u8]>, u64)) {
         while let Some(end) = memchr(b'\n', block) {
             let (line, rest) = (&block[..end], &block[end + 1..]);
+            let bytes = self.begun + line.len() as u64 + 1;
             if self.is_oversized || self.carry.len() + line.len() > LINE_MAX {
-                each(None);
+                each(None, bytes);
             } else if self.carry.is_empty() {
-                each(Some(line));
+                each(Some(line), bytes);
             } else {
                 self.carry.extend_from_slice(line);
-                each(Some(&self.carry));
+                each(Some(&self.carry), bytes);
             }
             self.forget();
+            self.begun = 0;
             block = rest;
         }
+        self.begun += block.len() as u64;
         if self.carry.len() + block.len() > LINE_MAX {
             self.forget();
             self.is_oversized = true;
@@ -299,10 +309,15 @@ mod tests {
         let text = b"one\n\ntwo\r\nthree";
         for size in 1..=text.len() {
             let (mut lines, mut found) = (Lines::default(), Vec::new());
+            let mut measured = Vec::new();
             for block in text.chunks(size) {
-                lines.push(block, &mut |line| found.push(line.unwrap().to_vec()));
+                lines.push_measured(block, &mut |line, bytes| {
+                    found.push(line.unwrap().to_vec());
+                    measured.push(bytes);
+                });
             }
             assert_eq!(found, [&b"one"[..], b"", b"two\r"], "blocks of {size}");
+            assert_eq!(measured, [4, 1, 5], "blocks of {size}");
             assert!(!lines.is_at_start());
         }
     }
@@ -310,14 +325,19 @@ mod tests {
     #[test]
     fn a_line_that_is_too_long_is_passed_over_and_not_kept() {
         let (mut lines, mut found) = (Lines::default(), Vec::new());
-        let mut each = |line: Option<&[u8]>| found.push(line.map(<[u8]>::len));
-        lines.push(b"a\n", &mut each);
+        let mut measured = 0;
+        let mut each = |line: Option<&[u8]>, bytes| {
+            found.push(line.map(<[u8]>::len));
+            measured += bytes;
+        };
+        lines.push_measured(b"a\n", &mut each);
         for _ in 0..100 {
-            lines.push(&vec![b'x'; 1 << 20], &mut each);
+            lines.push_measured(&vec![b'x'; 1 << 20], &mut each);
         }
-        lines.push(b"\nbb\n", &mut each);
-        lines.push(&vec![b'y'; LINE_MAX], &mut each);
-        lines.push(b"\n", &mut each);
+        lines.push_measured(b"\nbb\n", &mut each);
+        lines.push_measured(&vec![b'y'; LINE_MAX], &mut each);
+        lines.push_measured(b"\n", &mut each);
         assert_eq!(found, [Some(1), None, Some(2), Some(LINE_MAX)]);
+        assert_eq!(measured, 2 + (100 << 20) + 1 + 3 + LINE_MAX as u64 + 1);
     }
 }

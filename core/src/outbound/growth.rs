@@ -5,6 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 
 use super::{Ledger, OutboundError, Pen};
+use crate::context::{Line, Trace};
 use crate::disk;
 use crate::history::{Reader, chunk_path, is_full, log_path, sequence_of, tail_path};
 use crate::id::{Digest, Generation, LogId, LogName, Oid, Random, Role, SessionId, draw};
@@ -13,7 +14,7 @@ use crate::log::{
 };
 use crate::seal::{Chunk, ChunkKind, ChunkPlace, LogState, Sealed, seal_chunk};
 use crate::store::StoreError;
-use crate::transcript::{LogFile, Scan};
+use crate::transcript::{Facts, LogFile, Scan};
 
 /// How many snapshots of a generation stay in a session's newest tree beside the newest one (the
 /// original specification keeps the last three in all).
@@ -50,6 +51,8 @@ pub(super) struct Work<'a> {
     pub(super) raw_bytes: u64,
     /// Whether something had to be left for the next save.
     pub(super) is_cut: bool,
+    /// Follows where the code stood.
+    pub(super) trace: Option<Trace>,
 }
 
 /// How a file is gone on with.
@@ -61,7 +64,12 @@ struct Run {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(pen: Pen<'a>, ledger: Ledger, session: &'a SessionId) -> Self {
+    pub(super) fn new(
+        pen: Pen<'a>,
+        ledger: Ledger,
+        session: &'a SessionId,
+        trace: Option<Trace>,
+    ) -> Self {
         let logs = ledger.base.as_ref().map(|base| base.logs.clone()).unwrap_or_default();
         let (changed, put, drop) = (BTreeSet::new(), Vec::new(), Vec::new());
         Self {
@@ -76,6 +84,7 @@ impl<'a> Work<'a> {
             sealed_bytes: 0,
             raw_bytes: 0,
             is_cut: false,
+            trace,
         }
     }
 
@@ -233,6 +242,12 @@ impl<'a> Work<'a> {
     ) -> Run {
         if *log == LogId::main() {
             (self.ledger.scan, self.ledger.scanned) = (Scan::default(), 0);
+            let base = self.ledger.base.as_ref();
+            let is_own = base.is_none_or(|base| base.record.device == self.pen.vault.device());
+            if let Some(trace) = &mut self.trace {
+                // Which of them another device wrote is not known any more.
+                trace.begin_anew(if is_own { 0 } else { to });
+            }
         }
         let state = LogState {
             log: log.clone(),
@@ -361,8 +376,17 @@ impl<'a> Work<'a> {
     /// Lets the facts see everything that is recorded of the main transcript, once.
     fn catch_up(&mut self, file: &mut File, to: u64) -> Result<(), LogError> {
         let Ledger { scan, scanned, .. } = &mut self.ledger;
+        let mut trace = self.trace.as_mut();
+        let mut follow = |facts: &Facts, messages: u32, bytes: u64| {
+            if let Some(trace) = &mut trace {
+                let branch = facts.branch.as_deref().filter(|_| facts.line.has_branch);
+                let (at_ms, is_answer) = (facts.line.at_ms, facts.line.is_answer);
+                let cwd = facts.cwd_last.as_deref();
+                trace.line(&Line { bytes, messages, at_ms, cwd, branch, is_answer });
+            }
+        };
         if *scanned < to {
-            stream(file, *scanned..to, &mut |block| scan.push(block))?;
+            stream(file, *scanned..to, &mut |block| scan.push_told(block, &mut follow))?;
             *scanned = to;
         }
         Ok(())

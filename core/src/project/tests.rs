@@ -449,3 +449,46 @@ fn a_repository_git_cannot_read_is_an_error_with_a_way_out() {
     assert!(matches!(error, ProjectError::Unreadable { .. }), "{error}");
     assert!(error.hint().unwrap().contains("status"));
 }
+
+#[test]
+fn the_heads_of_all_work_trees_are_told_with_their_moves_and_nothing_is_written() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.repository("work");
+    let first: Oid = head(&sandbox, "work").parse().unwrap();
+    sandbox.run("work", &["switch", "-q", "-c", "topic"]);
+    sandbox.run("work", &["commit", "-q", "--allow-empty", "-m", "second"]);
+    let second: Oid = head(&sandbox, "work").parse().unwrap();
+    sandbox.run("work", &["worktree", "add", "-q", "-b", "aside", "../linked", "main"]);
+    let before = everything(&root);
+
+    let stands = |tree: &crate::context::Tree| {
+        let stand = |one: &crate::context::Move| {
+            (one.stand.branch.clone().unwrap_or_default(), one.stand.commit.unwrap())
+        };
+        tree.moves.all().iter().map(stand).collect::<Vec<_>>()
+    };
+    let of = |branch: &str, commit| (branch.to_owned(), commit);
+    let own = vec![of("main", first), of("topic", first), of("topic", second)];
+    for (below, other) in [("work", "linked"), ("linked", "work")] {
+        let trees = trees(&find(&sandbox, below));
+        let roots: Vec<_> = trees.iter().map(|tree| tree.root.clone()).collect();
+        assert_eq!(roots, [sandbox.path(below), sandbox.path(other)]);
+        let (work, linked) = if below == "work" { (0, 1) } else { (1, 0) };
+        assert_eq!(stands(&trees[work]), own);
+        assert_eq!(stands(&trees[linked]), [of("aside", first)]);
+    }
+    assert_eq!(everything(&root), before);
+}
+
+#[test]
+fn a_reflog_that_is_gone_or_no_file_tells_no_moves() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.repository("work");
+    let reflog = root.join(".git/logs/HEAD");
+    fs::remove_file(&reflog).unwrap();
+    let moves = |sandbox: &Sandbox| trees(&find(sandbox, "work"))[0].moves.clone();
+    assert_eq!(moves(&sandbox), crate::context::Moves::default());
+    fs::create_dir(&reflog).unwrap();
+    assert_eq!(moves(&sandbox), crate::context::Moves::default());
+    assert_eq!(trees(&plain(&sandbox.path("none"), &sandbox.git)), []);
+}

@@ -1,6 +1,7 @@
 //! What the daemon answers.
 
 mod code;
+mod log;
 mod save;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use code::{CodeLeftOut, CodeReply, FurtherCode, LeftOut, SavedCode};
+pub use log::{HereInfo, LogReply, PassageInfo};
 pub use save::{SaveOutlookReply, SaveReply};
 
 use crate::id::{DeviceId, SessionId, VaultId};

@@ -32,6 +32,8 @@ pub enum Request {
     List(List),
     /// Describes one session with its saves. Answer: [`super::ShowReply`].
     Show(Show),
+    /// Tells where the code stood while a session was written. Answer: [`super::LogReply`].
+    Log(Log),
     /// Reads a session's messages as text, a page at a time. Answer: [`super::ReadReply`].
     Read(Read),
     /// Opens the code of a saved session into a file, for the client to put in place. Answer:
@@ -225,6 +227,15 @@ pub struct Show {
     pub session: SessionQuery,
 }
 
+/// Parameters of `log`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Log {
+    /// Where the user stands.
+    pub directory: PathBuf,
+    /// Which session, at which save.
+    pub session: SessionQuery,
+}
+
 /// Parameters of `read`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Read {
@@ -233,6 +244,9 @@ pub struct Read {
     /// Where to go on: 0, or [`super::ReadReply::next`] of the page before.
     #[serde(default)]
     pub from: u64,
+    /// No further than to this byte of the main transcript; to the end when absent.
+    #[serde(default)]
+    pub until: Option<u64>,
 }
 
 /// Parameters of `resume`.

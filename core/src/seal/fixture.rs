@@ -2,6 +2,7 @@
 //! every object must survive by being refused.
 
 use super::*;
+use crate::context::{Course, Passage, Stand};
 use crate::id::{
     Digest, Generation, LogId, LogName, Oid, RepositoryKey, Role, SeededRandom, SessionId, StoreId,
 };
@@ -99,6 +100,7 @@ pub(super) fn save() -> SaveRecord {
         code: Some(code_point()),
         messages: 1234,
         further: Vec::new(),
+        course: None,
         logs: vec![log_state(LogId::main())],
         gone: Vec::new(),
         parents: Vec::new(),
@@ -150,6 +152,24 @@ pub(super) fn further_save() -> SaveRecord {
     };
     let logs = [LogId::main(), LogId::code(), LogId::code_of(key)].map(log_state).into();
     SaveRecord { further: vec![lib, other], logs, ..save() }
+}
+
+/// A save after two commits and a change of the branch.
+pub(super) fn course_save() -> SaveRecord {
+    let passage = |from, messages, branch: Option<&str>, commit: Option<u8>| Passage {
+        from,
+        messages,
+        stand: Stand::new(branch, commit.map(|byte| Oid([byte; 20]))),
+    };
+    let passages = vec![
+        passage(0, 0, Some("main"), Some(1)),
+        passage(70_000, 12, Some("main"), Some(2)),
+        passage(70_000, 12, Some("feature/login"), Some(2)),
+        passage(90_000, 20, None, Some(3)),
+        passage(1_234_000, 1230, Some("worktree-x"), None),
+    ];
+    let course = Course { generation: Generation([9; 16]), anew: true, passages };
+    SaveRecord { course: Some(course), ..save() }
 }
 
 /// A summary as most are.

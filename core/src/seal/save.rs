@@ -3,6 +3,7 @@
 //! A record lists the logs that changed since the record before; a full one lists all. Each names
 //! the digest of the one before, and the summary names the last: nothing can be taken out.
 
+mod course;
 mod further;
 
 use super::context::Context;
@@ -10,6 +11,7 @@ use super::envelope::{Binding, Sealed, padme};
 use super::head::cut;
 use super::key::{KeyRing, Purpose, role_byte, role_of};
 use super::{SealError, malformed};
+use crate::context::Course;
 use crate::id::{
     DeviceId, Digest, Generation, LogId, LogName, Oid, Random, RepositoryKey, Role, SessionId,
 };
@@ -48,6 +50,7 @@ mod tag {
     pub(super) const PARENT: u8 = 10;
     pub(super) const FURTHER: u8 = 11;
     pub(super) const FURTHER_LOG: u8 = 12;
+    pub(super) const COURSE: u8 = 16;
 
     pub(super) mod code {
         pub(in super::super) const BRANCH: u8 = 1;
@@ -176,6 +179,9 @@ pub struct SaveRecord {
     pub messages: u32,
     /// What further repositories that the session worked in looked like; at most [`FURTHER_MAX`].
     pub further: Vec<Further>,
+    /// Where the code stood while the lines were written that are new in this save; a full one tells it of all
+    /// lines. Absent where no repository was looked at.
+    pub course: Option<Course>,
     /// The logs that changed, or all.
     pub logs: Vec<LogState>,
     /// The logs that are no longer part of the session.
@@ -261,6 +267,7 @@ pub(super) fn write(save: &SaveRecord) -> Vec<u8> {
     for log in save.logs.iter().filter(|state| is_further(&state.log)) {
         record.bytes(tag::FURTHER_LOG, &write_log(log));
     }
+    record.optional(tag::COURSE, save.course.as_ref().map(course::write).as_deref());
     record.finish()
 }
 
@@ -286,6 +293,7 @@ fn read(number: u32, bytes: &[u8]) -> Result<SaveRecord, WireError> {
             .take(FURTHER_MAX)
             .map(further::read)
             .collect::<Result<_, _>>()?,
+        course: fields.bytes(tag::COURSE)?.map(course::read).transpose()?,
         gone: fields.all(tag::GONE).map(gone).collect::<Result<_, _>>()?,
         parents: fields.all(tag::PARENT).map(read_parent).collect::<Result<_, _>>()?,
     })

@@ -131,8 +131,9 @@ impl Vector {
             "save" => {
                 let number = self.get("number").parse().unwrap();
                 let record = open_save(&keys(), &self.session(), number, &self.sealed()?)?;
-                // The first vectors know of no further repositories.
+                // The first vectors know of no further repositories, and of no course.
                 let described = shown(&record).replace("further: [], ", "");
+                let described = described.replace("course: None, ", "");
                 Ok((hex(&save::write(&record)), described))
             }
             "summary" => {

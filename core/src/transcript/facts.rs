@@ -48,10 +48,23 @@ pub struct Facts {
     pub first_ms: Option<i64>,
     /// The latest time on a line, in Unix milliseconds.
     pub last_ms: Option<i64>,
+    /// What the last line says of itself.
+    pub line: LineFacts,
     /// Whether `first_prompt` is only a command.
     is_command: bool,
     /// Messages that were counted, by a hash: blocks of lines are written twice in places.
     counted: HashSet<u64>,
+}
+
+/// What one line says of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LineFacts {
+    /// Its time, in Unix milliseconds.
+    pub at_ms: Option<i64>,
+    /// Whether it names a branch: [`Facts::branch`], then.
+    pub has_branch: bool,
+    /// Whether it is something that Claude said.
+    pub is_answer: bool,
 }
 
 const NAMES: [&str; 17] = [
@@ -78,6 +91,7 @@ impl Facts {
     /// Takes in the next line, without its newline.
     pub fn feed(&mut self, line: &[u8]) {
         self.lines = self.lines.saturating_add(1);
+        self.line = LineFacts::default();
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
@@ -95,6 +109,7 @@ impl Facts {
     pub fn feed_oversized(&mut self) {
         self.lines = self.lines.saturating_add(1);
         self.malformed = self.malformed.saturating_add(1);
+        self.line = LineFacts::default();
     }
 
     /// What the session is called: the user's title, Claude's, a summary, or the first prompt; on one
@@ -112,10 +127,13 @@ impl Facts {
         self.time(timestamp);
         self.place(cwd);
         keep(&mut self.branch, branch);
+        self.line.has_branch |= branch.is_some_and(|branch| branch.get().len() > "\"\"".len());
         keep(&mut self.version, version);
         keep(&mut self.permission_mode, mode);
         let is_main = tool_result.is_none() && !aside.into_iter().any(is_true);
-        match kind.and_then(string).unwrap_or_default().as_str() {
+        let kind = kind.and_then(string).unwrap_or_default();
+        self.line.is_answer |= kind == "assistant";
+        match kind.as_str() {
             "custom-title" => replace(&mut self.custom_title, custom),
             "ai-title" => replace(&mut self.ai_title, ai),
             "summary" => keep(&mut self.summary, summary),
@@ -128,6 +146,7 @@ impl Facts {
 
     fn time(&mut self, value: Option<&RawValue>) {
         if let Some(at_ms) = value.and_then(time_ms) {
+            self.line.at_ms = Some(at_ms);
             self.first_ms = Some(self.first_ms.map_or(at_ms, |first| first.min(at_ms)));
             self.last_ms = Some(self.last_ms.map_or(at_ms, |last| last.max(at_ms)));
         }
@@ -211,7 +230,8 @@ fn cut(mut text: String) -> String {
     text
 }
 
-fn one_line(text: &str) -> String {
+/// Puts a text on one line, without control characters.
+pub(super) fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -227,10 +247,20 @@ pub struct Scan {
 impl Scan {
     /// Takes in the next block.
     pub fn push(&mut self, block: &[u8]) {
+        self.push_told(block, &mut |_, _, _| {});
+    }
+
+    /// Takes in the next block, and after each line of it tells the facts, how many messages there were before
+    /// the line, and how many bytes it has.
+    pub fn push_told(&mut self, block: &[u8], told: &mut dyn FnMut(&Facts, u32, u64)) {
         let facts = &mut self.facts;
-        self.lines.push(block, &mut |line| match line {
-            Some(line) => facts.feed(line),
-            None => facts.feed_oversized(),
+        self.lines.push_measured(block, &mut |line, bytes| {
+            let before = facts.messages;
+            match line {
+                Some(line) => facts.feed(line),
+                None => facts.feed_oversized(),
+            }
+            told(facts, before, bytes);
         });
     }
 }

@@ -8,8 +8,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use convosync_core::protocol::{
-    List, ListReply, Read, ReadReply, Request, Resume, ResumeAction, ResumeReply, SessionInfo,
-    SessionQuery, Warning,
+    List, ListReply, Request, Resume, ResumeAction, ResumeReply, SessionInfo, SessionQuery, Warning,
 };
 
 use code::{Offer, Put};
@@ -17,13 +16,13 @@ use convosync_core::checkout::Report;
 use further::FurtherReport;
 pub(crate) use told::tell_report;
 
-use super::list;
+use super::{list, replay};
 use crate::args;
 use crate::ask;
 use crate::call::Call;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
-use crate::print::{Frame, Text, ago, bytes, count, headline, place, short_line};
+use crate::print::{Frame, ago, bytes, count, headline, place, short_line};
 use crate::start;
 
 /// Claude Code's program.
@@ -78,32 +77,10 @@ fn choose(call: &mut Call<'_>, args: &args::Resume) -> Result<Option<SessionQuer
     }
 }
 
-/// Prints the conversation, page by page.
+/// Prints the conversation.
 fn read(call: &mut Call<'_>, session: &SessionQuery) -> Result<ExitCode, CtlError> {
-    let mut from = 0;
-    let mut all = Vec::new();
-    loop {
-        let request = Read { session: session.clone(), from };
-        let page: ReadReply = call.ask(Request::Read(request))?;
-        if call.print.json {
-            all.extend(page.messages);
-        } else {
-            for message in &page.messages {
-                let at = message.at.as_deref().unwrap_or_default();
-                call.print.line(Text::new().strong(&message.role).faint(&format!("  {at}")))?;
-                call.print.paragraph(message.text.trim_end())?;
-                call.print.line("")?;
-            }
-        }
-        match page.next {
-            // A daemon that does not move on must not keep us here for ever.
-            Some(next) if next > from => from = next,
-            _ => break,
-        }
-    }
-    if call.print.json {
-        call.print.answer(&serde_json::json!({ "messages": all }))?;
-    } else {
+    replay::read(call, session, None)?;
+    if !call.print.json {
         call.print.next(&format!("convosyncctl resume {}", session.parts().0))?;
     }
     Ok(ExitCode::Ok)

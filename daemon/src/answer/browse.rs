@@ -9,7 +9,7 @@ use convosync_core::protocol::{
     ErrorKind, Failure, FileInfo, List, ListReply, Progress, Read, ReadReply, RepositoryInfo,
     SaveInfo, SessionInfo, SessionQuery, Show, ShowReply, ShownMessage,
 };
-use convosync_core::seal::{CodeSaved, Further, Summary};
+use convosync_core::seal::{CodeSaved, Further, SaveRecord, Summary};
 use convosync_core::transcript::Reading;
 
 use super::{Clerk, home, step, vault};
@@ -90,16 +90,7 @@ pub(super) fn show(clerk: &Clerk<'_>, show: &Show) -> Result<ShowReply, Failure>
     let history = open(&held, &holding)?;
     let records =
         reader.records(&history, SAVES_SHOWN_MAX).map_err(|error| fail::history(&error))?;
-    let saves = records.into_iter().map(|record| SaveInfo {
-        save: record.number,
-        at_ms: record.at_ms,
-        device: record.device,
-        message: record.message,
-        messages: record.messages,
-        branch: record.code.as_ref().and_then(|code| code.branch.clone()),
-        commit: record.code.as_ref().and_then(|code| code.commit).map(|commit| commit.to_string()),
-        dirty: record.code.as_ref().is_some_and(|code| code.dirty),
-    });
+    let saves = records.into_iter().map(save_info);
     let files = history.files().map(|(_, state)| FileInfo {
         path: shown_path(&history.session, &state.log),
         length: state.length,
@@ -111,6 +102,21 @@ pub(super) fn show(clerk: &Clerk<'_>, show: &Show) -> Result<ShowReply, Failure>
         history.record.further.iter().map(|further| repository(clerk.house, further)).collect();
     let session = info(clerk.house, &place, &held, &holding);
     Ok(ShowReply { session, repositories, saves, files })
+}
+
+/// One save as people see it.
+pub(super) fn save_info(record: SaveRecord) -> SaveInfo {
+    let code = record.code.as_ref();
+    SaveInfo {
+        save: record.number,
+        at_ms: record.at_ms,
+        device: record.device,
+        branch: code.and_then(|code| code.branch.clone()),
+        commit: code.and_then(|code| code.commit).map(|commit| commit.to_string()),
+        dirty: code.is_some_and(|code| code.dirty),
+        message: record.message,
+        messages: record.messages,
+    }
 }
 
 fn repository(house: &House, further: &Further) -> RepositoryInfo {
@@ -144,16 +150,13 @@ pub(super) fn read(clerk: &Clerk<'_>, read: &Read) -> Result<ReadReply, Failure>
     fetch(clerk, &place, &holding)?;
     let held = place.desk.lock();
     let history = at_save(&held, open(&held, &holding)?, &read.session)?;
-    let name = held.vault.keys.log_name(&history.session, &LogId::main());
     let mut reading = Reading::new(read.from, PAGE_BYTES_MAX);
-    let opened = held.reader().open_log(&history, name, &mut |raw| {
-        reading.push(raw);
-        Ok(())
-    });
-    match opened {
-        Err(HistoryError::Missing { .. }) if history.logs.is_empty() => {}
-        result => result.map_err(|error| fail::history(&error))?,
-    }
+    let mut room = read.until.unwrap_or(u64::MAX);
+    open_main(&held, &history, &mut |raw| {
+        let most = usize::try_from(room).unwrap_or(usize::MAX).min(raw.len());
+        room -= most as u64;
+        reading.push(&raw[..most]);
+    })?;
     let (messages, next) = reading.finish();
     let messages = messages.into_iter().map(|text| ShownMessage {
         role: text.role,
@@ -161,6 +164,23 @@ pub(super) fn read(clerk: &Clerk<'_>, read: &Read) -> Result<ReadReply, Failure>
         text: text.text,
     });
     Ok(ReadReply { messages: messages.collect(), next })
+}
+
+/// Opens the main transcript of a session piece by piece.
+pub(super) fn open_main(
+    held: &desk::Desk,
+    history: &History,
+    each: &mut dyn FnMut(&[u8]),
+) -> Result<(), Failure> {
+    let name = held.vault.keys.log_name(&history.session, &LogId::main());
+    let opened = held.reader().open_log(history, name, &mut |raw| {
+        each(raw);
+        Ok(())
+    });
+    match opened {
+        Err(HistoryError::Missing { .. }) if history.logs.is_empty() => Ok(()),
+        result => result.map_err(|error| fail::history(&error)),
+    }
 }
 
 /// The one session that answers to a name, among all stores.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 
+use convosync_core::context::Course;
 use convosync_core::history::History;
 use convosync_core::id::{DeviceId, Digest, LogId, Oid, SessionId};
 use convosync_core::log::digest_of;
@@ -81,12 +82,14 @@ impl Desk {
             code: None,
             messages: summary.messages,
             further: Vec::new(),
+            course: None,
             logs: Vec::new(),
             gone: Vec::new(),
             parents: Vec::new(),
         };
         let (commit, digest) = (summary.commit, summary.record);
-        Some(History { session: session.clone(), commit, record, digest, logs: BTreeMap::new() })
+        let (session, logs, course) = (session.clone(), BTreeMap::new(), Course::default());
+        Some(History { session, commit, record, digest, logs, course })
     }
 
     /// What was adopted of a session, by device; under our own id, what our transcript goes on from.

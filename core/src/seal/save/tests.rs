@@ -2,6 +2,7 @@
 
 use super::super::fixture::*;
 use super::*;
+use crate::context::{Passage, Stand};
 use crate::id::{SeededRandom, VaultId};
 
 fn seal(record: &SaveRecord) -> Sealed {
@@ -208,4 +209,35 @@ fn the_log_of_a_further_repository_stands_only_where_older_readers_do_not_look()
     misplaced.time(tag::AT, Some(1)).bytes(tag::DEVICE, &[1; 8]);
     misplaced.bytes(tag::FURTHER_LOG, &write_log(&log_state(LogId::main())));
     assert!(read(1, &misplaced.finish()).is_err());
+}
+
+#[test]
+fn a_course_comes_back_and_older_readers_pass_over_it() {
+    let record = course_save();
+    check_round_trip(&record);
+    check_round_trip(&SaveRecord { course: Some(Course::default()), ..save() });
+    let anew = Course { anew: true, ..Course::default() };
+    check_round_trip(&SaveRecord { course: Some(anew), ..save() });
+
+    let without = SaveRecord { course: None, ..record.clone() };
+    assert!(write(&record).starts_with(&write(&without)));
+    assert_eq!(write(&record)[write(&without).len()], tag::COURSE);
+    let nothing_new = SaveRecord { course: Some(Course::default()), ..without.clone() };
+    assert_eq!(write(&nothing_new).len(), write(&without).len() + 2);
+}
+
+#[test]
+fn a_course_that_lacks_something_or_is_out_of_order_is_refused() {
+    let whole = course_save().course.unwrap();
+    let mut reversed = whole.clone();
+    reversed.passages.reverse();
+    assert_eq!(course::read(&course::write(&reversed)), Err(WireError::Meaningless(3)));
+    let bytes = course::write(&whole);
+    assert_eq!(course::read(&bytes[18..]), Err(WireError::Missing(1)));
+    let long = Passage {
+        stand: Stand { branch: Some("b".repeat(256)), commit: None },
+        ..whole.passages[0].clone()
+    };
+    let long = Course { passages: vec![long], ..whole };
+    assert!(course::read(&course::write(&long)).is_err());
 }

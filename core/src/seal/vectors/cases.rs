@@ -41,6 +41,7 @@ fn pass() -> Vec<(&'static str, Vector, bool)> {
         ("save-typical", save_vector("The main log grew.", &save()), true),
         ("save-full", save_vector("Everything a record can hold.", &full_save()), true),
         ("save-further", save_vector("Two further repositories.", &further_save()), true),
+        ("save-course", save_vector("Where the code stood.", &course_save()), true),
         ("summary-typical", summary_vector("A summary of 512 bytes.", &summary()), true),
         ("summary-long", summary_vector("Texts cut to 1024 bytes.", &long_summary()), true),
         ("card-plain", card("A device's card.", &Card::sign(&identity(1), VAULT)), true),

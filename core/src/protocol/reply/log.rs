@@ -1,0 +1,54 @@
+//! The answer of `log`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{SaveInfo, SessionInfo};
+
+/// Answer of `log`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogReply {
+    /// The session.
+    pub session: SessionInfo,
+    /// Its saves, newest first, from the one that was asked for on.
+    pub saves: Vec<SaveInfo>,
+    /// Where the code stood while it was written, in order; they cover the whole conversation.
+    pub passages: Vec<PassageInfo>,
+    /// Where the code stands in the clone of its repository here, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub here: Option<HereInfo>,
+}
+
+/// A part of a conversation that was written while HEAD stood at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassageInfo {
+    /// The byte of the main transcript that it begins at.
+    pub from: u64,
+    /// The byte that it ends at; it is the same where no line was written there.
+    pub until: u64,
+    /// How many messages there are before it.
+    pub messages_before: u32,
+    /// How many messages begin in it.
+    pub messages: u32,
+    /// The branch; absent when HEAD was detached, or it is not known.
+    pub branch: Option<String>,
+    /// The commit; absent when it is not known, or there was none yet.
+    pub commit: Option<String>,
+    /// What the user said first in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+/// Where the code stands here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HereInfo {
+    /// The clone.
+    pub root: std::path::PathBuf,
+    /// The branch, unless HEAD is detached.
+    pub branch: Option<String>,
+    /// The commit, unless there is none yet.
+    pub commit: Option<String>,
+    /// Whether anything differs from the commit.
+    pub dirty: bool,
+    /// Whether everything stands as it was saved.
+    pub in_sync: bool,
+}

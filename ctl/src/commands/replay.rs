@@ -1,0 +1,170 @@
+//! `replay`: a session as it was at a commit or at a save. Nothing is touched.
+
+use convosync_core::config::Config;
+use convosync_core::git::Git;
+use convosync_core::protocol::{LogReply, PassageInfo, Read, ReadReply, Request, SessionQuery};
+
+use super::log::{self, stood};
+use crate::args;
+use crate::call::Call;
+use crate::error::CtlError;
+use crate::exit::ExitCode;
+use crate::print::{Text, count};
+
+/// The fewest digits that name a commit, as in git.
+const DIGITS_MIN: usize = 4;
+
+/// So many sessions are looked through for a commit.
+const SESSIONS_MAX: usize = 50;
+
+/// Prints a session as it was then.
+pub(crate) fn run(call: &mut Call<'_>, args: args::Replay) -> Result<ExitCode, CtlError> {
+    let sessions = match args.session {
+        Some(session) => vec![SessionQuery(session)],
+        None => log::candidates(call)?,
+    };
+    if let Some(args::SaveNumber(number)) = args.at {
+        let session = SessionQuery(format!("{}@{number}", sessions[0].parts().0));
+        read(call, &session, None)?;
+        return Ok(ExitCode::Ok);
+    }
+    let commit = resolve(call, args.at_commit.as_deref().unwrap_or_default());
+    let mut known: Vec<PassageInfo> = Vec::new();
+    for session in sessions.into_iter().take(SESSIONS_MAX) {
+        let reply = log::ask(call, session)?;
+        if let Some(passage) = last_at(&reply, &commit)? {
+            at_passage(call, &reply, passage)?;
+            return Ok(ExitCode::Ok);
+        }
+        known.extend(reply.passages);
+    }
+    Err(CtlError::Refused {
+        code: ExitCode::Failed,
+        message: format!("no message was written while the code stood at {commit}"),
+        hint: Some(places(&known)),
+    })
+}
+
+fn at_passage(
+    call: &mut Call<'_>,
+    reply: &LogReply,
+    passage: &PassageInfo,
+) -> Result<(), CtlError> {
+    let save = reply.saves.first().map_or(reply.session.save, |save| save.save);
+    let session = SessionQuery(format!("{}@{save}", reply.session.session));
+    if !call.print.json {
+        let all = passage.messages_before + passage.messages;
+        let of = count(reply.saves.first().map_or(all, |save| save.messages), "message");
+        call.print.heading(&format!(
+            "Session {} at {}: {all} of {of}",
+            reply.session.short,
+            stood(passage)
+        ))?;
+        call.print.line("")?;
+    }
+    read(call, &session, Some(passage.until))
+}
+
+/// The last passage at a commit.
+fn last_at<'a>(reply: &'a LogReply, commit: &str) -> Result<Option<&'a PassageInfo>, CtlError> {
+    let is_it = |passage: &&PassageInfo| {
+        passage.commit.as_deref().is_some_and(|other| other.starts_with(commit))
+    };
+    let mut names: Vec<_> = reply.passages.iter().filter(is_it).map(|one| &one.commit).collect();
+    names.sort();
+    names.dedup();
+    if names.len() > 1 {
+        return Err(CtlError::refused(
+            ExitCode::NeedsDecision,
+            &format!("`{commit}` begins the names of {} commits of the session", names.len()),
+            "write more of its name",
+        ));
+    }
+    Ok(reply.passages.iter().rfind(is_it))
+}
+
+/// Returns the commit's name or the beginning of it: what looks like one, else what git makes of it here. What
+/// git does not know stays as it was typed, and is found nowhere.
+fn resolve(call: &Call<'_>, typed: &str) -> String {
+    let is_digits = typed.len() >= DIGITS_MIN && typed.chars().all(|c| c.is_ascii_hexdigit());
+    let asked = if is_digits { None } else { ask_git(call, typed) };
+    asked.unwrap_or_else(|| typed.to_ascii_lowercase())
+}
+
+fn ask_git(call: &Call<'_>, name: &str) -> Option<String> {
+    let config = Config::load(&call.paths().ok()?.config_file).ok()?;
+    let git = Git::find(config.git_program.as_deref(), &|name| call.env.get(name)).ok()?;
+    let name = format!("{name}^{{commit}}");
+    let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &name];
+    let output = git.command().dir(&call.directory()).args(args).run().ok()?;
+    let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.success() && !id.is_empty()).then_some(id)
+}
+
+/// Names the commits that there is something of.
+fn places(known: &[PassageInfo]) -> String {
+    const SHOWN_MAX: usize = 8;
+    let mut names: Vec<String> =
+        known.iter().rev().filter(|passage| passage.commit.is_some()).map(stood).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names.truncate(SHOWN_MAX);
+    match names.as_slice() {
+        [] => "`convosyncctl log SESSION` shows what is known".to_owned(),
+        names => format!("`convosyncctl log SESSION` shows what is known: {}", names.join(", ")),
+    }
+}
+
+/// Prints a conversation page by page, to the end or to a byte of its transcript.
+pub(crate) fn read(
+    call: &mut Call<'_>,
+    session: &SessionQuery,
+    until: Option<u64>,
+) -> Result<(), CtlError> {
+    let mut from = 0;
+    let mut all = Vec::new();
+    loop {
+        let request = Read { session: session.clone(), from, until };
+        let page: ReadReply = call.ask(Request::Read(request))?;
+        if call.print.json {
+            all.extend(page.messages);
+        } else {
+            for message in &page.messages {
+                let at = message.at.as_deref().unwrap_or_default();
+                call.print.line(Text::new().strong(&message.role).faint(&format!("  {at}")))?;
+                call.print.paragraph(message.text.trim_end())?;
+                call.print.line("")?;
+            }
+        }
+        match page.next {
+            // A daemon that does not move on must not keep us here for ever.
+            Some(next) if next > from => from = next,
+            _ => break,
+        }
+    }
+    if call.print.json {
+        call.print.answer(&serde_json::json!({ "messages": all }))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_each_commit_once_the_newest_first() {
+        let passage = |commit: &str| PassageInfo {
+            from: 0,
+            until: 0,
+            messages_before: 0,
+            messages: 1,
+            branch: Some("m".to_owned()),
+            commit: Some(commit.repeat(10)),
+            title: None,
+        };
+        let hint = places(&[passage("aaaa"), passage("bbbb"), passage("aaaa")]);
+        assert!(hint.ends_with("known: m @ aaaaaaa, m @ bbbbbbb"), "{hint}");
+        assert!(places(&[]).ends_with("known"));
+    }
+}

@@ -1,0 +1,85 @@
+//! `log`: where the code stood while a session was written.
+
+use convosync_core::context::Passage;
+use convosync_core::history::History;
+use convosync_core::project;
+use convosync_core::protocol::{Failure, HereInfo, Log, LogReply, PassageInfo};
+use convosync_core::transcript::Headings;
+
+use super::{Clerk, browse};
+use crate::fail;
+use crate::house::House;
+
+/// How many saves are listed.
+const SAVES_MAX: usize = 500;
+
+/// So many passages get a heading, the newest ones: an answer is one line of the socket.
+const HEADINGS_MAX: usize = 400;
+
+/// The longest heading that is told, in characters.
+const HEADING_MAX: usize = 120;
+
+pub(super) fn log(clerk: &Clerk<'_>, log: &Log) -> Result<LogReply, Failure> {
+    let (place, holding) = browse::find(clerk.house, &log.session)?;
+    browse::fetch(clerk, &place, &holding)?;
+    let held = place.desk.lock();
+    let history = browse::at_save(&held, browse::open(&held, &holding)?, &log.session)?;
+    let records = held.reader().records(&history, SAVES_MAX);
+    let saves = records.map_err(|error| fail::history(&error))?.into_iter();
+    let mut passages = passages_of(&history);
+    let headed = passages.len().saturating_sub(HEADINGS_MAX);
+    let begins: Vec<u64> = passages[headed..].iter().map(|passage| passage.from).collect();
+    let mut headings = Headings::new(&begins);
+    browse::open_main(&held, &history, &mut |raw| headings.push(raw))?;
+    for (passage, title) in passages[headed..].iter_mut().zip(headings.finish()) {
+        passage.title = title.map(|title| title.chars().take(HEADING_MAX).collect());
+    }
+    let session = browse::info(clerk.house, &place, &held, &holding);
+    drop(held);
+    let here = here(clerk.house, log, &holding.summary.project, &history);
+    Ok(LogReply { session, saves: saves.map(browse::save_info).collect(), passages, here })
+}
+
+/// The passages with their ends. What lies before the first one that is known is one, too.
+pub(super) fn passages_of(history: &History) -> Vec<PassageInfo> {
+    let course = &history.course.passages;
+    let length = history.length();
+    let unknown = Passage { from: 0, messages: 0, stand: Default::default() };
+    let is_unknown = course.first().map_or(length > 0, |first| first.from > 0);
+    let all: Vec<&Passage> = is_unknown.then_some(&unknown).into_iter().chain(course).collect();
+    let end = |index: usize| match all.get(index + 1) {
+        Some(next) => (next.from, next.messages),
+        None => (length, history.record.messages),
+    };
+    let told = all.iter().enumerate().map(|(index, passage)| PassageInfo {
+        from: passage.from.min(length),
+        until: end(index).0.min(length),
+        messages_before: passage.messages,
+        messages: end(index).1.saturating_sub(passage.messages),
+        branch: passage.stand.branch.clone(),
+        commit: passage.stand.commit.map(|commit| commit.to_string()),
+        title: None,
+    });
+    told.collect()
+}
+
+/// Where the code stands in the clone that the user is in, if it is the session's, else in another one.
+fn here(house: &House, log: &Log, ids: &[String], history: &History) -> Option<HereInfo> {
+    let own = house.owner(&log.directory).filter(|home| project::same(&home.project.ids, ids));
+    let other = || house.homes().into_iter().find(|home| project::same(&home.project.ids, ids));
+    let home = own.or_else(other)?;
+    let now = project::code_point(&home.project, &house.git).ok().flatten()?;
+    let saved = history.record.code.as_ref();
+    let in_sync = saved.is_some_and(|saved| {
+        saved.branch == now.branch
+            && saved.commit == now.commit
+            && (saved.dirty, saved.fingerprint) == (now.dirty, now.fingerprint)
+    });
+    Some(HereInfo {
+        root: home.project.root.clone(),
+        branch: now.branch,
+        commit: now.commit.map(|commit| commit.to_string()),
+        dirty: now.dirty,
+        in_sync,
+    })
+}

@@ -1,0 +1,188 @@
+//! Reading back: which messages belong to which commit, also for lines from before the daemon ever ran.
+
+use std::path::PathBuf;
+
+use convosync_core::id::SeededRandom;
+use convosync_tests::synthetic::uuid;
+use convosync_tests::world::Way;
+use convosync_tests::{Device, World, files};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::SAVED_WITHIN;
+
+/// How long ago the story begins, in seconds: nothing of it lies in the future.
+const AGO: i64 = 7200;
+
+/// One device's conversation and repository, each thing at its own second of the story.
+struct Story<'a> {
+    device: &'a Device,
+    session: String,
+    begins: i64,
+    said: u32,
+}
+
+impl<'a> Story<'a> {
+    fn new(device: &'a Device) -> Self {
+        let session = uuid(&mut SeededRandom::new(41));
+        let begins = Timestamp::now().as_second() - AGO;
+        // The story of the clone begins with this test's own first commit.
+        let reflog = device.home.project().join(".git/logs/HEAD");
+        files::write(&reflog, "");
+        Self { device, session, begins, said: 0 }
+    }
+
+    /// Runs git at a second of the story.
+    #[track_caller]
+    fn git(&self, second: i64, arguments: &[&str]) {
+        let date = format!("@{} +0000", self.begins + second);
+        let mut command = self.device.home.command("git");
+        command.args(arguments).env("GIT_COMMITTER_DATE", &date).env("GIT_AUTHOR_DATE", &date);
+        let done = command.output().expect("git runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Commits at a second of the story, and returns the commit's name.
+    #[track_caller]
+    fn commit(&self, second: i64, name: &str) -> String {
+        files::write(&self.device.home.project().join(name), name);
+        self.git(second, &["add", name]);
+        self.git(second, &["commit", "--quiet", "--message", name]);
+        self.head()
+    }
+
+    #[track_caller]
+    fn head(&self) -> String {
+        self.device.home.git(&["rev-parse", "HEAD"]).ok().text().trim().to_owned()
+    }
+
+    /// The user says something at a second of the story, and Claude answers a second later.
+    fn turn(&mut self, second: i64, branch: &str) {
+        self.said += 1;
+        let said = format!("question {}", self.said);
+        let answer = json!({
+            "id": format!("msg_{}", self.said), "role": "assistant", "model": "claude-x",
+            "content": [{"type": "text", "text": format!("answer {}", self.said)}],
+        });
+        self.line(second, branch, "user", &json!({"role": "user", "content": said}));
+        self.line(second + 1, branch, "assistant", &answer);
+    }
+
+    fn line(&self, second: i64, branch: &str, kind: &str, message: &Value) {
+        let at = Timestamp::from_second(self.begins + second).expect("it is a time");
+        let line = json!({
+            "type": kind, "uuid": format!("{kind}-{}", self.said), "timestamp": at.to_string(),
+            "cwd": self.device.home.project(), "gitBranch": branch, "sessionId": self.session,
+            "version": "2.1.0", "message": message,
+        });
+        files::append(&self.path(), format!("{line}\n").as_bytes());
+    }
+
+    fn path(&self) -> PathBuf {
+        self.device.home.transcripts().join(format!("{}.jsonl", self.session))
+    }
+
+    #[track_caller]
+    fn saved(&self) {
+        let bytes = files::read(&self.path()).len() as u64;
+        self.device.saved_eventually(&self.session, bytes, SAVED_WITHIN);
+    }
+}
+
+/// What the user asked in the part of a conversation that is shown.
+#[track_caller]
+fn asked(device: &Device, arguments: &[&str]) -> Vec<u32> {
+    let reply = device.ctl_json(&[&["replay"], arguments].concat());
+    let messages = reply["messages"].as_array().cloned().unwrap_or_default();
+    let number = |message: &Value| {
+        message["text"].as_str().and_then(|text| text.strip_prefix("question "))?.parse().ok()
+    };
+    messages.iter().filter_map(number).collect()
+}
+
+fn up_to(last: u32) -> Vec<u32> {
+    (1..=last).collect()
+}
+
+/// Passages as branch, the commit's number in `commits` (from 1; 0: not known), first and last message.
+#[track_caller]
+fn passages(device: &Device, session: &str, commits: &[&str]) -> Vec<(String, usize, u64, u64)> {
+    let reply = device.ctl_json(&["log", session]);
+    let one = |passage: &Value| {
+        let commit = passage["commit"].as_str();
+        let number = commits.iter().position(|other| commit == Some(*other));
+        let before = passage["messages_before"].as_u64().expect("a number");
+        let messages = passage["messages"].as_u64().expect("a number");
+        let branch = passage["branch"].as_str().unwrap_or_default().to_owned();
+        (branch, number.map_or(0, |number| number + 1), before + 1, before + messages)
+    };
+    reply["passages"].as_array().expect("a list").iter().map(one).collect()
+}
+
+/// The number of a save with so many messages.
+#[track_caller]
+fn save_with(device: &Device, session: &str, messages: u32) -> u64 {
+    let reply = device.ctl_json(&["log", session]);
+    let saves = reply["saves"].as_array().expect("a list");
+    let save = saves.iter().find(|save| save["messages"] == messages).expect("it was saved");
+    save["save"].as_u64().expect("a number")
+}
+
+#[test]
+fn every_commit_of_a_session_shows_its_messages_also_those_from_before_the_daemon_ever_ran() {
+    let mut world = World::new(&["ada", "bob"], Way::File);
+    let (ada, bob) = world.pair();
+    let mut story = Story::new(ada);
+    let one = story.commit(10, "one");
+    story.turn(20, "main");
+    story.turn(30, "main");
+    story.git(40, &["switch", "--quiet", "--create", "feature/oauth"]);
+    story.turn(50, "feature/oauth");
+    let two = story.commit(60, "two");
+    story.turn(70, "feature/oauth");
+    let three = story.commit(80, "three");
+    story.turn(90, "feature/oauth");
+    let (session, begins, said) = (story.session, story.begins, story.said);
+
+    // Only now does the daemon run for the first time.
+    ada.start();
+    let phrase = ada.init();
+    let mut story = Story { device: ada, session: session.clone(), begins, said };
+    story.saved();
+    story.git(100, &["switch", "--quiet", "main"]);
+    story.turn(110, "main");
+    story.saved();
+    let four = story.commit(120, "four");
+    let five = story.commit(130, "five");
+    story.turn(140, "main");
+    story.saved();
+
+    bob.start();
+    bob.join(&phrase);
+    let commits = [&*one, &*two, &*three, &*four, &*five];
+    let main = |commit, first, last| ("main".to_owned(), commit, first, last);
+    let oauth = |commit, first, last| ("feature/oauth".to_owned(), commit, first, last);
+    let expected = [
+        main(1, 1, 4),
+        oauth(1, 5, 6),
+        oauth(2, 7, 8),
+        oauth(3, 9, 10),
+        main(1, 11, 12),
+        main(4, 13, 12),
+        main(5, 13, 14),
+    ];
+    for device in [&*ada, &*bob] {
+        assert_eq!(passages(device, &session, &commits), expected, "{}", device.name());
+        // HEAD stood at the first commit twice; the fourth came and went between two messages.
+        for (commit, last) in [(&one, 6), (&two, 4), (&three, 5), (&four, 6), (&five, 7)] {
+            let shown = asked(device, &[&session, "--at-commit", commit]);
+            assert_eq!(shown, up_to(last), "{} at {commit}", device.name());
+            assert_eq!(asked(device, &["--at-commit", &commit[..10]]), up_to(last));
+        }
+        assert_eq!(asked(device, &[&session, "--at", "1"]), up_to(5));
+        let later = save_with(device, &session, 12);
+        assert_eq!(asked(device, &[&session, "--at", &format!("@{later}")]), up_to(6));
+    }
+    assert_eq!(asked(ada, &[&session, "--at-commit", "feature/oauth~1"]), up_to(4));
+    assert!(!bob.home.transcripts().join(format!("{session}.jsonl")).exists());
+}
