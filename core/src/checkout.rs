@@ -19,6 +19,7 @@ mod fetch;
 mod index;
 mod links;
 mod lock;
+mod met;
 mod objects;
 mod old;
 mod opened;
@@ -37,6 +38,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use error::{CheckoutError, Refusal};
+pub use met::{Apart, Change, Met};
 pub use old::{Gone, Stored, stored};
 pub use opened::Opened;
 pub use programs::runs_programs;
@@ -71,6 +73,9 @@ pub struct Restoring<'a> {
     pub limits: Limits,
     /// Whether changes that stand here may be replaced. They are recorded either way.
     pub replace: bool,
+    /// Whether the saved branch may be moved though it has commits of its own here, as long as git's reflog keeps
+    /// them.
+    pub take: bool,
     /// What the work tree was at when it was last saved: what still stands as it was then may be replaced
     /// unasked.
     pub known: Option<&'a State>,

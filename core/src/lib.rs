@@ -25,6 +25,7 @@ pub mod code;
 pub mod capture;
 pub mod commit;
 pub mod checkout;
+pub mod findings;
 pub mod store;
 pub mod remote;
 pub mod history;

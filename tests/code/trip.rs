@@ -97,6 +97,7 @@ impl Device {
             session: &self.session,
             limits: self.limits,
             replace,
+            take: false,
             known: None,
             fetch: self.project.push_url.as_deref().map(|url| (url, "file")),
         }

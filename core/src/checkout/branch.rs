@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Refusal;
+use super::{Apart, Refusal};
 use crate::code::Head;
 use crate::id::Oid;
 
@@ -21,6 +21,10 @@ pub(super) struct Branches {
     pub(super) elsewhere: BTreeSet<String>,
     /// Those that the saved commit holds whole.
     pub(super) held: BTreeSet<String>,
+    /// How far the saved branch went another way here.
+    pub(super) apart: Option<Apart>,
+    /// Whether git's reflog remembers where that one stood.
+    pub(super) is_logged: bool,
 }
 
 /// How HEAD and a branch move.
@@ -52,12 +56,17 @@ pub(super) struct RefMove {
     pub(super) to: Option<Oid>,
 }
 
-/// Decides for a saved HEAD. `short` names the session.
-pub(super) fn decide(saved: &Head, branches: &Branches, short: &str) -> Move {
+/// Decides for a saved HEAD. `short` names the session; with `take` the branch moves even where it has commits of
+/// its own, if they are remembered.
+pub(super) fn decide(saved: &Head, branches: &Branches, short: &str, take: bool) -> Move {
     let Some(branch) = &saved.branch else {
         return Move { head: saved.clone(), branch: None, instead_of: None };
     };
-    if can_take(branch, saved.commit, branches) {
+    let is_taken = take
+        && branches.is_logged
+        && branches.apart.as_ref().is_some_and(|apart| apart.branch == *branch)
+        && !branches.elsewhere.contains(branch);
+    if is_taken || can_take(branch, saved.commit, branches) {
         return taken(branch.clone(), saved.commit, branches, None);
     }
     let stem = format!("{branch}-{short}");
@@ -162,20 +171,34 @@ mod tests {
     #[test]
     fn a_branch_moves_forward_and_never_back() {
         let mut here = branches(&[("main", OLD)]);
-        let decided = decide(&head("main", Some(NEW)), &here, "12345678");
+        let decided = decide(&head("main", Some(NEW)), &here, "12345678", false);
         assert_eq!(decided.head.branch.as_deref(), Some("main-12345678"));
         assert_eq!(decided.instead_of.as_deref(), Some("main"));
         assert_eq!(decided.branch.unwrap().from, None);
 
         here.held.insert("main".to_owned());
-        let decided = decide(&head("main", Some(NEW)), &here, "12345678");
+        let decided = decide(&head("main", Some(NEW)), &here, "12345678", false);
         let moved = decided.branch.unwrap();
         assert_eq!((moved.from, moved.to, decided.instead_of), (Some(OLD), Some(NEW), None));
     }
 
     #[test]
+    fn a_branch_with_commits_of_its_own_is_taken_only_when_told_and_remembered() {
+        let apart = Apart { branch: "main".to_owned(), ours: 1, theirs: 1 };
+        let mut here = Branches { apart: Some(apart), ..branches(&[("main", OLD)]) };
+        let name = |here: &Branches| {
+            decide(&head("main", Some(NEW)), here, "s", true).head.branch.unwrap_or_default()
+        };
+        assert_eq!(name(&here), "main-s");
+        here.is_logged = true;
+        assert_eq!(name(&here), "main");
+        here.elsewhere.insert("main".to_owned());
+        assert_eq!(name(&here), "main-s");
+    }
+
+    #[test]
     fn a_branch_that_stands_right_does_not_move() {
-        let decided = decide(&head("main", Some(NEW)), &branches(&[("main", NEW)]), "s");
+        let decided = decide(&head("main", Some(NEW)), &branches(&[("main", NEW)]), "s", false);
         assert_eq!((decided.branch, decided.instead_of), (None, None));
     }
 
@@ -183,12 +206,13 @@ mod tests {
     fn a_branch_of_another_work_tree_or_with_a_name_in_the_way_is_left_alone() {
         let mut here = branches(&[("main", NEW), ("topic/x", OLD), ("free-s", OLD)]);
         here.elsewhere.insert("main".to_owned());
-        let name = |saved: &str| decide(&head(saved, Some(NEW)), &here, "s").head.branch.unwrap();
+        let name =
+            |saved: &str| decide(&head(saved, Some(NEW)), &here, "s", false).head.branch.unwrap();
         assert_eq!(name("main"), "main-s");
         assert_eq!(name("topic"), "topic-s");
         assert_eq!(name("topic/x/y"), "topic-x-y-s");
         assert_eq!(name("free"), "free");
-        let unborn = decide(&head("main", None), &here, "s");
+        let unborn = decide(&head("main", None), &here, "s", false);
         assert_eq!((unborn.head.branch.as_deref(), unborn.branch), (Some("main-s"), None));
     }
 

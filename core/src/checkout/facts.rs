@@ -6,7 +6,7 @@ use super::branch::Branches;
 use super::objects::{Listing, Objects, told};
 use super::record::Record;
 use super::spelling::Eyes;
-use super::{CheckoutError, Place, Purpose, Refusal, lock};
+use super::{CheckoutError, Place, Purpose, Refusal, lock, met};
 use crate::code::{Flags, IndexEntry, Mode, RepoPath, State};
 use crate::disk::{Beneath, Found};
 use crate::git::Version;
@@ -391,7 +391,10 @@ fn branches(
             held.insert(name.clone());
         }
     }
-    Ok(Branches { tips, elsewhere: elsewhere(place, objects)?, held })
+    let elsewhere = elsewhere(place, objects)?;
+    let mut branches = Branches { tips, elsewhere, held, ..Branches::default() };
+    met::look(objects, saved, &mut branches)?;
+    Ok(branches)
 }
 
 /// The branches that other work trees have checked out.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::branch::{self, Move};
 use super::facts::{Entry, Facts, Index};
 use super::spelling::folded;
-use super::{Outlook, Purpose, Refusal};
+use super::{Change, Outlook, Purpose, Refusal, met};
 use crate::code::{Flags, Guard, Mode, Node, Omission, OperationKind, RepoPath, State, Why};
 use crate::disk::Found;
 use crate::id::Oid;
@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) index: BTreeMap<RepoPath, Vec<Entry>>,
     /// Paths that stay as they are here, and why.
     pub(super) left: BTreeMap<RepoPath, Why>,
+    /// Changes that were not committed here and are replaced.
+    pub(super) changes: BTreeMap<RepoPath, Change>,
 }
 
 /// What stands, or is to stand, at a path.
@@ -86,7 +88,8 @@ pub(super) fn plan(
     let mut plan = planner.plan;
     plan.head = Some(match purpose {
         Purpose::Resume(restoring) => {
-            branch::decide(&saved.head, &facts.branches, restoring.session.short())
+            let short = restoring.session.short();
+            branch::decide(&saved.head, &facts.branches, short, restoring.take)
         }
         Purpose::Undo(past) => match branch::back(&saved.head, past.moved(), &facts.branches) {
             // What was begun has to be ended somehow: HEAD stays where the user went with it.
@@ -332,11 +335,19 @@ impl<'a> Planner<'a> {
         same_names(paths)
     }
 
-    fn check_purpose(&self, purpose: &Purpose<'_>) -> Result<(), Refusal> {
+    fn check_purpose(&mut self, purpose: &Purpose<'_>) -> Result<(), Refusal> {
         match purpose {
             Purpose::Resume(_) if self.facts.here.operation.is_some() => Err(Refusal::Operation),
-            Purpose::Resume(restoring) if !restoring.replace => self.check_clean(restoring.known),
-            Purpose::Resume(_) => Ok(()),
+            Purpose::Resume(restoring) => {
+                self.plan.changes = self.changes(restoring.known);
+                match self.plan.changes.keys().next() {
+                    Some(first) if !restoring.replace => {
+                        let count = self.plan.changes.len();
+                        Err(Refusal::Dirty { count, first: first.shown() })
+                    }
+                    _ => Ok(()),
+                }
+            }
             Purpose::Undo(past) => {
                 let kind = |operation: &Option<_>| {
                     operation.as_ref().map(|found: &crate::code::Operation| found.kind)
@@ -349,8 +360,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Refuses to replace changes, but for those that stand here as they were saved.
-    fn check_clean(&self, known: Option<&State>) -> Result<(), Refusal> {
+    /// Changes that would be replaced, but for those that stand here as they were saved.
+    fn changes(&self, known: Option<&State>) -> BTreeMap<RepoPath, Change> {
         let plan = &self.plan;
         let is_touched = |path: &RepoPath| {
             plan.index.contains_key(path)
@@ -371,15 +382,10 @@ impl<'a> Planner<'a> {
             let is_staged = entry.entry != self.facts.here_listing.get(&entry.path).copied();
             (is_staged || entry.stage > 0) && !is_known
         });
-        let dirty: BTreeSet<&RepoPath> = changed
-            .map(|(path, _)| path)
-            .chain(staged.map(|entry| &entry.path))
-            .filter(|path| is_touched(path))
-            .collect();
-        match dirty.first() {
-            None => Ok(()),
-            Some(first) => Err(Refusal::Dirty { count: dirty.len(), first: first.shown() }),
-        }
+        let changed = changed.map(|(path, _)| path).chain(staged.map(|entry| &entry.path));
+        let committed = |path: &RepoPath| self.facts.here_listing.contains_key(path);
+        let named = |path: &RepoPath| (path.clone(), met::change(here, committed(path), path));
+        changed.filter(|path| is_touched(path)).map(named).collect()
     }
 }
 

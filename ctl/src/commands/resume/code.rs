@@ -235,6 +235,7 @@ pub(super) fn restoring<'a>(
         session,
         limits: clone.limits,
         replace,
+        take: false,
         known: known.map(|known| &known.state),
         fetch: clone.project.push_url.as_deref().map(|url| (url, PROTOCOLS)),
     }

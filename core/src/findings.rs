@@ -1,0 +1,265 @@
+//! What the user has to decide before a saved state is put in place, with every way out. Pure: facts in, findings out.
+//!
+//! Nothing is asked and nothing is done here: the client shows each finding, or names its flags. What refuses
+//! whatever the answer is stays `checkout`'s matter ([`Refusal`](crate::checkout::Refusal)).
+
+use crate::checkout::{Apart, Change, Met, Outlook};
+use crate::code::{Head, RepoPath};
+
+/// How many files are named.
+const FILES_SHOWN_MAX: usize = 5;
+/// How much of a commit's name is shown.
+const SHORT: usize = 8;
+
+/// Something that is the user's to decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// HEAD would leave the branch it is on.
+    OtherBranch {
+        /// Where the session is.
+        session: String,
+        /// Where HEAD is here.
+        here: String,
+    },
+    /// Changes that were not committed would be replaced.
+    Changes {
+        /// How many files.
+        count: usize,
+        /// The first of them.
+        first: Vec<(String, Change)>,
+    },
+    /// The branch of the session has commits of its own here.
+    Diverged {
+        /// How far.
+        apart: Apart,
+        /// The new branch that the code goes on, unless it is decided otherwise.
+        beside: String,
+    },
+}
+
+/// What can be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Go to the session's branch.
+    Switch,
+    /// Leave the code here alone.
+    Stay,
+    /// Put the changes into `git stash`.
+    Stash,
+    /// Replace the changes; they are recorded.
+    Replace,
+    /// Put the code on a new branch beside.
+    Beside,
+    /// Move the branch to where the session is.
+    Take,
+    /// Do nothing.
+    Cancel,
+}
+
+/// A way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// What is decided.
+    pub answer: Answer,
+    /// How it is called in a list.
+    pub label: String,
+    /// The option that decides it, if it has one.
+    pub flag: Option<&'static str>,
+    /// What the option does, as a hint says it.
+    pub effect: String,
+}
+
+/// Returns what has to be decided before a plan is carried out.
+pub fn findings(met: &Met, outlook: &Outlook) -> Vec<Finding> {
+    if outlook.is_here {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let is_left = met.here.commit.is_some()
+        && met.here.branch != met.saved.branch
+        && (met.here.branch.is_none() || met.here.branch != outlook.branch);
+    if is_left {
+        found.push(Finding::OtherBranch { session: shown(&met.saved), here: shown(&met.here) });
+    }
+    if !met.changes.is_empty() {
+        let named = |(path, change): (&RepoPath, &Change)| (path.shown(), *change);
+        let first = met.changes.iter().take(FILES_SHOWN_MAX).map(named).collect();
+        found.push(Finding::Changes { count: met.changes.len(), first });
+    }
+    if let (Some(apart), Some(_), Some(beside)) = (&met.apart, &outlook.instead_of, &outlook.branch)
+    {
+        found.push(Finding::Diverged { apart: apart.clone(), beside: beside.clone() });
+    }
+    found
+}
+
+/// Says where HEAD is.
+fn shown(head: &Head) -> String {
+    match (&head.branch, head.commit) {
+        (Some(branch), _) => branch.clone(),
+        (None, Some(commit)) => {
+            let short: String = commit.to_string().chars().take(SHORT).collect();
+            format!("a detached HEAD at {short}")
+        }
+        (None, None) => "a detached HEAD".to_owned(),
+    }
+}
+
+impl Finding {
+    /// What stands above it.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::OtherBranch { .. } => "Branch Mismatch",
+            Self::Changes { .. } => "Safety Check: Uncommitted Changes Detected",
+            Self::Diverged { .. } => "Branch Divergence Detected",
+        }
+    }
+
+    /// What was found, line by line.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::OtherBranch { session, here } => {
+                vec![format!("Session is on: {session}"), format!("You're on:     {here}")]
+            }
+            Self::Changes { count, first } => {
+                let mut lines = vec!["You have uncommitted changes in:".to_owned()];
+                lines.extend(
+                    first.iter().map(|(path, change)| format!("  {path} ({})", change.word())),
+                );
+                if *count > first.len() {
+                    lines.push(format!("  and {} more", count - first.len()));
+                }
+                lines.extend([String::new(), "The session brings other code.".to_owned()]);
+                lines
+            }
+            Self::Diverged { apart, .. } => vec![
+                format!("`{}` here and in the session have diverged.", apart.branch),
+                String::new(),
+                format!("Here:    {} ahead", commits(apart.ours)),
+                format!("Session: {} ahead", commits(apart.theirs)),
+            ],
+        }
+    }
+
+    /// What was found, in one line.
+    pub fn message(&self) -> String {
+        match self {
+            Self::OtherBranch { session, here } => {
+                format!("the session is on {session}, and you are on {here}")
+            }
+            Self::Changes { count, first } => {
+                let named =
+                    first.first().map(|(path, change)| format!("`{path}` ({})", change.word()));
+                let named = named.unwrap_or_default();
+                match count {
+                    1 => format!("an uncommitted change stands here: {named}"),
+                    count => {
+                        format!("{count} uncommitted changes stand here, the first is {named}")
+                    }
+                }
+            }
+            Self::Diverged { apart, .. } => format!(
+                "`{}` has {} here that the session has not, and the session {}",
+                apart.branch,
+                commits(apart.ours),
+                commits(apart.theirs)
+            ),
+        }
+    }
+
+    /// The ways out, the recommended one first.
+    pub fn ways(&self) -> Vec<Way> {
+        let way = |answer, flag, label: String, effect: &str| Way {
+            answer,
+            label,
+            flag: Some(flag),
+            effect: effect.to_owned(),
+        };
+        let mut ways = match self {
+            Self::OtherBranch { session, here } => vec![
+                way(
+                    Answer::Switch,
+                    "--switch-branch",
+                    format!("Switch to {session} (recommended)"),
+                    "goes there",
+                ),
+                way(
+                    Answer::Stay,
+                    "--stay-on-branch",
+                    format!("Continue on {here} (risky, the context may be wrong)"),
+                    "brings the conversation only",
+                ),
+            ],
+            Self::Changes { .. } => vec![
+                way(
+                    Answer::Stash,
+                    "--stash",
+                    "Stash & continue: save the changes with `git stash`".to_owned(),
+                    "puts them into `git stash`",
+                ),
+                way(
+                    Answer::Replace,
+                    "--theirs",
+                    "Replace & continue: `convosyncctl undo` brings the changes back".to_owned(),
+                    "replaces them (`convosyncctl undo` brings them back)",
+                ),
+            ],
+            Self::Diverged { apart, beside } => vec![
+                way(
+                    Answer::Beside,
+                    "--beside",
+                    format!("Put the code on a new branch `{beside}` beside it"),
+                    "puts the code on a new branch",
+                ),
+                way(
+                    Answer::Take,
+                    "--theirs",
+                    format!(
+                        "Move `{}` to the session's commit: `convosyncctl undo` moves it back",
+                        apart.branch
+                    ),
+                    "moves the branch (`convosyncctl undo` moves it back)",
+                ),
+            ],
+        };
+        let (answer, label) = (Answer::Cancel, "Cancel: don't resume".to_owned());
+        ways.push(Way { answer, label, flag: None, effect: String::new() });
+        ways
+    }
+
+    /// What is decided where nobody can be asked and no option says: only what leaves everything of the user's
+    /// where it is.
+    pub fn default_answer(&self) -> Option<Answer> {
+        match self {
+            Self::OtherBranch { .. } | Self::Changes { .. } => None,
+            Self::Diverged { .. } => Some(Answer::Beside),
+        }
+    }
+}
+
+impl Change {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Modified => "modified",
+            Self::New => "new file",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+fn commits(number: u32) -> String {
+    if number == 1 { "1 commit".to_owned() } else { format!("{number} commits") }
+}
+
+/// Returns message and hint of what nobody decided: the hint names every option.
+pub fn undecided(findings: &[&Finding]) -> (String, String) {
+    let messages: Vec<_> = findings.iter().map(|finding| finding.message()).collect();
+    let ways = findings.iter().flat_map(|finding| finding.ways());
+    let flags = ways.filter_map(|way| Some(format!("`{}` {}", way.flag?, way.effect)));
+    let all = flags.chain(["`--worktree DIR` puts the code into a new work tree".to_owned()]);
+    (messages.join("; "), all.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests;
