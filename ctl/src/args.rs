@@ -215,19 +215,41 @@ pub(crate) struct Resume {
     /// Id, its first characters, or id@save [default: choose; without a terminal the newest from another device]
     pub(crate) session: Option<String>,
     /// List what can be resumed here
-    #[arg(short, long, conflicts_with_all = ["session", "read_only", "dry_run", "launch", "force"])]
+    #[arg(short, long, conflicts_with_all = ["session", "read_only", "dry_run", "launch", "force", "shell"])]
     pub(crate) list: bool,
     /// Print the conversation and change nothing
-    #[arg(long, conflicts_with_all = ["dry_run", "launch", "force"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "launch", "force", "shell"])]
     pub(crate) read_only: bool,
     /// Say what would be done, and do nothing
-    #[arg(long, conflicts_with = "launch")]
+    #[arg(long, conflicts_with_all = ["launch", "shell"])]
     pub(crate) dry_run: bool,
     /// Start `claude --resume` afterwards
     #[arg(long)]
     pub(crate) launch: bool,
-    /// Replace changes that stand here (they are recorded), and go on although the code here is not the
-    /// code of the conversation
+    /// Print only what a shell has to run to go on: eval "$(convosyncctl resume --shell)"
+    #[arg(long, conflicts_with_all = ["launch", "json"])]
+    pub(crate) shell: bool,
+    /// Where HEAD is on another branch than the session, go to the session's
+    #[arg(long, conflicts_with_all = ["stay_on_branch", "no_code"])]
+    pub(crate) switch_branch: bool,
+    /// Where HEAD is on another branch than the session, leave the code here alone
+    #[arg(long, conflicts_with = "worktree")]
+    pub(crate) stay_on_branch: bool,
+    /// Put uncommitted changes that stand here into `git stash`, with untracked files
+    #[arg(long, conflicts_with_all = ["no_code", "worktree"])]
+    pub(crate) stash: bool,
+    /// Replace uncommitted changes that stand here, and move the branch where it has commits of its own (all of it
+    /// is recorded)
+    #[arg(long, conflicts_with = "no_code")]
+    pub(crate) theirs: bool,
+    /// Where the branch has commits of its own here, put the code on a new one [without a terminal: the default]
+    #[arg(long, conflicts_with = "no_code")]
+    pub(crate) beside: bool,
+    /// Fetch no commits: use those that came with the session or are here
+    #[arg(long)]
+    pub(crate) no_pull: bool,
+    /// Ask nothing: go to the session's branch, replace changes that stand here (they are recorded), and go on although
+    /// the code here is not the code of the conversation
     #[arg(long)]
     pub(crate) force: bool,
     /// Bring back the conversation only
@@ -404,6 +426,9 @@ mod tests {
             "log 4d56@7",
             "replay 4d56 --at-commit main~1",
             "replay --at @7",
+            "resume --shell --switch-branch --stash --beside",
+            "resume --stay-on-branch --theirs --launch",
+            "resume --worktree d --no-pull --theirs",
             "join --recover - --remote u",
             "join --recover",
             "service logs -n 5 -f --kind plain",
@@ -424,6 +449,10 @@ mod tests {
             "replay 4d56",
             "replay --at 7 --at-commit abcd",
             "replay --at seven",
+            "resume --switch-branch --stay-on-branch",
+            "resume --shell --launch",
+            "resume --shell --json",
+            "resume --worktree d --stash",
             "key export f --print",
             "join --recover words",
             "nonsense",

@@ -7,7 +7,7 @@ use convosync_core::protocol::{HelloReply, Request};
 use serde::de::DeserializeOwned;
 
 use crate::args::Options;
-use crate::env::Env;
+use crate::env::{Env, Terminal};
 use crate::error::CtlError;
 use crate::exit::ExitCode;
 use crate::print::{Printer, Wait};
@@ -55,7 +55,9 @@ impl<'a> Call<'a> {
 
     /// Whether the user can be asked something.
     pub(crate) fn is_interactive(&self) -> bool {
-        self.env.terminal.is_interactive() && !self.options.json
+        let terminal = self.env.terminal;
+        let terminal = Terminal { output: terminal.output || self.print.is_aside, ..terminal };
+        terminal.is_interactive() && !self.options.json
     }
 
     /// Asks the daemon, which is started first where that is needed and allowed.

@@ -43,6 +43,9 @@ pub(crate) enum CtlError {
     Phrase(#[from] PhraseError),
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// Something failed after changes that stood here were put into `git stash`.
+    #[error("{}", cause.message())]
+    Stashed { cause: Box<CtlError>, way_back: String },
     /// The answer could not be printed.
     #[error("write the output")]
     Output(#[from] io::Error),
@@ -65,6 +68,7 @@ impl CtlError {
             Self::Start(source) => source.exit_code(),
             Self::Ask(_) => ExitCode::NeedsDecision,
             Self::Refused { code, .. } => *code,
+            Self::Stashed { cause, .. } => cause.exit_code(),
             Self::Checkout(CheckoutError::Refused(_)) => ExitCode::NeedsDecision,
             Self::Config(_)
             | Self::Checkout(_)
@@ -95,6 +99,10 @@ impl CtlError {
             Self::Service(source) => source.hint(),
             Self::Ask(source) => source.hint(),
             Self::Refused { hint, .. } => hint.clone(),
+            Self::Stashed { cause, way_back } => {
+                let hint = cause.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                Some(format!("{way_back}{hint}"))
+            }
             Self::Phrase(source) => source.hint(),
             Self::Output(_) => None,
         }
@@ -104,6 +112,7 @@ impl CtlError {
     pub(crate) fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Socket(SocketError::Failed(failure)) => Some(failure),
+            Self::Stashed { cause, .. } => cause.failure(),
             _ => None,
         }
     }

@@ -78,6 +78,8 @@ pub(crate) struct Printer<'a> {
     err: &'a mut dyn Write,
     /// Whether answers are JSON.
     pub(crate) json: bool,
+    /// Whether standard output is for a shell to run: answers go where complaints go.
+    pub(crate) is_aside: bool,
     /// What the reader's end can show.
     pub(crate) look: Look,
 }
@@ -85,12 +87,20 @@ pub(crate) struct Printer<'a> {
 impl<'a> Printer<'a> {
     /// Prints answers to `out` and the rest to `err`.
     pub(crate) fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, look: Look) -> Self {
-        Self { out, err, json: false, look }
+        Self { out, err, json: false, is_aside: false, look }
     }
 
     /// Prints one line of an answer.
     pub(crate) fn line(&mut self, text: impl Into<Text>) -> io::Result<()> {
-        writeln!(self.out, "{}", text.into().render(self.look.colour))?;
+        let line = text.into().render(self.look.colour);
+        let out = if self.is_aside { &mut self.err } else { &mut self.out };
+        writeln!(out, "{line}")?;
+        out.flush()
+    }
+
+    /// Prints a line that a shell will run, byte for byte.
+    pub(crate) fn shell(&mut self, line: &[u8]) -> io::Result<()> {
+        self.out.write_all(&[line, b"\n"].concat())?;
         self.out.flush()
     }
 

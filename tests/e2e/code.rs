@@ -175,7 +175,7 @@ fn work_that_stands_here_is_replaced_only_when_the_user_says_so() {
     let before = seen(bob);
     let run = bob.ctl(&["resume", writer.session()]);
     assert_eq!(run.status.code(), Some(4), "{run}");
-    assert!(run.errors().contains("--force"), "{run}");
+    assert!(run.errors().contains("--theirs"), "{run}");
     assert_eq!(seen(bob), before);
     assert!(!bob.home.transcripts().join(format!("{}.jsonl", writer.session())).exists());
     bob.ctl(&["resume", "--force", writer.session()]).ok();
@@ -291,7 +291,7 @@ fn commits_of_a_branch_that_was_deleted_at_the_remote_travel_with_the_session() 
     });
     bob.start();
     bob.join(&phrase);
-    let reply = bob.ctl_json(&["resume", writer.session()]);
+    let reply = bob.ctl_json(&["resume", "--switch-branch", writer.session()]);
     assert_eq!(reply["code"]["differences"], serde_json::json!([]), "{reply}");
     assert_eq!(seen(bob), seen(ada));
 }

@@ -33,6 +33,8 @@ mod noticing;
 #[cfg(test)]
 mod pizza;
 #[cfg(test)]
+mod preflight;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod protocols;
@@ -54,6 +56,8 @@ mod settings;
 mod sleep;
 #[cfg(test)]
 mod stops;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod weather;
 #[cfg(test)]

@@ -175,7 +175,7 @@ fn check_nothing_leaves_readable(way: Way) {
 
     bob.start();
     bob.join(&phrase);
-    bob.ctl_json(&["resume", &session]);
+    bob.ctl_json(&["resume", "--switch-branch", &session]);
     let clone = bob.home.project();
     let named = |file: &PathBuf| [file.as_os_str().as_bytes(), b"\n", &files::read(file)].concat();
     let work_tree = files::under(clone).iter().map(named).collect::<Vec<_>>().concat();

@@ -219,7 +219,7 @@ fn work_in_a_further_repository_stays_unless_the_user_says_so_and_keeps_nobody_f
     assert!(told.contains("resume without `--worktree`"), "{told}");
     assert_eq!(seen_in(bob, &lib(bob)), before);
     let told = format!("{}", bob.ctl(&["resume", &session]).ok());
-    assert!(told.contains("it stays as it is here") && told.contains("--force"), "{told}");
+    assert!(told.contains("it stays as it is here") && told.contains("--theirs"), "{told}");
     assert_eq!((seen(bob), seen_in(bob, &lib(bob))), (seen(ada), before.clone()));
 
     bob.ctl(&["resume", "--force", &session]).ok();

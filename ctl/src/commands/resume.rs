@@ -2,10 +2,12 @@
 
 mod code;
 mod further;
+mod preflight;
+mod shell;
+mod stash;
 mod told;
 
 use std::ffi::OsStr;
-use std::path::Path;
 
 use convosync_core::protocol::{
     List, ListReply, Request, Resume, ResumeAction, ResumeReply, SessionInfo, SessionQuery, Warning,
@@ -14,6 +16,8 @@ use convosync_core::protocol::{
 use code::{Offer, Put};
 use convosync_core::checkout::Report;
 use further::FurtherReport;
+use shell::command_line;
+use stash::Stash;
 pub(crate) use told::tell_report;
 
 use super::{list, replay};
@@ -30,6 +34,7 @@ const CLAUDE: &str = "claude";
 
 /// Resumes a session, or shows what could be resumed.
 pub(crate) fn run(call: &mut Call<'_>, args: &args::Resume) -> Result<ExitCode, CtlError> {
+    call.print.is_aside = args.shell;
     if args.list {
         let request = here(call);
         return list::list(call, request);
@@ -104,14 +109,20 @@ fn restore(
         with_code(call, args, request)?
     };
     if call.print.json {
-        let (code, repositories) = (put.report.as_ref(), &put.further);
-        call.print.answer(&Answer { reply: &reply, code, repositories })?;
+        let (code, repositories, stashed) = (put.report.as_ref(), &put.further, &put.stashed);
+        call.print.answer(&Answer { reply: &reply, code, repositories, stashed })?;
     } else {
         report(call, args, &reply)?;
+        put.stashed.iter().try_for_each(|stash| stash.tell(call))?;
+    }
+    if args.launch || args.shell {
+        agree(call, args, &reply, &put)?;
     }
     if args.launch {
-        agree(call, args, &reply)?;
         return Err(launch(call, &reply));
+    }
+    if args.shell {
+        call.print.shell(&shell::line(&reply))?;
     }
     Ok(ExitCode::Ok)
 }
@@ -127,6 +138,9 @@ struct Answer<'a> {
     /// What was done to those of further repositories.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     repositories: &'a [FurtherReport],
+    /// Changes that stood here and were put into `git stash`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stashed: &'a [Stash],
 }
 
 /// Puts the code in place, then the conversation. What speaks against the conversation is found out first:
@@ -141,13 +155,18 @@ fn with_code(
     (request.is_refreshed, request.code_is_here) = (true, true);
     let rehearsal = Resume { dry_run: true, ..request.clone() };
     let rehearsed: ResumeReply = call.ask(Request::Resume(rehearsal))?;
-    let put = offer.put(call, args)?;
-    request.code_is_here = put.report.is_some();
+    let mut stashed = Vec::new();
+    let put = offer.put(call, args, &mut stashed);
+    let mut put = put.map_err(|error| stash::with_way_back(error, &stashed))?;
+    request.code_is_here = put.report.is_some() || put.stays;
     request.worktree.clone_from(&put.worktree);
     let mut reply = match args.dry_run {
         true => rehearsed,
-        false => call.ask(Request::Resume(request))?,
+        false => call
+            .ask(Request::Resume(request))
+            .map_err(|error| stash::with_way_back(error, &stashed))?,
     };
+    put.stashed = stashed;
     // The session was fetched when its code was asked for.
     reply.received += offer.received();
     reply.announced = offer.announced().or(reply.announced);
@@ -180,7 +199,7 @@ fn report(call: &mut Call<'_>, args: &args::Resume, reply: &ResumeReply) -> Resu
     } else {
         command_line(reply)
     };
-    if args.launch { Ok(()) } else { Ok(call.print.next(&step)?) }
+    if args.launch || args.shell { Ok(()) } else { Ok(call.print.next(&step)?) }
 }
 
 /// Says what was done to the transcript here, or would be.
@@ -209,10 +228,15 @@ fn warn(call: &mut Call<'_>, warning: &Warning) -> Result<(), CtlError> {
     Ok(call.print.frame(&frame)?)
 }
 
-/// Has a launch with the wrong code agreed to.
-fn agree(call: &Call<'_>, args: &args::Resume, reply: &ResumeReply) -> Result<(), CtlError> {
-    let loud = reply.warnings.iter().any(|warning| warning.loud);
-    if !loud || args.force {
+/// Has a launch with the wrong code agreed to. To stay on another branch is agreed to already.
+fn agree(
+    call: &Call<'_>,
+    args: &args::Resume,
+    reply: &ResumeReply,
+    put: &Put,
+) -> Result<(), CtlError> {
+    let loud = reply.warnings.iter().filter(|warning| warning.loud).count();
+    if loud <= usize::from(put.stays) || args.force {
         return Ok(());
     }
     if call.is_interactive() && ask::confirm("Start Claude Code with this code all the same?")? {
@@ -238,45 +262,4 @@ fn launch(call: &Call<'_>, reply: &ResumeReply) -> CtlError {
     let id = reply.session.session.as_str();
     let args = [OsStr::new("--resume"), OsStr::new(id)];
     start::replace(call.env, &program, &args, &reply.directory).into()
-}
-
-/// Returns the shell command that goes on with the conversation.
-fn command_line(reply: &ResumeReply) -> String {
-    let id = reply.session.session.as_str();
-    format!("cd {} && {CLAUDE} --resume {}", quote_path(&reply.directory), quote(id))
-}
-
-fn quote_path(path: &Path) -> String {
-    quote(&path.to_string_lossy())
-}
-
-/// Quotes a word for a POSIX shell where it needs it.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
-    if !word.is_empty() && !word.starts_with(['-', '=']) && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_where_the_shell_would_misread_them() {
-        for (word, expected) in [
-            ("/home/a/shop", "/home/a/shop"),
-            ("/home/a b", "'/home/a b'"),
-            ("it's", r"'it'\''s'"),
-            ("$(x)", "'$(x)'"),
-            ("~", "'~'"),
-            ("", "''"),
-            ("-x", "'-x'"),
-            ("日本", "日本"),
-        ] {
-            assert_eq!(quote(word), expected);
-        }
-    }
 }

@@ -10,9 +10,11 @@ use convosync_core::protocol::{
 };
 
 use super::further::{self, Further, FurtherReport};
+use super::preflight::{self, Planned};
+use super::stash::Stash;
 use super::told::{self, Tense};
 use crate::args;
-use crate::ask;
+use crate::ask::AskError;
 use crate::call::Call;
 use crate::clone::{Clone, Steps};
 use crate::error::CtlError;
@@ -32,6 +34,10 @@ pub(super) struct Put {
     pub(super) further: Vec<FurtherReport>,
     /// Why the code of the conversation is not here, or not all of it.
     pub(super) missing: Vec<Warning>,
+    /// Whether the code here was left alone because the user said so.
+    pub(super) stays: bool,
+    /// Changes that stood here and were put into `git stash`.
+    pub(super) stashed: Vec<Stash>,
 }
 
 /// The code of a saved session, as the daemon opened it.
@@ -101,7 +107,12 @@ impl Offer {
 
     /// Puts the code in place, or says what that would do. A state that cannot be put anywhere is no error:
     /// the conversation comes back all the same.
-    pub(super) fn put(&self, call: &mut Call<'_>, args: &args::Resume) -> Result<Put, CtlError> {
+    pub(super) fn put(
+        &self,
+        call: &mut Call<'_>,
+        args: &args::Resume,
+        stashed: &mut Vec<Stash>,
+    ) -> Result<Put, CtlError> {
         if let Some(dir) = &args.worktree {
             let mut put = self.put_apart(call, args, dir)?;
             put.missing.extend(self.further.iter().map(Further::left_for_work_tree));
@@ -115,13 +126,13 @@ impl Offer {
         let (mut put, mut planned) = (Put::default(), Vec::new());
         match &main {
             None => put.missing.push(self.missing()),
-            Some((opened, clone)) => match self.plan(call, args, opened, clone)? {
+            Some((opened, clone)) => match self.plan(call, args, opened, clone, stashed)? {
                 Ok(prepared) => planned.push(((None, &clone.steps), prepared)),
-                Err(warning) => put.missing.push(warning),
+                Err(put_off) => put = put_off,
             },
         }
         for (further, clone) in self.further.iter().zip(&clones) {
-            match further.plan(call, args, &self.reply.session.session, clone)? {
+            match further.plan(call, args, &self.reply.session.session, clone, stashed)? {
                 Ok(Some((prepared, clone))) => {
                     planned.push(((Some(further), &clone.steps), prepared));
                 }
@@ -175,8 +186,8 @@ impl Offer {
         dir: &Path,
     ) -> Result<Put, CtlError> {
         let clone = Clone::of(call, dir)?;
-        match self.plan(call, args, opened, &clone)? {
-            Err(warning) => Ok(Put::nothing(warning)),
+        match self.plan(call, args, opened, &clone, &mut Vec::new())? {
+            Err(put) => Ok(put),
             Ok(prepared) => {
                 let mut put = Put { worktree: Some(dir.to_owned()), ..Put::default() };
                 carry_out(call, args, (None, &clone.steps), prepared, &mut put)?;
@@ -188,27 +199,35 @@ impl Offer {
     /// Looks at everything and decides, or says why the conversation has to come alone.
     fn plan<'a>(
         &'a self,
-        call: &Call<'_>,
+        call: &mut Call<'_>,
         args: &args::Resume,
         opened: &'a Opened,
         clone: &'a Clone,
-    ) -> Result<Result<Prepared<'a>, Warning>, CtlError> {
-        // A work tree that was just made has nothing that could be lost.
-        let mut replace = args.force || args.worktree.is_some();
-        loop {
-            let session = &self.reply.session.session;
-            let wanted = restoring(opened, self.known.as_ref(), session, clone, replace);
-            match clone.plan(&wanted) {
-                Ok(prepared) => return Ok(Ok(prepared)),
-                Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. })) => {
-                    replace = agree_to_replace(call, args, &refusal)?;
-                }
-                Err(CheckoutError::Refused(refusal)) if is_hopeless(&refusal) => {
-                    let (message, hint) = (refusal.to_string(), refusal.hint());
-                    return Ok(Err(Warning { loud: true, message, hint }));
-                }
-                Err(error) => return Err(error.into()),
+        stashed: &mut Vec<Stash>,
+    ) -> Result<Result<Prepared<'a>, Put>, CtlError> {
+        let session = &self.reply.session.session;
+        let restoring = restoring(opened, self.known.as_ref(), session, clone, args);
+        match preflight::plan(call, args, None, clone, restoring, stashed) {
+            Ok(Planned::Ready(prepared)) => Ok(Ok(*prepared)),
+            Ok(Planned::Stays(finding)) => {
+                let message = format!(
+                    "{}: the code here is not the code of the conversation",
+                    finding.message()
+                );
+                let hint = format!("`convosyncctl resume --switch-branch {}`", session.short());
+                let warning = Warning { loud: true, message, hint: Some(hint) };
+                Ok(Err(Put { stays: true, ..Put::nothing(warning) }))
             }
+            Ok(Planned::Undecided(message, hint)) => {
+                let (code, hint) = (ExitCode::NeedsDecision, Some(hint));
+                Err(CtlError::Refused { code, message, hint })
+            }
+            Ok(Planned::Cancelled) => Err(AskError::Cancelled.into()),
+            Err(CtlError::Checkout(CheckoutError::Refused(refusal))) if is_hopeless(&refusal) => {
+                let (message, hint) = (refusal.to_string(), refusal.hint());
+                Ok(Err(Put::nothing(Warning { loud: true, message, hint })))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -227,17 +246,18 @@ pub(super) fn restoring<'a>(
     known: Option<&'a Opened>,
     session: &'a SessionId,
     clone: &'a Clone,
-    replace: bool,
+    args: &args::Resume,
 ) -> Restoring<'a> {
+    let url = clone.project.push_url.as_deref().filter(|_| !args.no_pull);
     Restoring {
         opened,
         place: clone.place(),
         session,
         limits: clone.limits,
-        replace,
+        replace: false,
         take: false,
         known: known.map(|known| &known.state),
-        fetch: clone.project.push_url.as_deref().map(|url| (url, PROTOCOLS)),
+        fetch: url.map(|url| (url, PROTOCOLS)),
     }
 }
 
@@ -304,25 +324,4 @@ fn is_hopeless(refusal: &Refusal) -> bool {
             | Refusal::NoRoomToRecord { .. }
             | Refusal::Changing
     )
-}
-
-/// Asks whether what stands here may be replaced.
-fn agree_to_replace(
-    call: &Call<'_>,
-    args: &args::Resume,
-    refusal: &Refusal,
-) -> Result<bool, CtlError> {
-    if call.is_interactive() && !args.dry_run {
-        let question = format!(
-            "{refusal}. Replace them? They are recorded, and `convosyncctl undo` brings them back."
-        );
-        if ask::confirm(&question)? {
-            return Ok(true);
-        }
-    }
-    Err(CtlError::Refused {
-        code: ExitCode::NeedsDecision,
-        message: refusal.to_string(),
-        hint: refusal.hint(),
-    })
 }

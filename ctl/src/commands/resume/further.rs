@@ -3,14 +3,14 @@
 
 use std::path::PathBuf;
 
-use convosync_core::cause::with_causes;
-use convosync_core::checkout::{CheckoutError, Opened, Prepared, Refusal, Report};
+use convosync_core::checkout::{Opened, Prepared, Report};
 use convosync_core::id::SessionId;
 use convosync_core::protocol::{FurtherCode, SavedCode, Warning};
 
 use super::code::{opened, restoring};
+use super::preflight::{self, Planned};
+use super::stash::Stash;
 use crate::args;
-use crate::ask;
 use crate::call::Call;
 use crate::clone::Clone;
 use crate::error::CtlError;
@@ -26,7 +26,7 @@ pub(super) struct Further {
 }
 
 /// What is to be done to one, and where.
-type Planned<'a> = (Prepared<'a>, &'a Clone);
+type Ready<'a> = (Prepared<'a>, &'a Clone);
 
 /// What was done to one.
 #[derive(Debug, serde::Serialize)]
@@ -92,11 +92,12 @@ impl Further {
     /// Looks at everything and decides; nothing is planned where there is nothing to put in place.
     pub(super) fn plan<'a>(
         &'a self,
-        call: &Call<'_>,
+        call: &mut Call<'_>,
         args: &args::Resume,
         session: &'a SessionId,
         clone: &'a Option<Result<Clone, CtlError>>,
-    ) -> Result<Result<Option<Planned<'a>>, Warning>, CtlError> {
+        stashed: &mut Vec<Stash>,
+    ) -> Result<Result<Option<Ready<'a>>, Warning>, CtlError> {
         if let Some(missing) = &self.missing {
             return Ok(Err(missing.clone()));
         }
@@ -105,31 +106,17 @@ impl Further {
             Ok(clone) => clone,
             Err(error) => return Ok(Err(self.left(&error.message(), error.hint()))),
         };
-        let mut replace = args.force;
-        loop {
-            let wanted = restoring(opened, self.known.as_ref(), session, clone, replace);
-            match clone.plan(&wanted) {
-                Ok(prepared) => return Ok(Ok(Some((prepared, clone)))),
-                Err(CheckoutError::Refused(refusal @ Refusal::Dirty { .. }))
-                    if call.is_interactive() && !args.dry_run =>
-                {
-                    let question = format!(
-                        "`{}`: {refusal}. Replace them? They are recorded, and `convosyncctl undo` brings them back.",
-                        self.name
-                    );
-                    if !ask::confirm(&question)? {
-                        return Ok(Err(self.left(&refusal.to_string(), Some(again()))));
-                    }
-                    replace = true;
-                }
-                Err(error @ CheckoutError::Refused(Refusal::Dirty { .. })) => {
-                    return Ok(Err(self.left(&error.to_string(), Some(again()))));
-                }
-                Err(error) => {
-                    return Ok(Err(self.left(&with_causes(&error), error.hint())));
-                }
+        let restoring = restoring(opened, self.known.as_ref(), session, clone, args);
+        Ok(match preflight::plan(call, args, Some(&self.name), clone, restoring, stashed) {
+            Ok(Planned::Ready(prepared)) => Ok(Some((*prepared, clone))),
+            Ok(Planned::Stays(finding)) => Err(self.left(&finding.message(), None)),
+            Ok(Planned::Undecided(message, hint)) => {
+                Err(self.left(&message, Some(format!("resume again with an option: {hint}"))))
             }
-        }
+            Ok(Planned::Cancelled) => Err(self.left("you left it so", None)),
+            Err(error @ CtlError::Ask(_)) => return Err(error),
+            Err(error) => Err(self.left(&error.message(), error.hint())),
+        })
     }
 
     /// What was done to it.
@@ -137,8 +124,4 @@ impl Further {
         let (name, root) = (self.name.clone(), self.root.clone().unwrap_or_default());
         FurtherReport { name, root, report }
     }
-}
-
-fn again() -> String {
-    "commit or stash them and resume again, or run with `--force` (they are recorded, and `convosyncctl undo` brings them back)".to_owned()
 }

@@ -1,0 +1,358 @@
+//! What `resume` finds before it touches anything: each finding with each of its ways out, by option and by
+//! question, and nothing decided where nobody said so.
+
+use std::path::PathBuf;
+
+use convosync_tests::work::{seen, write};
+use convosync_tests::world::Way;
+use convosync_tests::{Device, Run, World, Writer, files, work};
+
+use crate::SAVED_WITHIN;
+use crate::terminal::{DOWN, ENTER, Terminal, plain};
+
+/// The exit code of "nothing was done, because the user has to decide first".
+const NEEDS_DECISION: i32 = 4;
+
+/// Two devices with clones of one remote, and a session of the first one that is saved as it stands.
+struct Stage {
+    world: World,
+    session: String,
+}
+
+impl Stage {
+    /// `work` is what the first device does before it saves.
+    fn new(work: impl FnOnce(&Device)) -> Self {
+        let mut world = World::new(&["ada", "bob"], Way::File);
+        let (ada, bob) = world.pair();
+        ada.start();
+        let phrase = ada.init();
+        work(ada);
+        let mut writer = ada.writer(1);
+        save(ada, &mut writer);
+        bob.start();
+        bob.join(&phrase);
+        Self { session: writer.session().to_owned(), world }
+    }
+
+    fn pair(&mut self) -> (&mut Device, &mut Device, &str) {
+        let (ada, bob) = self.world.pair();
+        (ada, bob, &self.session)
+    }
+}
+
+fn save(device: &Device, writer: &mut Writer) {
+    writer.turn();
+    device.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+}
+
+fn git(device: &Device, words: &[&str]) -> String {
+    device.home.git(words).ok().text()
+}
+
+fn commit(device: &Device, file: &str, text: &str) {
+    write(device, file, text);
+    git(device, &["add", "--", file]);
+    git(device, &["commit", "-q", "-m", file]);
+}
+
+/// The first device works on a branch of its own.
+fn on_a_topic(ada: &Device) {
+    git(ada, &["switch", "-q", "-c", "feature/oauth"]);
+    commit(ada, "oauth.js", "login\n");
+}
+
+/// The transcript of the session on the second device.
+fn transcript(device: &Device, session: &str) -> PathBuf {
+    device.home.transcripts().join(format!("{session}.jsonl"))
+}
+
+/// Panics unless nothing was done but that the message and every option were named.
+#[track_caller]
+fn assert_undecided(run: &Run, said: &str, options: &[&str]) {
+    assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
+    assert!(run.errors().contains(said), "{run}");
+    let hint = run.errors().lines().find(|line| line.starts_with("hint: ")).map(str::to_owned);
+    let hint = hint.unwrap_or_else(|| panic!("no hint: {run}"));
+    options.iter().for_each(|option| assert!(hint.contains(option), "{option}: {run}"));
+}
+
+#[test]
+fn another_branch_is_left_only_when_the_user_says_so() {
+    let mut stage = Stage::new(on_a_topic);
+    let (ada, bob, session) = stage.pair();
+    let before = seen(bob);
+
+    let run = bob.ctl(&["resume", session]);
+    let said = "the session is on feature/oauth, and you are on main";
+    assert_undecided(&run, said, &["--switch-branch", "--stay-on-branch", "--worktree DIR"]);
+    assert_eq!(seen(bob), before);
+    assert!(!transcript(bob, session).exists());
+    let run = bob.ctl(&["resume", "--dry-run", session]);
+    assert_undecided(&run, said, &["--switch-branch"]);
+
+    bob.ctl(&["resume", "--switch-branch", session]).ok();
+    assert_eq!(seen(bob), seen(ada));
+    bob.ctl(&["resume", session]).ok();
+    bob.ctl(&["undo"]).ok();
+    assert_eq!(seen(bob), before);
+}
+
+#[test]
+fn staying_on_a_branch_brings_the_conversation_and_warns_loudly() {
+    let mut stage = Stage::new(on_a_topic);
+    let (_, bob, session) = stage.pair();
+    let before = seen(bob);
+    let run = bob.ctl(&["resume", "--stay-on-branch", session]).ok();
+    assert!(run.errors().contains("NOT THE SAME CODE"), "{run}");
+    assert!(run.errors().contains("the session is on feature/oauth, and you are on main"), "{run}");
+    assert!(run.errors().contains("--switch-branch"), "{run}");
+    assert_eq!(seen(bob), before);
+    assert!(transcript(bob, session).exists());
+}
+
+#[test]
+fn on_a_terminal_a_box_asks_which_branch() {
+    let mut stage = Stage::new(on_a_topic);
+    let (ada, bob, session) = stage.pair();
+    let before = seen(bob);
+
+    let mut terminal = Terminal::open(bob, &["resume", session]);
+    let seen_there = plain(&terminal.sees("What now.*(?s).*Cancel"));
+    let frame = "━━ Branch Mismatch ━";
+    assert!(seen_there.contains(frame), "{seen_there}");
+    assert!(
+        seen_there.contains("┃ Session is on: feature/oauth\n┃ You're on:     main"),
+        "{seen_there}"
+    );
+    assert!(seen_there.contains("Switch to feature/oauth (recommended)"), "{seen_there}");
+    terminal.types(&format!("{DOWN}{DOWN}{ENTER}"));
+    assert_eq!(terminal.ends(), NEEDS_DECISION);
+    assert_eq!(seen(bob), before);
+    assert!(!transcript(bob, session).exists());
+
+    let mut terminal = Terminal::open(bob, &["resume", session]);
+    terminal.sees("What now");
+    terminal.types(&format!("{DOWN}{ENTER}"));
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(seen(bob), before, "stayed");
+
+    let mut terminal = Terminal::open(bob, &["resume", session]);
+    terminal.sees("What now");
+    terminal.types(ENTER);
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(seen(bob), seen(ada));
+}
+
+/// Changes of the second device where the first one has others.
+fn own_work(bob: &Device) {
+    write(bob, "README.md", "bob's own change\n");
+    write(bob, "new/untracked file.txt", "bob's own file\n");
+    write(bob, "elsewhere.txt", "bob's, and nobody else has it\n");
+    write(bob, ".env", "TOKEN=of bob's own\n");
+}
+
+#[test]
+fn changes_go_into_the_stash_and_come_back_from_it() {
+    let mut stage = Stage::new(work::leave);
+    let (ada, bob, session) = stage.pair();
+    own_work(bob);
+    let before = seen(bob);
+
+    let run = bob.ctl(&["resume", session]);
+    assert_undecided(
+        &run,
+        "uncommitted changes stand here, the first is `README.md` (modified)",
+        &["--stash", "--theirs", "--worktree DIR"],
+    );
+    assert_eq!(seen(bob), before);
+    assert_eq!(git(bob, &["stash", "list"]), "");
+
+    let reply = bob.ctl_json(&["resume", "--stash", session]);
+    assert_eq!(seen(bob), seen(ada));
+    let stash = reply["stashed"][0]["commit"].as_str().expect("it is named").to_owned();
+    assert_eq!(git(bob, &["rev-parse", "stash@{0}"]), stash);
+    assert_eq!(
+        files::read(&bob.home.project().join(".env")),
+        b"TOKEN=of bob's own\n",
+        "a secret stays where it is"
+    );
+    bob.ctl(&["undo"]).ok();
+    git(bob, &["stash", "pop", "-q", "--index"]);
+    assert_eq!(seen(bob), before);
+}
+
+#[test]
+fn changes_are_replaced_when_the_user_says_so_and_undo_brings_them_back() {
+    let mut stage = Stage::new(work::leave);
+    let (ada, bob, session) = stage.pair();
+    own_work(bob);
+    let before = seen(bob);
+    bob.ctl(&["resume", "--theirs", session]).ok();
+    assert_eq!(seen(bob), seen(ada));
+    bob.ctl(&["undo"]).ok();
+    assert_eq!(seen(bob), before);
+}
+
+#[test]
+fn on_a_terminal_a_box_names_the_changes_and_stashes_them() {
+    let mut stage = Stage::new(work::leave);
+    let (ada, bob, session) = stage.pair();
+    own_work(bob);
+    let mut terminal = Terminal::open(bob, &["resume", session]);
+    let seen_there = plain(&terminal.sees("What now.*(?s).*Cancel"));
+    assert!(seen_there.contains("━━ Safety Check: Uncommitted Changes Detected ━"), "{seen_there}");
+    for line in [
+        "┃ You have uncommitted changes in:",
+        "┃   README.md (modified)",
+        "┃   new/untracked file.txt (new file)",
+        "Stash & continue",
+        "Replace & continue",
+    ] {
+        assert!(seen_there.contains(line), "{line}: {seen_there}");
+    }
+    terminal.types(ENTER);
+    let told = plain(&terminal.sees("brings them back"));
+    assert!(told.contains("are in `git stash`"), "{told}");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(seen(bob), seen(ada));
+    assert!(git(bob, &["stash", "list"]).contains("convosync: before a resume"));
+}
+
+/// Nothing is stashed while anything else would refuse.
+#[test]
+fn nothing_is_stashed_where_the_restore_is_refused_for_another_reason() {
+    let mut stage = Stage::new(work::leave);
+    let (_, bob, session) = stage.pair();
+    own_work(bob);
+    let lock = bob.home.project().join(".git/index.lock");
+    files::write(&lock, "");
+    let run = bob.ctl(&["resume", "--stash", session]);
+    assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
+    assert!(run.errors().contains("index.lock"), "{run}");
+    files::remove_file(&lock);
+    assert_eq!(git(bob, &["stash", "list"]), "");
+}
+
+/// Every option of all that is undecided is named at once.
+#[test]
+fn several_findings_are_told_together_and_answered_together() {
+    let mut stage = Stage::new(|ada| {
+        on_a_topic(ada);
+        write(ada, "README.md", "ada's change\n");
+    });
+    let (ada, bob, session) = stage.pair();
+    own_work(bob);
+    let run = bob.ctl(&["resume", session]);
+    let options = ["--switch-branch", "--stay-on-branch", "--stash", "--theirs", "--worktree DIR"];
+    assert_undecided(&run, "you are on main; ", &options);
+    let run = bob.ctl(&["resume", "--switch-branch", session]);
+    assert_undecided(&run, "README.md", &["--stash", "--theirs"]);
+    bob.ctl(&["resume", "--switch-branch", "--stash", session]).ok();
+    assert_eq!(seen(bob)[..3], seen(ada)[..3]);
+}
+
+/// Both devices have commits on `main` that the other one has not.
+fn diverged() -> Stage {
+    let mut stage = Stage::new(|ada| {
+        commit(ada, "one.txt", "of ada\n");
+        commit(ada, "two.txt", "of ada\n");
+    });
+    let (_, bob, _) = stage.pair();
+    commit(bob, "three.txt", "of bob\n");
+    stage
+}
+
+#[test]
+fn a_branch_that_went_two_ways_stays_and_the_code_goes_beside() {
+    let mut stage = diverged();
+    let (ada, bob, session) = stage.pair();
+    let own = git(bob, &["rev-parse", "main"]);
+    bob.ctl(&["resume", session]).ok();
+    assert_eq!(git(bob, &["rev-parse", "main"]), own);
+    assert_eq!(git(bob, &["rev-parse", "HEAD"]), git(ada, &["rev-parse", "HEAD"]));
+    let beside = format!("main-{}", &session[..8]);
+    assert_eq!(git(bob, &["rev-parse", "--abbrev-ref", "HEAD"]), beside);
+}
+
+#[test]
+fn a_branch_that_went_two_ways_is_moved_when_the_user_says_so_and_undo_moves_it_back() {
+    let mut stage = diverged();
+    let (ada, bob, session) = stage.pair();
+    let before = seen(bob);
+    bob.ctl(&["resume", "--theirs", session]).ok();
+    assert_eq!(seen(bob), seen(ada));
+    bob.ctl(&["undo"]).ok();
+    assert_eq!(seen(bob), before);
+}
+
+#[test]
+fn on_a_terminal_a_box_counts_the_commits_on_both_sides() {
+    let mut stage = diverged();
+    let (ada, bob, session) = stage.pair();
+    let mut terminal = Terminal::open(bob, &["resume", session]);
+    let seen_there = plain(&terminal.sees("What now.*(?s).*Cancel"));
+    for line in [
+        "━━ Branch Divergence Detected ━",
+        "┃ `main` here and in the session have diverged.",
+        "┃ Here:    1 commit ahead",
+        "┃ Session: 2 commits ahead",
+        "Put the code on a new branch",
+        "Move `main` to the session's commit",
+    ] {
+        assert!(seen_there.contains(line), "{line}: {seen_there}");
+    }
+    terminal.types(&format!("{DOWN}{ENTER}"));
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(seen(bob), seen(ada));
+}
+
+#[test]
+fn a_shell_goes_on_by_what_is_printed_for_it_alone() {
+    let mut stage = Stage::new(|_| {});
+    let (_, bob, session) = stage.pair();
+    let run = bob.ctl(&["resume", "--shell", session]).ok();
+    let line = format!("cd {} && claude --resume {session}", bob.home.project().display());
+    assert_eq!(run.text(), line);
+    assert!(run.errors().contains("conversation restored"), "{run}");
+}
+
+/// The question is asked beside standard output, which the shell reads.
+#[test]
+fn a_shell_that_reads_the_output_can_still_be_asked() {
+    let mut stage = Stage::new(on_a_topic);
+    let (_, bob, session) = stage.pair();
+    let claude = bob.home.root().join("claude");
+    files::write_program(&claude, "#!/bin/sh\necho \"claude in $PWD: $*\"\n");
+    let client = convosync_tests::program::binary("convosyncctl");
+    let script = format!(
+        "claude() {{ '{}' \"$@\"; }}; eval \"$('{}' resume --shell {session})\"",
+        claude.display(),
+        client.display()
+    );
+    let mut command = bob.home.command("sh");
+    command.args(["-c", &script]);
+    let mut terminal = Terminal::run(command);
+    terminal.sees("What now");
+    terminal.types(ENTER);
+    let told = plain(&terminal.sees("claude in [^\r\n]*"));
+    let wanted = format!("claude in {}: --resume {session}", bob.home.project().display());
+    assert!(told.contains(&wanted), "{told}");
+    assert_eq!(terminal.ends(), 0);
+}
+
+/// A commit that is pushed travels by the project's remote, not with the session.
+#[test]
+fn without_pulling_a_commit_that_is_not_here_is_missing_and_told() {
+    let mut stage = Stage::new(|ada| {
+        commit(ada, "pushed.txt", "of ada\n");
+        git(ada, &["push", "-q", "origin", "main"]);
+    });
+    let (ada, bob, session) = stage.pair();
+    let before = seen(bob);
+    let run = bob.ctl(&["resume", "--no-pull", session]).ok();
+    let told = run.errors();
+    assert!(told.contains("NOT THE SAME CODE") && told.contains("is not in this clone"), "{run}");
+    assert_eq!(seen(bob), before);
+    bob.ctl(&["resume", session]).ok();
+    assert_eq!(seen(bob), seen(ada));
+}
