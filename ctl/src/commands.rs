@@ -7,6 +7,7 @@ mod join;
 mod key;
 mod list;
 mod log;
+mod read;
 mod replay;
 mod resume;
 mod save;

@@ -35,6 +35,12 @@ const TOOL_LIMIT: Duration = Duration::from_secs(100);
 /// How much of what the daemon said an error repeats, in characters.
 const SAID_MAX: usize = 300;
 
+/// The pager where none is named.
+const PAGER: &str = "less";
+
+/// What it is told unless the user says otherwise: to show colours, and to leave a short text on the screen.
+const LESS: &str = "FRX";
+
 /// What a service manager told the terminal, and nobody else: the daemon must not take it for its own.
 const OTHERS_SERVICE: [&str; 6] = [
     "INVOCATION_ID",
@@ -187,6 +193,23 @@ fn spawn_daemon(env: &Env, log: File) -> Result<Child, StartError> {
 /// Replaces this process by `program` in `directory`; returns only when that fails.
 pub(crate) fn replace(env: &Env, program: &Path, args: &[&OsStr], directory: &Path) -> StartError {
     let source = command(program, env).args(args).current_dir(directory).exec();
+    StartError::Run { program: program.to_owned(), source }
+}
+
+/// Returns the shell command that shows a long text page by page, if there is one.
+pub(crate) fn pager(env: &Env) -> Option<OsString> {
+    let named = env.get("CONVOSYNC_PAGER").or_else(|| env.get("PAGER"));
+    named.or_else(|| env.find_program(PAGER).map(|_| PAGER.into()))
+}
+
+/// Becomes the pager, which reads `text` from its beginning; returns only when that fails.
+pub(crate) fn page(env: &Env, pager: &OsStr, text: File) -> StartError {
+    let program = Path::new("sh");
+    let mut command = command(program, env);
+    if env.get("LESS").is_none() {
+        command.env("LESS", LESS);
+    }
+    let source = command.arg("-c").arg(pager).stdin(text).exec();
     StartError::Run { program: program.to_owned(), source }
 }
 

@@ -340,6 +340,23 @@ fn a_shell_that_reads_the_output_can_still_be_asked() {
     assert_eq!(terminal.ends(), 0);
 }
 
+#[test]
+fn a_conversation_that_is_only_read_is_shown_in_the_pager_of_a_terminal() {
+    let mut stage = Stage::new(|_| {});
+    let (_, bob, session) = stage.pair();
+    let before = seen(bob);
+    let mut command = bob.home.command(convosync_tests::program::binary("convosyncctl"));
+    command.args(["resume", "--read-only", session]).env("CONVOSYNC_PAGER", "sed 's/^/paged: /'");
+    let mut terminal = Terminal::run(command);
+    let told = plain(&terminal.sees("(?s)paged: user.*paged: assistant"));
+    assert!(!told.contains("\nuser"), "{told}");
+    assert_eq!(terminal.ends(), 0);
+    let run = bob.ctl(&["resume", "--read-only", session]).ok();
+    assert!(run.text().contains("\nassistant") && !run.text().contains("paged"), "{run}");
+    assert_eq!(seen(bob), before);
+    assert!(!transcript(bob, session).exists());
+}
+
 /// A commit that is pushed travels by the project's remote, not with the session.
 #[test]
 fn without_pulling_a_commit_that_is_not_here_is_missing_and_told() {

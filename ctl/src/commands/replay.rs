@@ -2,14 +2,15 @@
 
 use convosync_core::config::Config;
 use convosync_core::git::Git;
-use convosync_core::protocol::{LogReply, PassageInfo, Read, ReadReply, Request, SessionQuery};
+use convosync_core::protocol::{LogReply, PassageInfo, SessionQuery};
 
 use super::log::{self, stood};
+use super::read::read;
 use crate::args;
 use crate::call::Call;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
-use crate::print::{Text, count};
+use crate::print::count;
 
 /// The fewest digits that name a commit, as in git.
 const DIGITS_MIN: usize = 4;
@@ -25,7 +26,7 @@ pub(crate) fn run(call: &mut Call<'_>, args: args::Replay) -> Result<ExitCode, C
     };
     if let Some(args::SaveNumber(number)) = args.at {
         let session = SessionQuery(format!("{}@{number}", sessions[0].parts().0));
-        read(call, &session, None)?;
+        read(call, &session, None, None)?;
         return Ok(ExitCode::Ok);
     }
     let commit = resolve(call, args.at_commit.as_deref().unwrap_or_default());
@@ -52,17 +53,10 @@ fn at_passage(
 ) -> Result<(), CtlError> {
     let save = reply.saves.first().map_or(reply.session.save, |save| save.save);
     let session = SessionQuery(format!("{}@{save}", reply.session.session));
-    if !call.print.json {
-        let all = passage.messages_before + passage.messages;
-        let of = count(reply.saves.first().map_or(all, |save| save.messages), "message");
-        call.print.heading(&format!(
-            "Session {} at {}: {all} of {of}",
-            reply.session.short,
-            stood(passage)
-        ))?;
-        call.print.line("")?;
-    }
-    read(call, &session, Some(passage.until))
+    let all = passage.messages_before + passage.messages;
+    let of = count(reply.saves.first().map_or(all, |save| save.messages), "message");
+    let heading = format!("Session {} at {}: {all} of {of}", reply.session.short, stood(passage));
+    read(call, &session, Some(passage.until), Some(&heading))
 }
 
 /// The last passage at a commit.
@@ -113,39 +107,6 @@ fn places(known: &[PassageInfo]) -> String {
         [] => "`convosyncctl log SESSION` shows what is known".to_owned(),
         names => format!("`convosyncctl log SESSION` shows what is known: {}", names.join(", ")),
     }
-}
-
-/// Prints a conversation page by page, to the end or to a byte of its transcript.
-pub(crate) fn read(
-    call: &mut Call<'_>,
-    session: &SessionQuery,
-    until: Option<u64>,
-) -> Result<(), CtlError> {
-    let mut from = 0;
-    let mut all = Vec::new();
-    loop {
-        let request = Read { session: session.clone(), from, until };
-        let page: ReadReply = call.ask(Request::Read(request))?;
-        if call.print.json {
-            all.extend(page.messages);
-        } else {
-            for message in &page.messages {
-                let at = message.at.as_deref().unwrap_or_default();
-                call.print.line(Text::new().strong(&message.role).faint(&format!("  {at}")))?;
-                call.print.paragraph(message.text.trim_end())?;
-                call.print.line("")?;
-            }
-        }
-        match page.next {
-            // A daemon that does not move on must not keep us here for ever.
-            Some(next) if next > from => from = next,
-            _ => break,
-        }
-    }
-    if call.print.json {
-        call.print.answer(&serde_json::json!({ "messages": all }))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

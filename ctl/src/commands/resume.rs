@@ -20,7 +20,7 @@ use shell::command_line;
 use stash::Stash;
 pub(crate) use told::tell_report;
 
-use super::{list, replay};
+use super::list;
 use crate::args;
 use crate::ask;
 use crate::call::Call;
@@ -82,9 +82,9 @@ fn choose(call: &mut Call<'_>, args: &args::Resume) -> Result<Option<SessionQuer
     }
 }
 
-/// Prints the conversation.
+/// Shows the conversation.
 fn read(call: &mut Call<'_>, session: &SessionQuery) -> Result<ExitCode, CtlError> {
-    replay::read(call, session, None)?;
+    super::read::read(call, session, None, None)?;
     if !call.print.json {
         call.print.next(&format!("convosyncctl resume {}", session.parts().0))?;
     }
