@@ -35,6 +35,15 @@ pub enum Finding {
         /// The new branch that the code goes on, unless it is decided otherwise.
         beside: String,
     },
+    /// The merge that was asked for cannot be made.
+    NotMerged {
+        /// The branch.
+        branch: String,
+        /// The files that both sides changed.
+        conflicts: Vec<String>,
+        /// Why it was not even tried.
+        why: Option<String>,
+    },
 }
 
 /// What can be decided.
@@ -48,6 +57,8 @@ pub enum Answer {
     Stash,
     /// Replace the changes; they are recorded.
     Replace,
+    /// Merge the session's commits into the branch.
+    Merge,
     /// Put the code on a new branch beside.
     Beside,
     /// Move the branch to where the session is.
@@ -112,6 +123,7 @@ impl Finding {
             Self::OtherBranch { .. } => "Branch Mismatch",
             Self::Changes { .. } => "Safety Check: Uncommitted Changes Detected",
             Self::Diverged { .. } => "Branch Divergence Detected",
+            Self::NotMerged { .. } => "Merge Conflict Detected",
         }
     }
 
@@ -138,6 +150,20 @@ impl Finding {
                 format!("Here:    {} ahead", commits(apart.ours)),
                 format!("Session: {} ahead", commits(apart.theirs)),
             ],
+            Self::NotMerged { why: Some(why), branch, .. } => {
+                vec![format!("Cannot merge into `{branch}`: {why}.")]
+            }
+            Self::NotMerged { conflicts, .. } => {
+                let mut lines =
+                    vec!["Cannot merge the session because of conflicts in:".to_owned()];
+                let shown = conflicts.iter().take(FILES_SHOWN_MAX);
+                lines.extend(shown.map(|path| format!("  {path}")));
+                if conflicts.len() > FILES_SHOWN_MAX {
+                    lines.push(format!("  and {} more", conflicts.len() - FILES_SHOWN_MAX));
+                }
+                lines.extend([String::new(), "Nothing was touched.".to_owned()]);
+                lines
+            }
         }
     }
 
@@ -164,6 +190,22 @@ impl Finding {
                 commits(apart.ours),
                 commits(apart.theirs)
             ),
+            Self::NotMerged { why: Some(why), branch, .. } => {
+                format!("the session cannot be merged into `{branch}`: {why}")
+            }
+            Self::NotMerged { branch, conflicts, .. } => {
+                let named: Vec<_> = conflicts
+                    .iter()
+                    .take(FILES_SHOWN_MAX)
+                    .map(|path| format!("`{path}`"))
+                    .collect();
+                let more = conflicts.len().saturating_sub(FILES_SHOWN_MAX);
+                let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!(
+                    "the session cannot be merged into `{branch}`: conflicts in {}{rest}",
+                    named.join(", ")
+                )
+            }
         }
     }
 
@@ -206,6 +248,12 @@ impl Finding {
             ],
             Self::Diverged { apart, beside } => vec![
                 way(
+                    Answer::Merge,
+                    "--merge",
+                    format!("Merge the session into `{}` (recommended)", apart.branch),
+                    "merges the session into it",
+                ),
+                way(
                     Answer::Beside,
                     "--beside",
                     format!("Put the code on a new branch `{beside}` beside it"),
@@ -221,7 +269,15 @@ impl Finding {
                     "moves the branch (`convosyncctl undo` moves it back)",
                 ),
             ],
+            Self::NotMerged { .. } => {
+                let (label, effect) =
+                    (String::new(), "puts the code on a new branch, to be merged there");
+                vec![way(Answer::Beside, "--beside", label, effect)]
+            }
         };
+        if let Self::NotMerged { .. } = self {
+            return ways;
+        }
         let (answer, label) = (Answer::Cancel, "Cancel: don't resume".to_owned());
         ways.push(Way { answer, label, flag: None, effect: String::new() });
         ways
@@ -231,7 +287,7 @@ impl Finding {
     /// where it is.
     pub fn default_answer(&self) -> Option<Answer> {
         match self {
-            Self::OtherBranch { .. } | Self::Changes { .. } => None,
+            Self::OtherBranch { .. } | Self::Changes { .. } | Self::NotMerged { .. } => None,
             Self::Diverged { .. } => Some(Answer::Beside),
         }
     }

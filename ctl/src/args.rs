@@ -242,9 +242,15 @@ pub(crate) struct Resume {
     /// is recorded)
     #[arg(long, conflicts_with = "no_code")]
     pub(crate) theirs: bool,
+    /// Where the branch has commits of its own here, merge the session's into it
+    #[arg(long, conflicts_with_all = ["no_code", "beside"])]
+    pub(crate) merge: bool,
     /// Where the branch has commits of its own here, put the code on a new one [without a terminal: the default]
     #[arg(long, conflicts_with = "no_code")]
     pub(crate) beside: bool,
+    /// Put the session's branch in place as it stands at the remote now, where that holds the session's commit
+    #[arg(long, conflicts_with_all = ["no_pull", "no_code"])]
+    pub(crate) pull: bool,
     /// Fetch no commits: use those that came with the session or are here
     #[arg(long)]
     pub(crate) no_pull: bool,
@@ -429,6 +435,7 @@ mod tests {
             "resume --shell --switch-branch --stash --beside",
             "resume --stay-on-branch --theirs --launch",
             "resume --worktree d --no-pull --theirs",
+            "resume --pull --merge --theirs",
             "join --recover - --remote u",
             "join --recover",
             "service logs -n 5 -f --kind plain",
@@ -450,6 +457,8 @@ mod tests {
             "replay --at 7 --at-commit abcd",
             "replay --at seven",
             "resume --switch-branch --stay-on-branch",
+            "resume --merge --beside",
+            "resume --pull --no-pull",
             "resume --shell --launch",
             "resume --shell --json",
             "resume --worktree d --stash",

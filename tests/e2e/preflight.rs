@@ -296,14 +296,82 @@ fn on_a_terminal_a_box_counts_the_commits_on_both_sides() {
         "┃ `main` here and in the session have diverged.",
         "┃ Here:    1 commit ahead",
         "┃ Session: 2 commits ahead",
+        "Merge the session into `main` (recommended)",
         "Put the code on a new branch",
         "Move `main` to the session's commit",
     ] {
         assert!(seen_there.contains(line), "{line}: {seen_there}");
     }
-    terminal.types(&format!("{DOWN}{ENTER}"));
+    terminal.types(&format!("{DOWN}{DOWN}{ENTER}"));
     assert_eq!(terminal.ends(), 0);
     assert_eq!(seen(bob), seen(ada));
+}
+
+#[test]
+fn a_branch_that_went_two_ways_is_merged_with_what_was_not_committed_and_undo_takes_it_back() {
+    let mut stage = Stage::new(|ada| {
+        commit(ada, "one.txt", "of ada\n");
+        write(ada, "README.md", "ada's change\n");
+        write(ada, "staged.txt", "ada's\n");
+        git(ada, &["add", "staged.txt"]);
+        write(ada, "untracked.txt", "ada's\n");
+    });
+    let (ada, bob, session) = stage.pair();
+    commit(bob, "three.txt", "of bob\n");
+    let before = seen(bob);
+    let own = git(bob, &["rev-parse", "main"]);
+
+    let reply = bob.ctl_json(&["resume", "--merge", session]);
+    assert_eq!(reply["code"]["differences"], serde_json::json!([]), "{reply}");
+    assert_eq!(git(bob, &["rev-parse", "--abbrev-ref", "HEAD"]), "main");
+    let parents = git(bob, &["rev-parse", "main^1", "main^2"]);
+    assert_eq!(parents, format!("{own}\n{}", git(ada, &["rev-parse", "HEAD"])));
+    let tracked = git(bob, &["ls-tree", "--name-only", "HEAD"]);
+    assert_eq!(tracked, "README.md\none.txt\nthree.txt");
+    let status = |device: &Device| git(device, &["status", "--porcelain"]);
+    assert_eq!(status(bob), status(ada));
+    assert_eq!(files::read(&bob.home.project().join("README.md")), b"ada's change\n");
+    assert_eq!(git(bob, &["fsck", "--connectivity-only"]), "");
+    bob.ctl(&["undo"]).ok();
+    assert_eq!(seen(bob), before);
+}
+
+#[test]
+fn conflicts_are_told_before_anything_is_touched() {
+    let mut stage = Stage::new(|ada| commit(ada, "README.md", "of ada\n"));
+    let (_, bob, session) = stage.pair();
+    commit(bob, "README.md", "of bob\n");
+    write(bob, "README.md", "of bob, and not committed\n");
+    let before = seen(bob);
+    let run = bob.ctl(&["resume", "--merge", "--stash", session]);
+    assert_undecided(&run, "conflicts in `README.md`", &["--beside"]);
+    assert_eq!(seen(bob), before);
+    assert_eq!(git(bob, &["stash", "list"]), "");
+    assert!(!transcript(bob, session).exists());
+
+    let mut terminal = Terminal::open(bob, &["resume", "--stash", session]);
+    terminal.sees("Branch Divergence Detected(?s).*What now");
+    terminal.types(ENTER);
+    let told = plain(&terminal.sees("Nothing was touched"));
+    assert!(told.contains("━━ Merge Conflict Detected ━"), "{told}");
+    assert!(told.contains("┃   README.md"), "{told}");
+    assert_eq!(terminal.ends(), NEEDS_DECISION);
+    assert_eq!(seen(bob), before);
+}
+
+/// A change in the session that was not committed is as good as one that was.
+#[test]
+fn a_merge_that_changed_what_the_session_left_uncommitted_is_a_conflict() {
+    let mut stage = Stage::new(|ada| {
+        commit(ada, "one.txt", "of ada\n");
+        write(ada, "README.md", "of ada, and not committed\n");
+    });
+    let (_, bob, session) = stage.pair();
+    commit(bob, "README.md", "of bob\n");
+    let before = seen(bob);
+    let run = bob.ctl(&["resume", "--merge", session]);
+    assert_undecided(&run, "conflicts in `README.md`", &["--beside"]);
+    assert_eq!(seen(bob), before);
 }
 
 #[test]
@@ -341,6 +409,38 @@ fn a_shell_that_reads_the_output_can_still_be_asked() {
 }
 
 #[test]
+fn pulling_brings_the_branch_as_it_stands_at_the_remote() {
+    let mut stage = Stage::new(|ada| {
+        commit(ada, "saved.txt", "of ada\n");
+        git(ada, &["push", "-q", "origin", "main"]);
+    });
+    let (ada, bob, session) = stage.pair();
+    let saved = git(ada, &["rev-parse", "HEAD"]);
+    ada.stop();
+    commit(ada, "later.txt", "after the last save\n");
+    git(ada, &["push", "-q", "origin", "main"]);
+    bob.ctl(&["resume", session]).ok();
+    assert_eq!(git(bob, &["rev-parse", "HEAD"]), saved, "the exact commit of the save");
+    bob.ctl(&["resume", "--pull", session]).ok();
+    assert_eq!(seen(bob), seen(ada));
+}
+
+#[test]
+fn what_cannot_be_pulled_is_told_and_nothing_is_touched() {
+    let mut stage = Stage::new(work::leave);
+    let (_, bob, session) = stage.pair();
+    let before = seen(bob);
+    let run = bob.ctl(&["resume", "--pull", session]);
+    assert_undecided(&run, "the session has uncommitted changes", &["without `--pull`"]);
+    assert_eq!(seen(bob), before);
+
+    let mut stage = Stage::new(|ada| commit(ada, "unpushed.txt", "of ada\n"));
+    let (_, bob, session) = stage.pair();
+    let run = bob.ctl(&["resume", "--pull", session]);
+    assert_undecided(&run, "does not hold the session's commit", &["without `--pull`"]);
+}
+
+#[test]
 fn a_conversation_that_is_only_read_is_shown_in_the_pager_of_a_terminal() {
     let mut stage = Stage::new(|_| {});
     let (_, bob, session) = stage.pair();
@@ -369,6 +469,7 @@ fn without_pulling_a_commit_that_is_not_here_is_missing_and_told() {
     let run = bob.ctl(&["resume", "--no-pull", session]).ok();
     let told = run.errors();
     assert!(told.contains("NOT THE SAME CODE") && told.contains("is not in this clone"), "{run}");
+    assert!(told.contains("push the branch on the other device"), "{run}");
     assert_eq!(seen(bob), before);
     bob.ctl(&["resume", session]).ok();
     assert_eq!(seen(bob), seen(ada));

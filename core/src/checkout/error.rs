@@ -115,7 +115,7 @@ pub enum Refusal {
     #[error("another restore works on this work tree")]
     Busy,
     /// Commits that the state builds on are not here.
-    #[error("commit {} is not in this clone", commit.map(|id| id.to_string()).unwrap_or_default())]
+    #[error("commit {} is not in this clone, and could not be fetched", commit.map(|id| id.to_string()).unwrap_or_default())]
     MissingCommits {
         /// The commit that HEAD would stand at.
         commit: Option<Oid>,
@@ -225,7 +225,7 @@ impl Refusal {
                 "if ConvoSync's state folder was moved, put it back and run `convosyncctl undo`; else `convosyncctl undo --force` gives up what stood before: every file stays as it is now, and git works here again"
             }
             Self::MissingCommits { .. } => {
-                "run `git fetch` here, or push the branch on the other device"
+                "it was not pushed, or to another remote: push the branch on the other device, or run `git fetch` here with the remote that has it, and resume again"
             }
             Self::MissingFiles { .. } | Self::MissingTrees { .. } => {
                 "this is a partial clone: try again when the project's remote can be reached"

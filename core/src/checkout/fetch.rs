@@ -2,18 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use super::objects::{Objects, lines};
+use super::objects::{self, Objects, lines};
 use super::step::{Fetching, Step};
-use super::{CheckoutError, Opened, Refusal};
+use super::{CheckoutError, Opened, Place, Refusal};
 use crate::git::GitCommand;
 use crate::id::Oid;
 
+/// A fetch into the clone that moves nothing.
+pub(super) fn fetching(place: Place<'_>, protocols: &str) -> GitCommand {
+    let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
+    let command = objects::in_the_clone(place).args(flags).arg("--no-recurse-submodules");
+    command.network(protocols)
+}
+
 impl Objects<'_> {
-    /// A fetch into the clone that moves nothing.
     fn fetching(&self, protocols: &str) -> GitCommand {
-        let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
-        let command = self.in_the_clone().args(flags).arg("--no-recurse-submodules");
-        command.network(protocols)
+        fetching(self.place, protocols)
     }
 
     /// Fetches the commits the state builds on: objects only, no ref moves.

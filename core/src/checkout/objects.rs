@@ -375,8 +375,13 @@ impl<'a> Objects<'a> {
 
     /// A git child that sees only what is in the clone.
     pub(super) fn in_the_clone(&self) -> GitCommand {
-        self.place.git.command().dir(&self.place.project.root).deadline(DEADLINE)
+        in_the_clone(self.place)
     }
+}
+
+/// A git child in the work tree that may work for long.
+pub(super) fn in_the_clone(place: Place<'_>) -> GitCommand {
+    place.git.command().dir(&place.project.root).deadline(DEADLINE)
 }
 
 /// The blobs that the index and the contents of a state are made of.

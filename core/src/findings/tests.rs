@@ -146,11 +146,34 @@ fn a_branch_that_went_two_ways_shows_both_sides() {
          `feature/oauth` here and in the session have diverged.\n\n\
          Here:    3 commits ahead\n\
          Session: 1 commit ahead\n\
+         [Merge the session into `feature/oauth` (recommended)]\n\
          [Put the code on a new branch `feature/oauth-1a2b3c4d` beside it]\n\
          [Move `feature/oauth` to the session's commit: `convosyncctl undo` moves it back]\n\
          [Cancel: don't resume]"
     );
     assert_eq!(found[0].default_answer(), Some(Answer::Beside));
+}
+
+#[test]
+fn a_merge_with_conflicts_names_the_files_and_touches_nothing() {
+    let conflicts: Vec<String> = ["auth.js", "config.js"].map(str::to_owned).into();
+    let finding = Finding::NotMerged { branch: "main".to_owned(), conflicts, why: None };
+    assert_eq!(
+        drawn(&finding),
+        "Merge Conflict Detected\n\
+         Cannot merge the session because of conflicts in:\n  \
+         auth.js\n  \
+         config.js\n\n\
+         Nothing was touched.\n\
+         []"
+    );
+    let (message, hint) = undecided(&[&finding]);
+    assert_eq!(
+        message,
+        "the session cannot be merged into `main`: conflicts in `auth.js`, `config.js`"
+    );
+    assert!(hint.starts_with("`--beside` puts the code on a new branch"), "{hint}");
+    assert_eq!(finding.default_answer(), None);
 }
 
 #[test]

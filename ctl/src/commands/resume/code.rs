@@ -10,7 +10,7 @@ use convosync_core::protocol::{
 };
 
 use super::further::{self, Further, FurtherReport};
-use super::preflight::{self, Planned};
+use super::preflight::{self, Onward, Planned};
 use super::stash::Stash;
 use super::told::{self, Tense};
 use crate::args;
@@ -48,6 +48,8 @@ pub(super) struct Offer {
     known: Option<Opened>,
     /// The code of further repositories.
     further: Vec<Further>,
+    /// The code, where it does not go in as it was saved.
+    onward: Onward,
 }
 
 impl Drop for Offer {
@@ -74,7 +76,7 @@ impl Offer {
         // That what stood here cannot be told costs a question.
         let known = self::opened(&reply.known).ok().flatten();
         let further = reply.further.iter().map(Further::of).collect();
-        Ok(Self { reply, opened, known, further })
+        Ok(Self { reply, opened, known, further, onward: Onward::default() })
     }
 
     /// The session it belongs to.
@@ -207,7 +209,8 @@ impl Offer {
     ) -> Result<Result<Prepared<'a>, Put>, CtlError> {
         let session = &self.reply.session.session;
         let restoring = restoring(opened, self.known.as_ref(), session, clone, args);
-        match preflight::plan(call, args, None, clone, restoring, stashed) {
+        let wanted = (restoring, &self.onward);
+        match preflight::plan(call, args, None, clone, wanted, stashed) {
             Ok(Planned::Ready(prepared)) => Ok(Ok(*prepared)),
             Ok(Planned::Stays(finding)) => {
                 let message = format!(

@@ -8,7 +8,7 @@ use convosync_core::id::SessionId;
 use convosync_core::protocol::{FurtherCode, SavedCode, Warning};
 
 use super::code::{opened, restoring};
-use super::preflight::{self, Planned};
+use super::preflight::{self, Onward, Planned};
 use super::stash::Stash;
 use crate::args;
 use crate::call::Call;
@@ -23,6 +23,7 @@ pub(super) struct Further {
     opened: Option<Opened>,
     known: Option<Opened>,
     missing: Option<Warning>,
+    onward: Onward,
 }
 
 /// What is to be done to one, and where.
@@ -63,6 +64,7 @@ impl Further {
             known: opened(&code.known).ok().flatten(),
             missing: code.missing.clone(),
             opened: found,
+            onward: Onward::default(),
         };
         if further.opened.is_none() && further.missing.is_none() {
             let why = unreadable.unwrap_or_else(nothing);
@@ -107,7 +109,8 @@ impl Further {
             Err(error) => return Ok(Err(self.left(&error.message(), error.hint()))),
         };
         let restoring = restoring(opened, self.known.as_ref(), session, clone, args);
-        Ok(match preflight::plan(call, args, Some(&self.name), clone, restoring, stashed) {
+        let wanted = (restoring, &self.onward);
+        Ok(match preflight::plan(call, args, Some(&self.name), clone, wanted, stashed) {
             Ok(Planned::Ready(prepared)) => Ok(Some((*prepared, clone))),
             Ok(Planned::Stays(finding)) => Err(self.left(&finding.message(), None)),
             Ok(Planned::Undecided(message, hint)) => {

@@ -1,6 +1,8 @@
 //! What a plan meets that is the user's to decide: settled by an option, by asking, or not at all.
 
-use convosync_core::checkout::{Prepared, Restoring};
+use std::cell::OnceCell;
+
+use convosync_core::checkout::{Merged, Opened, Prepared, Pulled, Restoring};
 use convosync_core::findings::{Answer, Finding, findings, undecided};
 
 use super::stash::{self, Stash};
@@ -23,10 +25,18 @@ pub(super) enum Planned<'a> {
     Cancelled,
 }
 
+/// The saved state where it does not go in as it was saved.
+#[derive(Debug, Default)]
+pub(super) struct Onward {
+    pulled: OnceCell<Opened>,
+    merged: OnceCell<Opened>,
+}
+
 /// What was decided.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Decided {
     stash: bool,
+    merge: bool,
     take: bool,
 }
 
@@ -42,16 +52,46 @@ pub(super) fn plan<'a>(
     args: &args::Resume,
     name: Option<&str>,
     clone: &Clone,
-    restoring: Restoring<'a>,
+    (restoring, onward): (Restoring<'a>, &'a Onward),
     stashed: &mut Vec<Stash>,
 ) -> Result<Planned<'a>, CtlError> {
     let mut restoring = Restoring { replace: true, take: false, ..restoring };
+    if args.pull && name.is_none() {
+        match restoring.pull()? {
+            Pulled::Same => {}
+            Pulled::Newer(opened) => {
+                tell(call, "the branch is newer at the remote, and comes from there")?;
+                restoring.opened = onward.pulled.get_or_init(|| *opened);
+            }
+            Pulled::Not(why) => {
+                let hint = "without `--pull`, the code comes as it was saved".to_owned();
+                return Ok(Planned::Undecided(format!("`--pull` cannot be done: {why}"), hint));
+            }
+        }
+    }
     let mut prepared = clone.plan(&restoring)?;
     let found = findings(&prepared.met(), prepared.outlook());
     let decided = match settle(call, args, name, &found)? {
         Settled::Go(decided) => decided,
         Settled::End(end) => return Ok(end),
     };
+    if decided.merge {
+        let branch = restoring.opened.state.head.branch.clone().unwrap_or_default();
+        let (conflicts, why) = match prepared.merge()? {
+            Merged::Clean(opened) => {
+                restoring.opened = onward.merged.get_or_init(|| *opened);
+                (Vec::new(), None)
+            }
+            Merged::Conflicts(conflicts) => (conflicts, None),
+            Merged::Not(why) => (Vec::new(), Some(why)),
+        };
+        if !conflicts.is_empty() || why.is_some() {
+            return not_merged(call, name, &Finding::NotMerged { branch, conflicts, why });
+        }
+        tell(call, &format!("the session is merged into `{branch}`"))?;
+        drop(prepared);
+        prepared = clone.plan(&restoring)?;
+    }
     if decided.take {
         drop(prepared);
         restoring.take = true;
@@ -65,6 +105,27 @@ pub(super) fn plan<'a>(
         prepared = clone.plan(&restoring)?;
     }
     Ok(Planned::Ready(Box::new(prepared)))
+}
+
+/// Shows why it is not merged; nothing was touched.
+fn not_merged<'a>(
+    call: &mut Call<'_>,
+    name: Option<&str>,
+    finding: &Finding,
+) -> Result<Planned<'a>, CtlError> {
+    if call.is_interactive() {
+        show(call, name, finding)?;
+    }
+    let (message, hint) = undecided(&[finding]);
+    Ok(Planned::Undecided(message, hint))
+}
+
+fn tell(call: &mut Call<'_>, text: &str) -> Result<(), CtlError> {
+    if call.print.json {
+        return Ok(());
+    }
+    let arrow = call.print.look.arrow();
+    Ok(call.print.line(format!("  {arrow} {text}"))?)
 }
 
 fn settle(
@@ -85,6 +146,7 @@ fn settle(
             Some(Answer::Stay) => return Ok(Settled::End(Planned::Stays(finding.clone()))),
             Some(Answer::Cancel) => return Ok(Settled::End(Planned::Cancelled)),
             Some(Answer::Stash) => decided.stash = true,
+            Some(Answer::Merge) => decided.merge = true,
             Some(Answer::Take) => decided.take = true,
             Some(Answer::Switch | Answer::Replace | Answer::Beside) => {}
         }
@@ -101,14 +163,16 @@ fn given(args: &args::Resume, finding: &Finding) -> Option<Answer> {
     // A work tree that was just made has nothing that could be lost.
     let asks_nothing = args.force || args.worktree.is_some();
     let choices = match finding {
-        Finding::OtherBranch { .. } => [
+        Finding::OtherBranch { .. } => vec![
             (args.stay_on_branch, Answer::Stay),
             (args.switch_branch || asks_nothing, Answer::Switch),
         ],
         Finding::Changes { .. } => {
-            [(args.stash, Answer::Stash), (args.theirs || asks_nothing, Answer::Replace)]
+            vec![(args.stash, Answer::Stash), (args.theirs || asks_nothing, Answer::Replace)]
         }
-        Finding::Diverged { .. } => [
+        Finding::NotMerged { .. } => Vec::new(),
+        Finding::Diverged { .. } => vec![
+            (args.merge, Answer::Merge),
             (args.theirs && !args.beside, Answer::Take),
             (args.beside || asks_nothing, Answer::Beside),
         ],
@@ -122,12 +186,7 @@ fn ask_about(
     name: Option<&str>,
     finding: &Finding,
 ) -> Result<Answer, CtlError> {
-    let title = name.map_or_else(String::new, |name| format!("`{name}`: "));
-    let mut frame = Frame::new(&format!("{title}{}", finding.title()));
-    for line in finding.lines() {
-        frame = frame.line(&line);
-    }
-    call.print.frame(&frame)?;
+    show(call, name, finding)?;
     let ways = finding.ways();
     let label = |answer: Answer, label: &str| match (answer, name) {
         (Answer::Cancel, Some(name)) => format!("Leave `{name}` as it is"),
@@ -136,4 +195,14 @@ fn ask_about(
     let labels = ways.iter().map(|way| label(way.answer, &way.label)).collect();
     let chosen = ask::choose("What now?", labels, 0)?;
     Ok(ways[chosen].answer)
+}
+
+/// Draws the box of a finding.
+fn show(call: &mut Call<'_>, name: Option<&str>, finding: &Finding) -> Result<(), CtlError> {
+    let title = name.map_or_else(String::new, |name| format!("`{name}`: "));
+    let mut frame = Frame::new(&format!("{title}{}", finding.title()));
+    for line in finding.lines() {
+        frame = frame.line(&line);
+    }
+    Ok(call.print.frame(&frame)?)
 }

@@ -100,3 +100,26 @@ pub(super) fn with_way_back(error: CtlError, stashed: &[Stash]) -> CtlError {
         .collect();
     CtlError::Stashed { cause: Box::new(error), way_back: ways.join("; ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::ExitCode;
+
+    #[test]
+    fn what_fails_after_stashing_says_where_the_changes_are() {
+        let failed = || CtlError::refused(ExitCode::NeedsDecision, "it failed", "mend it");
+        assert_eq!(with_way_back(failed(), &[]).hint().as_deref(), Some("mend it"));
+        let (root, commit) = (PathBuf::from("/work tree/shop"), "1a2b3c4d5e6f7a8b".repeat(3));
+        let error = with_way_back(failed(), &[Stash { root, commit }]);
+        assert_eq!(error.message(), "it failed");
+        assert_eq!(error.exit_code(), ExitCode::NeedsDecision);
+        assert_eq!(
+            error.hint().as_deref(),
+            Some(
+                "your changes of `/work tree/shop` are in `git stash`: \
+                 `git stash apply --index 1a2b3c4d5e6f` there brings them back; mend it"
+            )
+        );
+    }
+}
