@@ -99,6 +99,8 @@ pub enum Event {
     Listed(StoreKey, Option<Fault>),
     /// This device got another address or route: what could not be reached perhaps can be now.
     NetworkChanged,
+    /// The user wants nothing of this store pushed, or wants it again.
+    Held(StoreKey, bool),
     /// The remote was seen not to hold what it held: it was put back or made anew.
     Lost(StoreKey),
     /// The user or a hook wants everything of this project saved and sent now.
@@ -278,6 +280,7 @@ impl Engine {
             Event::Pushed(store, end) => self.note_pushed(store, end, now_ms),
             Event::Listed(store, fault) => self.note_listed(store, fault, now_ms),
             Event::NetworkChanged => self.nudge_all(now_ms),
+            Event::Held(store, held) => self.note_held(store, held, now_ms),
             Event::Lost(store) => self.note_lost(store),
             Event::Hurry { project, retry } => self.hurry(project, retry, now_ms),
             Event::Sleeping => self.rest(Then::Sleep, now_ms),
@@ -360,6 +363,12 @@ impl Engine {
             if let Some(track) = self.sessions.get_mut(&(store, session.clone())) {
                 track.failed(now_ms);
             }
+        }
+    }
+
+    fn note_held(&mut self, store: StoreKey, held: bool, now_ms: i64) {
+        if let Some(upstream) = self.stores.get_mut(&store) {
+            upstream.hold(held, now_ms);
         }
     }
 

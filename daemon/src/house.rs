@@ -4,6 +4,7 @@
 //! desk, which is held while a session is saved or restored. Decisions about time are the engine's.
 
 mod cwds;
+mod held;
 mod line;
 mod owners;
 mod reach;
@@ -383,6 +384,9 @@ impl House {
         registry.forget_unused();
         drop(registry);
         self.report(Event::Enabled { project: key, store: place.key, unsent });
+        if place.is_held() {
+            self.report(Event::Held(place.key, true));
+        }
         drop(opening);
         Ok(home)
     }

@@ -169,6 +169,10 @@ pub struct Save {
     /// The save's message; "WIP: sync session" when absent.
     #[serde(default)]
     pub message: Option<String>,
+    /// Whether it stays on this device, with all that is saved to the same remote later, until `sync` or a
+    /// save by hand that is not held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hold: bool,
 }
 
 /// A session as a person names it: the whole id, a prefix of at least four characters, or

@@ -27,6 +27,10 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
     step(clerk.tell, "looking for the conversation");
     scan::scan_all(house, now_ms());
     let session = choose(house, &home, save)?;
+    if let Some(place) = house.place(home.store) {
+        let kept = if save.hold { house.hold(&place) } else { house.release(&place) };
+        kept.map_err(|error| fail::failure(ErrorKind::Failed, &error, error.hint()))?;
+    }
     step(clerk.tell, "saving");
     let message = save.message.clone().filter(|text| !text.trim().is_empty());
     let insist = message.is_some();
@@ -36,8 +40,10 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
     if let Some((_, error)) = saved.failed.pop() {
         return Err(fail::outbound(&error));
     }
-    step(clerk.tell, "sending");
-    send(house, &home);
+    if !save.hold {
+        step(clerk.tell, "sending");
+        send(house, &home);
+    }
     let place = house
         .place(home.store)
         .ok_or_else(|| Failure::new(ErrorKind::NotEnabled, "the project was disabled"))?;
@@ -58,6 +64,7 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
             .filter(|_| held.is_unsent()),
         code,
         devices,
+        held: save.hold,
     })
 }
 
@@ -174,6 +181,9 @@ pub(super) fn sync(clerk: &Clerk<'_>, sync: &Sync) -> Result<SyncReply, Failure>
         if only.as_ref().is_some_and(|home| home.store != place.key) {
             continue;
         }
+        house
+            .release(&place)
+            .map_err(|error| fail::failure(ErrorKind::Failed, &error, error.hint()))?;
         step(clerk.tell, "sending");
         send_now(house, &place, only.as_deref(), sync.retry);
         if sync.retry && projects::look_for_another_name(clerk, &place) {

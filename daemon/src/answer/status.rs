@@ -76,6 +76,11 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         hint: Some(format!("remove `{}` to save again", enabled::OFF_FILE)),
         since_ms: 0,
     });
+    let kept = place.is_held().then(|| Problem {
+        message: "saves stay on this device since `save --no-push`".to_owned(),
+        hint: Some("`convosyncctl sync` sends them".to_owned()),
+        since_ms: 0,
+    });
     let held_up = remote_problem(&board);
     Some(ProjectStatus {
         root: home.project.root.clone(),
@@ -95,7 +100,7 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         branches_only: board.kind == RefKind::Branch,
         code: left_out(&place, home),
         retry_ms: beat.retry_ms.filter(|_| held_up.is_some()),
-        problem: off.or(held_up),
+        problem: off.or(kept).or(held_up),
     })
 }
 

@@ -448,3 +448,26 @@ fn where_something_grew_everything_is_looked_at_within_a_minute_again() {
 
     assert!(engine.wake_at_ms() <= last + 121_000);
 }
+
+#[test]
+fn what_the_user_holds_is_saved_and_not_pushed_until_it_is_let_go() {
+    let mut engine = engine();
+    engine.handle(Event::Held(STORE, true), 0);
+    engine.handle(seen("a", 10), 0);
+    let (at_ms, effect) = next(&mut engine, 0);
+    assert_eq!(effect, save(&["a"]));
+    engine.handle(saved(&[("a", 10)], true), at_ms);
+    let is_push = |effects: &[Effect]| effects.contains(&Effect::Push(STORE));
+    for (event, later_ms) in [
+        (Event::Hurry { project: None, retry: true }, 0),
+        (Event::Tick, 60_000),
+        (Event::Woke, 3_600_000),
+    ] {
+        let effects = engine.handle(event, at_ms + later_ms);
+        assert!(!is_push(&effects), "{effects:?}");
+        let effects = engine.handle(Event::Listed(STORE, None), at_ms + later_ms);
+        assert!(!is_push(&effects), "{effects:?}");
+    }
+    let effects = engine.handle(Event::Held(STORE, false), at_ms + 4_000_000);
+    assert!(is_push(&effects), "{effects:?}");
+}

@@ -13,6 +13,8 @@ pub enum PushEnd {
     },
     /// It is not there, or nobody saw it there.
     Failed(Fault),
+    /// The user wants nothing pushed: it was not tried.
+    Held,
 }
 
 /// Pushes that may follow each other quickly before the average rules: a save, its correction and a
@@ -30,6 +32,8 @@ const WAKES_WITHIN_MS: i64 = 5_000;
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) unsent: bool,
+    /// Whether the user wants nothing pushed.
+    held: bool,
     pub(super) saving: bool,
     pub(super) pushing: bool,
     listing: bool,
@@ -49,6 +53,7 @@ impl Upstream {
     pub(super) fn new(now_ms: i64) -> Self {
         Self {
             unsent: false,
+            held: false,
             saving: false,
             pushing: false,
             listing: false,
@@ -65,8 +70,21 @@ impl Upstream {
 
     /// Whether something is saved or sent, or will be as soon as the listing that runs has ended.
     pub(super) fn is_busy(&self) -> bool {
-        let waits_for_line = self.listing && self.unsent && !self.push_refused;
+        let waits_for_line = self.listing && self.wants_push() && !self.push_refused;
         self.saving || self.pushing || (waits_for_line && !self.weather.is_bad())
+    }
+
+    /// Whether there is something to push, and it may be.
+    fn wants_push(&self) -> bool {
+        self.unsent && !self.held
+    }
+
+    /// The user wants nothing pushed, or wants it again.
+    pub(super) fn hold(&mut self, held: bool, now_ms: i64) {
+        self.held = held;
+        if !held {
+            self.push_at_ms = self.push_at_ms.min(now_ms);
+        }
     }
 
     /// Whether a child of this store is on the network.
@@ -79,7 +97,7 @@ impl Upstream {
         if self.is_on_line() {
             return None;
         }
-        let push_ms = self.unsent.then_some(self.push_at_ms);
+        let push_ms = self.wants_push().then_some(self.push_at_ms);
         let list_ms = self.may_probe_by_list().then_some(self.list_at_ms);
         let due_ms = push_ms.into_iter().chain(list_ms).min()?;
         Some(due_ms.max(self.weather.not_before_ms))
@@ -90,7 +108,7 @@ impl Upstream {
         if self.is_on_line() {
             return None;
         }
-        let is_held_up = self.unsent && (self.push_refused || self.weather.is_bad());
+        let is_held_up = self.wants_push() && (self.push_refused || self.weather.is_bad());
         let is_unlisted = self.list_fault.is_some() && self.may_probe_by_list();
         let push_ms = is_held_up.then_some(self.push_at_ms);
         let list_ms = is_unlisted.then_some(self.list_at_ms);
@@ -100,14 +118,14 @@ impl Upstream {
 
     /// A remote that could not be used is tried by a push, if there is one to make, and by nothing else.
     fn may_probe_by_list(&self) -> bool {
-        let push_waits = self.unsent && !self.push_refused;
+        let push_waits = self.wants_push() && !self.push_refused;
         !(push_waits && self.weather.is_bad())
     }
 
     /// Whether a push starts now; if so, it is paid for.
     pub(super) fn may_push(&mut self, every_ms: i64, now_ms: i64) -> bool {
         let not_before_ms = self.push_at_ms.max(self.weather.not_before_ms);
-        if !self.unsent || self.pushing || now_ms < not_before_ms {
+        if !self.wants_push() || self.pushing || now_ms < not_before_ms {
             return false;
         }
         let paid_ms = self.paid_until_ms.max(now_ms - (PUSH_BURST - 1) * every_ms);
@@ -143,6 +161,10 @@ impl Upstream {
             PushEnd::Sent { more } => {
                 self.unsent = more;
                 self.came_through(now_ms);
+            }
+            PushEnd::Held => {
+                self.held = true;
+                self.paid_until_ms = self.paid_before_ms;
             }
             PushEnd::Failed(fault) => {
                 match fault {

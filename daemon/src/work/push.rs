@@ -20,17 +20,23 @@ pub fn push(house: &House, key: StoreKey) {
     let Some(place) = house.place(key) else { return };
     house.refresh_reach(&place);
     let end = match push_and_confirm(house, &place) {
-        Ok(more) => PushEnd::Sent { more },
+        Ok(Some(more)) => PushEnd::Sent { more },
+        Ok(None) => PushEnd::Held,
         Err(fault) => PushEnd::Failed(fault),
     };
     house.report(Event::Pushed(key, end));
 }
 
-/// Pushes until the remote was seen to hold what we hold. Returns whether more was saved meanwhile.
-fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
+/// Pushes until the remote was seen to hold what we hold. Returns whether more was saved meanwhile; `None` when
+/// the user wants nothing pushed.
+fn push_and_confirm(house: &House, place: &Place) -> Result<Option<bool>, Fault> {
     let (store, reference, tip, lease) = {
         let desk = place.desk.lock();
-        let Some(tip) = desk.own.tip else { return Ok(false) };
+        // Asked with the desk in hand: what is held is saved only after that was written down.
+        if place.is_held() {
+            return Ok(None);
+        }
+        let Some(tip) = desk.own.tip else { return Ok(Some(false)) };
         (desk.store.clone(), desk.own.reference, tip, desk.confirmed)
     };
     // A squash cuts the chain of tips, so that ancestry alone does not tell what is ours.
@@ -50,7 +56,7 @@ fn push_and_confirm(house: &House, place: &Place) -> Result<bool, Fault> {
         outcome => (outcome, tip),
     };
     match (&outcome, Trouble::of_push(&outcome, now_ms())) {
-        (Outcome::Sent(sent), _) => Ok(confirmed(house, place, &reference, tip, sent)),
+        (Outcome::Sent(sent), _) => Ok(Some(confirmed(house, place, &reference, tip, sent))),
         (_, trouble) => Err(fail_push(house, place, trouble.unwrap_or_else(|| no_remote(place)))),
     }
 }

@@ -27,6 +27,9 @@ pub struct SaveReply {
     /// The names of the other devices that will see it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
+    /// Whether it stays on this device until somebody says otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 /// Answer of `save-outlook`.
