@@ -175,14 +175,20 @@ pub(crate) struct Save {
     /// Commit nothing: everything goes into the session as it stands
     #[arg(long)]
     pub(crate) stash: bool,
+    /// Let nothing leave this device: neither the branch nor, until `sync`, the session
+    #[arg(long)]
+    pub(crate) no_push: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Ask nothing; guards and hooks hold all the same
     #[arg(long)]
     pub(crate) force: bool,
+    /// Show what there is, and ask what to do with it
+    #[arg(short, long, conflicts_with_all = ["stash", "dry_run"])]
+    pub(crate) interactive: bool,
     /// Commit nothing, but push what the last save could not
-    #[arg(long, conflicts_with_all = ["text", "message", "branch", "stash", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["interactive", "text", "message", "branch", "stash", "no_push", "dry_run"])]
     pub(crate) retry: bool,
     /// Save this session [default: the running one of this directory, else the newest]
     #[arg(long, value_name = "SESSION")]
@@ -422,8 +428,9 @@ mod tests {
             "save text --session 1a2b",
             "save -m text --json",
             "save -b work text --dry-run --force",
-            "save --stash text",
+            "save --stash --no-push text",
             "save --retry",
+            "save -i text --no-push",
             "list --all --branch b --device d --project . --refresh",
             "resume 4d56@7 --dry-run --force --no-start",
             "resume -l",
@@ -448,6 +455,7 @@ mod tests {
             "",
             "save one -m two",
             "save --retry text",
+            "save -i --stash",
             "save --stash -b work",
             "init --kind toaster",
             "init --phrase-file p",

@@ -2,7 +2,7 @@
 
 use convosync_core::seal::Phrase;
 use inquire::validator::Validation;
-use inquire::{Confirm, InquireError, Password, PasswordDisplayMode, Select, Text};
+use inquire::{Confirm, InquireError, MultiSelect, Password, PasswordDisplayMode, Select, Text};
 
 use crate::args::Kind;
 
@@ -102,6 +102,12 @@ pub(crate) fn choose(
         .with_starting_cursor(start)
         .raw_prompt()?;
     Ok(chosen.index)
+}
+
+/// Lets entries of a list be ticked, all of them at first, and returns their indexes.
+pub(crate) fn tick(question: &str, entries: Vec<String>) -> Result<Vec<usize>, AskError> {
+    let ticked = MultiSelect::new(question, entries).with_all_selected_by_default().raw_prompt()?;
+    Ok(ticked.into_iter().map(|entry| entry.index).collect())
 }
 
 /// Asks yes or no; no is the default.

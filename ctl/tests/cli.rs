@@ -425,3 +425,132 @@ fn progress_is_shown_while_somebody_waits_at_a_terminal() {
     terminal.sees("no news from other devices");
     assert_eq!(terminal.ends(), 0);
 }
+
+/// A repository with one changed file, without a remote to push to but one beside it.
+fn changed_repository(fake: &Fake) -> PathBuf {
+    let home = fake.home();
+    let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|dir| dir.join("git"))
+        .find(|file| file.is_file());
+    std::fs::create_dir_all(home.join("bin")).unwrap();
+    std::os::unix::fs::symlink(real.unwrap(), home.join("bin/git")).unwrap();
+    write(&home.join(".gitconfig"), "[user]\nname = ada\nemail = ada@example.invalid\n");
+    let root = home.join("shop");
+    std::fs::create_dir(&root).unwrap();
+    git(home, &["init", "-q", "--bare", "-b", "main", "remote.git"]);
+    git(home, &["init", "-q", "-b", "main", "shop"]);
+    git(home, &["-C", "shop", "remote", "add", "origin", "../remote.git"]);
+    git(home, &["-C", "shop", "commit", "-q", "--allow-empty", "-m", "begin"]);
+    write(&root.join("README.md"), "changed\n");
+    root
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests write files")]
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests run git")]
+fn git(home: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(home.join("bin/git"));
+    command.args(args).current_dir(home).env_clear().env("HOME", home);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    out(&output).trim_end().to_owned()
+}
+
+fn saving() -> Fake {
+    let outlook = json!({ "session": "4d5611e5-241a-462a-8d15-5122611a9569", "short": "4d5611e5",
+                          "title": "Sign-in \u{1b}[2J", "messages": 15, "devices": ["lap"] });
+    let saved = json!({ "session": samples::session(), "changed": true, "new_messages": 4,
+                        "sealed_bytes": 2345, "sync": "on-remote" });
+    Fake::start(vec![
+        ("save-outlook", vec![Say::Result(outlook)]),
+        ("save", vec![Say::Result(saved)]),
+    ])
+}
+
+#[test]
+fn an_interactive_save_shows_a_box_and_does_what_is_ticked() {
+    let _alone = fake::alone();
+    let fake = saving();
+    let root = changed_repository(&fake);
+    let root = root.to_str().unwrap();
+    let mut terminal = Terminal::open(fake.home(), &["-C", root, "save", "--interactive"]);
+    for shown in
+        ["Save session", r"Session: Sign-in \\u\{1b\}", "Branch: main", "Changes: 1 new file"]
+    {
+        terminal.sees(shown);
+    }
+    terminal.sees("Conversation: 15 messages when last saved");
+    terminal.sees("Message:");
+    terminal.types(&format!("sign-in{ENTER}"));
+    terminal.sees("Code changes: commit them");
+    terminal.types(ENTER);
+    terminal.sees("Save\\?");
+    terminal.types(&format!("y{ENTER}"));
+    terminal.sees("committed 1 new file to main");
+    terminal.sees("pushed to origin/main");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(
+        git(fake.home(), &["-C", "shop", "log", "-1", "--format=%s"]),
+        "sign-in [ConvoSync]"
+    );
+    assert_eq!(fake.asked("save")[0]["message"], "sign-in");
+}
+
+#[test]
+fn what_is_not_ticked_in_the_box_is_not_done() {
+    let _alone = fake::alone();
+    let fake = saving();
+    let root = changed_repository(&fake);
+    let root = root.to_str().unwrap();
+    let mut terminal = Terminal::open(fake.home(), &["-C", root, "save", "-i", "a word"]);
+    terminal.sees("Message:");
+    terminal.types(ENTER);
+    terminal.sees("Code changes: commit them");
+    terminal.types(&format!(" {DOWN} {ENTER}"));
+    terminal.sees("Save\\?");
+    terminal.types(&format!("y{ENTER}"));
+    terminal.sees("saved ");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(git(fake.home(), &["-C", "shop", "log", "-1", "--format=%s"]), "begin");
+    let asked = &fake.asked("save")[0];
+    assert_eq!((&asked["message"], &asked["hold"]), (&json!("a word"), &json!(true)));
+}
+
+#[test]
+fn a_box_that_is_left_saves_nothing() {
+    let _alone = fake::alone();
+    let fake = saving();
+    let root = changed_repository(&fake);
+    let root = root.to_str().unwrap();
+    let mut terminal = Terminal::open(fake.home(), &["-C", root, "save", "-i"]);
+    terminal.sees("Message:");
+    terminal.types("\u{3}");
+    terminal.sees("convosyncctl:.* cancelled");
+    assert_eq!(terminal.ends(), 4);
+    let without = run(fake.home(), &["-C", root, "save", "-i"]);
+    assert_eq!(without.status.code(), Some(4), "{without:?}");
+    assert!(err(&without).contains("hint: leave out `--interactive`"), "{without:?}");
+    assert_eq!(git(fake.home(), &["-C", "shop", "log", "-1", "--format=%s"]), "begin");
+    assert!(fake.asked("save").is_empty());
+}
+
+#[test]
+fn a_large_commit_is_asked_about_and_a_no_leaves_everything() {
+    let _alone = fake::alone();
+    let fake = saving();
+    let root = changed_repository(&fake);
+    let film = std::fs::File::options().create_new(true).write(true).open(root.join("film.bin"));
+    film.unwrap().set_len(51 << 20).unwrap();
+    let mut terminal = Terminal::open(fake.home(), &["-C", root.to_str().unwrap(), "save"]);
+    terminal.sees(r"what would be committed is large: `film.bin` \(51.0 MiB\)");
+    terminal.sees("git lfs track");
+    terminal.sees("Commit all of it\\?");
+    terminal.types(&format!("n{ENTER}"));
+    terminal.sees("convosyncctl:.* cancelled");
+    assert_eq!(terminal.ends(), 4);
+    assert_eq!(git(fake.home(), &["-C", "shop", "log", "-1", "--format=%s"]), "begin");
+    assert!(fake.asked("save").is_empty());
+}

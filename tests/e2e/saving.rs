@@ -137,6 +137,42 @@ fn a_stash_goes_into_the_session_and_touches_nothing() {
 }
 
 #[test]
+fn what_is_not_to_be_pushed_stays_here_until_sync_also_when_the_daemon_starts_anew() {
+    let mut world = opened();
+    let ada = &mut world.devices[0];
+    let before = (there(ada, "main"), world_refs(ada));
+    write(ada, "a", "1\n");
+    let run = ada.ctl(&["save", "--no-push", "not yet"]).ok();
+    assert!(
+        run.text().contains("kept on this device") && run.text().contains("convosyncctl sync"),
+        "{run}"
+    );
+    assert_eq!(subject(ada), "not yet [ConvoSync]");
+    ada.stop();
+    ada.start();
+    let mut writer = ada.writer(2);
+    writer.turn();
+    eventually("a later session is saved here", SAVED_WITHIN, || ada.session(writer.session()));
+    let status = ada.ctl(&["status"]).ok();
+    assert!(status.text().contains("since `save --no-push`"), "{status}");
+    ada.stop();
+    assert_eq!((there(ada, "main"), world_refs(ada)), before);
+
+    ada.start();
+    ada.ctl(&["sync"]).ok();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    assert_eq!(there(ada, "main"), before.0, "the branch is the user's to push");
+    assert_ne!(world_refs(ada), before.1);
+    ada.ctl(&["save", "--retry"]).ok();
+    assert_eq!(there(ada, "main"), here(ada));
+}
+
+/// All refs of the remote.
+fn world_refs(device: &Device) -> String {
+    git(device, &["ls-remote", "origin", "refs/convosync/*"])
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     let mut world = opened();
     let ada = &mut world.devices[0];

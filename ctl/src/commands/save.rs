@@ -2,7 +2,9 @@
 
 mod code;
 mod tell;
+mod dialog;
 
+use convosync_core::commit::Plan;
 use convosync_core::protocol::{
     Request, Save, SaveOutlookReply, SaveReply, SessionQuery, SyncState,
 };
@@ -19,24 +21,59 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Save) -> Result<ExitCode, Ct
         directory: call.directory(),
         session: args.session.clone().map(SessionQuery),
         message: args.message.clone().or_else(|| args.text.clone()),
+        hold: args.no_push,
     };
-    let work = if args.stash { None } else { Work::of(call)? };
-    let Some(work) = work else { return save_session(call, args, request, None) };
-    if args.retry {
-        let done = work.push_again(call)?;
-        return save_session(call, args, request, Some(&done));
+    let work = if args.stash { None } else { Work::of(call, args.no_push)? };
+    match work {
+        Some(work) if args.retry => {
+            let done = work.push_again(call)?;
+            save_session(call, args, request, Some(&done))
+        }
+        Some(work) => {
+            let plan = work.plan(args.branch.as_deref())?;
+            save_code(call, args, request, work, &plan)
+        }
+        None if args.interactive => {
+            let outlook: SaveOutlookReply = call.ask(Request::SaveOutlook(request.clone()))?;
+            let chosen = dialog::ask(call, None, &outlook, request.message.as_deref())?;
+            let hold = request.hold || !chosen.send;
+            let request = Save { message: Some(chosen.message), hold, ..request };
+            save_session(call, args, request, None)
+        }
+        None => save_session(call, args, request, None),
     }
-    let plan = work.plan(args.branch.as_deref())?;
-    if plan.manner.is_none() && args.branch.is_none() {
-        let done = Done::nothing(&plan, work.facts());
-        return save_session(call, args, request, Some(&done));
+}
+
+/// Commits as planned, pushes, and saves the session.
+fn save_code(
+    call: &mut Call<'_>,
+    args: &args::Save,
+    mut request: Save,
+    mut work: Work,
+    plan: &Plan,
+) -> Result<ExitCode, CtlError> {
+    let nothing = Done::nothing(plan, work.facts());
+    let has_work = plan.manner.is_some() || args.branch.is_some();
+    if !has_work && !args.interactive {
+        return save_session(call, args, request, Some(&nothing));
     }
     // Whatever keeps the session from being saved is told before anything is committed.
     let outlook: SaveOutlookReply = call.ask(Request::SaveOutlook(request.clone()))?;
     if args.dry_run {
-        return tell::foresee(call, &work, &plan, args, &outlook);
+        return tell::foresee(call, &work, plan, args, &outlook);
     }
-    work.confirm(call, &plan, args.force)?;
+    if args.interactive {
+        let chosen = dialog::ask(call, Some(plan), &outlook, request.message.as_deref())?;
+        request.message = Some(chosen.message);
+        request.hold |= !chosen.send;
+        if !chosen.send {
+            work.keep_here();
+        }
+        if !chosen.commit && args.branch.is_none() {
+            return save_session(call, args, request, Some(&nothing));
+        }
+    }
+    work.confirm(call, plan, args.force)?;
     let done = work.carry_out(call, args.branch.as_deref(), request.message.as_deref())?;
     save_session(call, args, request, Some(&done))
 }

@@ -30,6 +30,7 @@ pub(super) struct Work {
     scratch: PathBuf,
     suffix: String,
     needs_remote: bool,
+    no_push: bool,
     facts: Facts,
 }
 
@@ -90,7 +91,7 @@ impl Done {
 
 impl Work {
     /// Looks at the work tree of the directory; `None` where there is none under git.
-    pub(super) fn of(call: &Call<'_>) -> Result<Option<Self>, CtlError> {
+    pub(super) fn of(call: &Call<'_>, no_push: bool) -> Result<Option<Self>, CtlError> {
         let directory = call.directory();
         if !directory.ancestors().any(|above| above.join(".git").exists()) {
             return Ok(None);
@@ -106,12 +107,18 @@ impl Work {
         Ok(Some(Self {
             scratch: paths.state_dir,
             suffix: config.commit_suffix,
-            needs_remote: config.store_remote.is_none(),
+            needs_remote: config.store_remote.is_none() && !no_push,
+            no_push,
             project,
             git,
             guard,
             facts,
         }))
+    }
+
+    /// Lets nothing leave this device.
+    pub(super) fn keep_here(&mut self) {
+        self.no_push = true;
     }
 
     pub(super) fn facts(&self) -> &Facts {
@@ -248,6 +255,9 @@ impl Work {
 
     fn push(&self, call: &Call<'_>, done: &mut Done) -> Result<(), CtlError> {
         let Facts { head, remote, upstream, .. } = &self.facts;
+        if self.no_push {
+            return Ok(());
+        }
         if let (Some(branch), Some(remote)) = (&head.branch, remote) {
             let hands = self.hands(call);
             let way = hands.way(branch, remote, upstream.as_deref())?;
@@ -275,7 +285,9 @@ impl Work {
         call: &Call<'_>,
         branch: &str,
     ) -> Result<Option<String>, CtlError> {
-        let Some(remote) = &self.facts.remote else { return Ok(None) };
+        let Some(remote) = self.facts.remote.as_ref().filter(|_| !self.no_push) else {
+            return Ok(None);
+        };
         let way = self.hands(call).way(branch, remote, self.facts.upstream.as_deref())?;
         Ok(Some(way.shown()))
     }

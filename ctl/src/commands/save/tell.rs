@@ -59,12 +59,12 @@ pub(super) fn short(commit: &str) -> &str {
     commit.get(..SHORT).unwrap_or(commit)
 }
 
-fn number(amount: usize, what: &str) -> String {
+pub(super) fn number(amount: usize, what: &str) -> String {
     count(u32::try_from(amount).unwrap_or(u32::MAX), what)
 }
 
 /// `2 changed files and 1 new file`.
-fn files(modified: usize, new: usize) -> String {
+pub(super) fn files(modified: usize, new: usize) -> String {
     match (modified, new) {
         (0, new) => number(new, "new file"),
         (modified, 0) => number(modified, "changed file"),
@@ -174,6 +174,11 @@ pub(super) fn saved(
         call.print.note(&message, Some("`convosyncctl save --retry` pushes them"))?;
     }
     let step = match outcome(reply) {
+        _ if reply.held && done.is_some_and(|done| done.commit.is_some()) => {
+            "convosyncctl sync   (sends the session), convosyncctl save --retry   (pushes the commit)"
+                .to_owned()
+        }
+        _ if reply.held => "convosyncctl sync   (sends it)".to_owned(),
         _ if done.is_some_and(Done::is_held_up) => "convosyncctl save --retry".to_owned(),
         ExitCode::Ok => {
             format!("convosyncctl resume {}   (on another device)", reply.session.short)
@@ -229,6 +234,7 @@ fn session(call: &mut Call<'_>, reply: &SaveReply) -> Result<(), CtlError> {
         }
     }
     match reply.sync {
+        _ if reply.held => call.print.done("kept on this device")?,
         SyncState::OnRemote if reply.devices.is_empty() => {
             call.print.done("on the remote, read back")?;
         }
@@ -304,7 +310,7 @@ pub(super) fn foresee(
         call.print.line(&*format!("would commit {files} ({size}) to {branch}"))?;
         match to {
             Some(to) => call.print.line(&*format!("would push to {to}"))?,
-            None => call.print.line("would not push: the repository has no remote")?,
+            None => call.print.line("would push nothing")?,
         }
     }
     left(call, &plan.left)?;

@@ -1,0 +1,80 @@
+//! `save -i`: a box with what there is, and check boxes for what becomes of it.
+
+use convosync_core::commit::Plan;
+use convosync_core::outbound::DEFAULT_MESSAGE;
+use convosync_core::protocol::SaveOutlookReply;
+
+use super::tell::{files, number};
+use crate::ask::{self, AskError};
+use crate::call::Call;
+use crate::error::CtlError;
+use crate::print::Frame;
+
+/// What the user chose.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) message: String,
+    /// Whether the code is committed.
+    pub(super) commit: bool,
+    /// Whether anything leaves this device.
+    pub(super) send: bool,
+}
+
+/// Shows the box and asks.
+pub(super) fn ask(
+    call: &mut Call<'_>,
+    plan: Option<&Plan>,
+    outlook: &SaveOutlookReply,
+    message: Option<&str>,
+) -> Result<Chosen, CtlError> {
+    if !call.is_interactive() {
+        let instead = "leave out `--interactive`, and say it with `-m`, `--stash` and `--no-push`";
+        return Err(AskError::NoTerminal { what: "what to save", instead }.into());
+    }
+    let plan = plan.filter(|plan| plan.manner.is_some());
+    call.print.frame(&frame(plan, outlook))?;
+    let message = ask::text("Message:", message.unwrap_or(DEFAULT_MESSAGE))?;
+    let commit = plan.map(|_| "Code changes: commit them".to_owned());
+    let send = "Send: push the branch, and let other devices have the session".to_owned();
+    let has_commit = commit.is_some();
+    let ticked = ask::tick("What to do?", commit.into_iter().chain([send]).collect())?;
+    let is_ticked = |index: usize| ticked.contains(&index);
+    if !ask::confirm("Save?")? {
+        return Err(AskError::Cancelled.into());
+    }
+    Ok(Chosen {
+        message,
+        commit: has_commit && is_ticked(0),
+        send: is_ticked(usize::from(has_commit)),
+    })
+}
+
+fn frame(plan: Option<&Plan>, outlook: &SaveOutlookReply) -> Frame {
+    let mut frame = Frame::new("Save session");
+    if let Some(title) = &outlook.title {
+        frame = frame.line(&format!("Session: {title}"));
+    }
+    frame = match plan {
+        Some(plan) => {
+            let branch = plan.branch.as_deref().unwrap_or_default();
+            let frame = frame.line(&format!("Branch: {branch}"));
+            let changes = files(plan.modified, plan.new.len());
+            let frame = frame.line(&format!("Changes: {changes}"));
+            match plan.left.len() {
+                0 => frame,
+                left => frame.line(&format!("Not committed: {}", number(left, "path"))),
+            }
+        }
+        None => frame.line("Changes: nothing to commit"),
+    };
+    if let Some(messages) = outlook.messages {
+        frame = frame.line(&format!(
+            "Conversation: {} when last saved",
+            number(messages as usize, "message")
+        ));
+    }
+    match outlook.devices.as_slice() {
+        [] => frame,
+        names => frame.line(&format!("Other devices: {}", names.join(", "))),
+    }
+}
