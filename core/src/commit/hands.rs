@@ -30,6 +30,8 @@ pub struct Hands<'a> {
     pub variables: &'a BTreeMap<OsString, OsString>,
     /// A folder of ours for scratch files.
     pub scratch: &'a Path,
+    /// Whether somebody sits at the terminal.
+    pub is_attended: bool,
 }
 
 /// What came of a commit.
@@ -201,8 +203,11 @@ impl Hands<'_> {
         if !guarded.is_empty() {
             return Ok(Pushed::Guarded(guarded));
         }
-        // A login that has to be asked for is the terminal's matter; silence is nobody's.
-        if let Err(Some(said)) = self.there(way) {
+        // Somebody at the terminal may be asked for a passphrase, which looks like silence from here, and can
+        // end what takes too long.
+        if !self.is_attended
+            && let Err(Some(said)) = self.there(way)
+        {
             return Ok(Pushed::Unreachable(said));
         }
         let mut args: Vec<OsString> = vec!["push".into()];

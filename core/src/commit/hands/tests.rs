@@ -49,7 +49,12 @@ impl Stage {
     }
 
     fn hands(&self) -> Hands<'_> {
-        Hands { site: self.site(), variables: &self.variables, scratch: &self.scratch }
+        Hands {
+            site: self.site(),
+            variables: &self.variables,
+            scratch: &self.scratch,
+            is_attended: false,
+        }
     }
 
     fn plan(&self) -> Plan {

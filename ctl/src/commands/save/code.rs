@@ -127,7 +127,8 @@ impl Work {
 
     fn hands<'a>(&'a self, call: &'a Call<'_>) -> Hands<'a> {
         let site = Site { project: &self.project, git: &self.git, guard: &self.guard };
-        Hands { site, variables: &call.env.variables, scratch: &self.scratch }
+        let is_attended = call.env.terminal.is_interactive();
+        Hands { site, variables: &call.env.variables, scratch: &self.scratch, is_attended }
     }
 
     /// Decides what is committed, on `branch` if another one is meant.
