@@ -12,6 +12,7 @@ use crate::id::{LogId, SessionId};
 mod discover;
 mod facts;
 mod headings;
+mod outline;
 mod path;
 mod prompt;
 mod reading;
@@ -22,6 +23,7 @@ pub use discover::{
 };
 pub use facts::{Facts, LineFacts, Scan, TEXT_MAX};
 pub use headings::Headings;
+pub use outline::{Outline, Rest};
 pub use path::{BadPath, PATH_MAX, check_log, check_path};
 pub use reading::{Reading, ShownText};
 pub use touched::Touched;

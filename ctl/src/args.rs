@@ -60,6 +60,13 @@ pub(crate) enum Command {
     },
     /// Print a session as it was at a commit or at a save, and change nothing
     Replay(Replay),
+    /// Show what two saves have and the other has not: messages, files, commits
+    Diff {
+        /// Id, its first characters, or id@save
+        a: String,
+        /// What it is compared with
+        b: String,
+    },
     /// Bring a session back on this device
     Resume(Resume),
     /// Bring back what stood in this work tree, and in others it changed, before the last resume
@@ -443,6 +450,7 @@ mod tests {
             "resume --stay-on-branch --theirs --launch",
             "resume --worktree d --no-pull --theirs",
             "resume --pull --merge --theirs",
+            "diff 4d56@3 4d56",
             "join --recover - --remote u",
             "join --recover",
             "service logs -n 5 -f --kind plain",
@@ -462,6 +470,7 @@ mod tests {
             "resume -l --force",
             "resume --read-only --launch",
             "replay 4d56",
+            "diff 4d56",
             "replay --at 7 --at-commit abcd",
             "replay --at seven",
             "resume --switch-branch --stay-on-branch",

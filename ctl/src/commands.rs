@@ -1,6 +1,7 @@
 //! One file, one command: asks the daemon and prints the answer.
 
 mod config;
+mod diff;
 mod enable;
 mod init;
 mod join;
@@ -35,6 +36,7 @@ pub(crate) fn run(call: &mut Call<'_>, command: Command) -> Result<ExitCode, Ctl
         Command::Show { session } => show::run(call, session),
         Command::Log { session } => log::run(call, session),
         Command::Replay(args) => replay::run(call, args),
+        Command::Diff { a, b } => diff::run(call, a, b),
         Command::Resume(args) => resume::run(call, &args),
         Command::Undo { force } => undo::run(call, force),
         Command::Sync { retry } => sync::run(call, retry),

@@ -3,6 +3,7 @@
 
 mod browse;
 mod code;
+mod diff;
 mod keys;
 mod log;
 mod projects;
@@ -63,6 +64,7 @@ pub fn answer(clerk: &Clerk<'_>, request: Request) -> Result<Value, Failure> {
         Request::List(list) => value(&browse::list(clerk, &list)?),
         Request::Show(show) => value(&browse::show(clerk, &show)?),
         Request::Log(log) => value(&log::log(clerk, &log)?),
+        Request::Diff(diff) => value(&diff::diff(clerk, &diff)?),
         Request::Read(read) => value(&browse::read(clerk, &read)?),
         Request::Code(code) => value(&code::code(clerk, &code)?),
         Request::Resume(resume) => value(&resume::resume(clerk, &resume)?),

@@ -62,7 +62,10 @@ impl<'a> Story<'a> {
         let said = format!("question {}", self.said);
         let answer = json!({
             "id": format!("msg_{}", self.said), "role": "assistant", "model": "claude-x",
-            "content": [{"type": "text", "text": format!("answer {}", self.said)}],
+            "content": [
+                {"type": "text", "text": format!("answer {}", self.said)},
+                {"type": "tool_use", "name": "Write", "id": "t", "input": {"file_path": format!("/code/{}", self.said)}},
+            ],
         });
         self.line(second, branch, "user", &json!({"role": "user", "content": said}));
         self.line(second + 1, branch, "assistant", &answer);
@@ -183,6 +186,78 @@ fn every_commit_of_a_session_shows_its_messages_also_those_from_before_the_daemo
         let later = save_with(device, &session, 12);
         assert_eq!(asked(device, &[&session, "--at", &format!("@{later}")]), up_to(6));
     }
+    let first = format!("{session}@1");
+    let diff = bob.ctl_json(&["diff", &first, &session]);
+    assert_eq!(
+        (&diff["common_messages"], &diff["a"]["messages"], &diff["b"]["messages"]),
+        (&json!(10), &json!(0), &json!(4)),
+        "{diff}"
+    );
+    assert_eq!(diff["b"]["said"], json!(["question 6", "question 7"]));
+    assert_eq!(diff["b"]["files"], json!(["/code/6", "/code/7"]));
+    let stood = diff["b"]["passages"].as_array().expect("a list").iter();
+    let stood: Vec<&Value> = stood.map(|passage| &passage["commit"]).collect();
+    assert_eq!(stood, [&json!(one), &json!(four), &json!(five)]);
+    assert_eq!(diff["a"]["passages"], json!([]));
+    let shown = bob.ctl(&["diff", &session, &first]).ok().text();
+    assert!(shown.contains("Both begin with the same 10 messages"), "{shown}");
+
     assert_eq!(asked(ada, &[&session, "--at-commit", "feature/oauth~1"]), up_to(4));
     assert!(!bob.home.transcripts().join(format!("{session}.jsonl")).exists());
+}
+
+#[test]
+fn log_shows_where_it_branched_and_a_commit_that_is_not_of_the_session_is_told_with_those_that_are()
+{
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    let mut story = Story::new(ada);
+    let one = story.commit(10, "one");
+    story.turn(20, "main");
+    story.git(30, &["switch", "--quiet", "--create", "feature/oauth"]);
+    story.turn(40, "feature/oauth");
+    let (session, begins, said) = (story.session, story.begins, story.said);
+    ada.start();
+    ada.init();
+    Story { device: ada, session: session.clone(), begins, said }.saved();
+
+    let log = ada.ctl(&["log"]).ok().text();
+    let short = &one[..7];
+    for part in [
+        &format!("Message 1-2: On main @ {short}"),
+        "[question 1]",
+        "Branched to feature/oauth",
+        &format!("Message 3-4: On feature/oauth @ {short}"),
+        &format!("You're on: feature/oauth @ {short}"),
+        "Code and conversation are in sync!",
+    ] {
+        assert!(log.contains(part), "{part}\n{log}");
+    }
+    let replayed = ada.ctl(&["replay", "--at-commit", "HEAD"]).ok().text();
+    assert!(replayed.contains("question 2"), "{replayed}");
+    let unknown = ada.ctl(&["replay", &session, "--at-commit", "abcdef0"]).fails();
+    assert!(unknown.errors().contains(&format!("feature/oauth @ {short}")), "{unknown}");
+}
+
+#[test]
+fn without_a_reflog_what_the_daemon_saw_counts_and_the_rest_is_not_known() {
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    let mut story = Story::new(ada);
+    switch_reflog_off(story.device);
+    let one = story.commit(10, "one");
+    story.turn(20, "main");
+    let (session, begins, said) = (story.session, story.begins, story.said);
+    ada.start();
+    ada.init();
+    let story = Story { device: ada, session: session.clone(), begins, said };
+    story.saved();
+    let main = |commit, first, last| ("main".to_owned(), commit, first, last);
+    assert_eq!(passages(ada, &session, &[&one]), [main(0, 1, 2), main(1, 3, 2)]);
+}
+
+/// Switches the reflog off, and takes away what it has.
+fn switch_reflog_off(device: &Device) {
+    device.home.git(&["config", "core.logAllRefUpdates", "false"]).ok();
+    files::remove_tree(&device.home.project().join(".git/logs"));
 }

@@ -97,7 +97,7 @@ impl Trace {
     fn remember(&mut self, at_ms: i64, line: &Line<'_>) {
         let Some(tree) = self.tree else { return };
         let made = self.made(tree, at_ms, line);
-        if made > 0 && !self.is_elsewhere(tree, made, line.branch) {
+        if !self.is_elsewhere(tree, made, line.branch) {
             self.passed[tree] = Some(made);
         }
     }
@@ -126,7 +126,11 @@ impl Trace {
 
     fn stand_in(&mut self, tree: usize, at_ms: i64, from: u64, line: &Line<'_>) -> Stand {
         let made = self.made(tree, at_ms, line);
-        if made == 0 || self.is_elsewhere(tree, made, line.branch) {
+        if self.is_elsewhere(tree, made, line.branch) {
+            return stand_of(line);
+        }
+        if made == 0 {
+            self.passed[tree] = Some(0);
             return stand_of(line);
         }
         if self.passed[tree].is_some() {
@@ -139,7 +143,9 @@ impl Trace {
     /// Whether a line names a branch that this HEAD was not on, nor shortly before or after: it was written in a
     /// work tree that is gone by now, or in a repository within this one.
     fn is_elsewhere(&self, tree: usize, made: usize, branch: Option<&str>) -> bool {
-        let Some(branch) = branch.filter(|branch| *branch != DETACHED) else { return false };
+        let Some(branch) = branch.filter(|branch| made > 0 && *branch != DETACHED) else {
+            return false;
+        };
         let moves = self.trees[tree].moves.all();
         let of = |index: usize| moves[index].stand.branch.as_deref();
         let here = of(made - 1);

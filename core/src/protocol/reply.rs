@@ -1,6 +1,7 @@
 //! What the daemon answers.
 
 mod code;
+mod diff;
 mod log;
 mod save;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use code::{CodeLeftOut, CodeReply, FurtherCode, LeftOut, SavedCode};
+pub use diff::{DiffReply, DiffSide};
 pub use log::{HereInfo, LogReply, PassageInfo};
 pub use save::{SaveOutlookReply, SaveReply};
 

@@ -34,6 +34,8 @@ pub enum Request {
     Show(Show),
     /// Tells where the code stood while a session was written. Answer: [`super::LogReply`].
     Log(Log),
+    /// Compares two saves, of one session or of two. Answer: [`super::DiffReply`].
+    Diff(Diff),
     /// Reads a session's messages as text, a page at a time. Answer: [`super::ReadReply`].
     Read(Read),
     /// Opens the code of a saved session into a file, for the client to put in place. Answer:
@@ -238,6 +240,15 @@ pub struct Log {
     pub directory: PathBuf,
     /// Which session, at which save.
     pub session: SessionQuery,
+}
+
+/// Parameters of `diff`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Diff {
+    /// Which session, at which save.
+    pub a: SessionQuery,
+    /// What it is compared with.
+    pub b: SessionQuery,
 }
 
 /// Parameters of `read`.

@@ -74,7 +74,8 @@ impl Reading {
 
 const NAMES: [&str; 5] = ["type", "timestamp", "message", "isMeta", "isSidechain"];
 
-fn shown(values: &[Option<&RawValue>; 5]) -> Option<ShownText> {
+/// The message of a line's fields as text, if it is one that is shown.
+pub(super) fn shown(values: &[Option<&RawValue>; 5]) -> Option<ShownText> {
     let [kind, timestamp, message, meta, sidechain] = *values;
     if is_true(meta) || is_true(sidechain) {
         return None;

@@ -83,7 +83,7 @@ impl Touched {
 }
 
 /// The files that the tool calls of a message write to.
-fn written(message: &RawValue) -> Vec<PathBuf> {
+pub(super) fn written(message: &RawValue) -> Vec<PathBuf> {
     let content = fields(message, &["content"]).and_then(|[content]| content).and_then(elements);
     let file = |block: &RawValue| {
         let [kind, name, input] = fields(block, &["type", "name", "input"])?;

@@ -93,6 +93,12 @@ fn before_the_first_move_and_without_any_only_the_branch_is_known() {
 }
 
 #[test]
+fn a_move_after_lines_of_which_nothing_was_known_is_told() {
+    let told = traced(vec![tree(ROOT, &[(20, "m", 2), (21, "m", 3)])], &[at(5, "m")]);
+    assert_eq!(told, expected(&[(0, "m", 0), (1, "m", 2), (1, "m", 3)]));
+}
+
+#[test]
 fn each_work_tree_has_moves_of_its_own_and_what_lies_outside_has_none() {
     let own = tree(ROOT, &[(10, "main", 1), (30, "main", 4)]);
     let other = tree("/code/shop/.claude/worktrees/x", &[(10, "x", 2), (20, "x", 3)]);
