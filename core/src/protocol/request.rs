@@ -260,7 +260,7 @@ pub struct Read {
     #[serde(default)]
     pub from: u64,
     /// No further than to this byte of the main transcript; to the end when absent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
 }
 
