@@ -458,7 +458,7 @@ fn a_dry_run_says_of_each_repository_what_would_be_done_and_does_nothing() {
     let told = format!("{}", bob.ctl(&["resume", "--dry-run", &session]).ok());
     assert!(told.contains("would restore the code\n"), "{told}");
     assert!(
-        told.contains("it stays as it is here") && told.contains("changed files stand here"),
+        told.contains("it stays as it is here") && told.contains("uncommitted change"),
         "{told}"
     );
     assert!(!told.contains("would restore the code of `lib`"), "{told}");

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::objects::{Listing, release, told};
+use super::step::{Fetching, Step};
 use super::{CheckoutError, Opened, Place, Prepared, Restoring, fetch};
 use crate::code::{RepoPath, State};
 use crate::git::Version;
@@ -153,6 +154,7 @@ impl Restoring<'_> {
             return Ok(Pulled::Same);
         }
         let command = fetch::fetching(self.place, protocols).arg("--").arg(url).arg(&reference);
+        (self.place.tell.0)(Step::Fetch(Fetching::Commits));
         let output = command.run()?;
         if !output.success() {
             return Ok(Pulled::Not(format!("the branch cannot be fetched: {}", output.said())));

@@ -209,8 +209,7 @@ impl Offer {
     ) -> Result<Result<Prepared<'a>, Put>, CtlError> {
         let session = &self.reply.session.session;
         let restoring = restoring(opened, self.known.as_ref(), session, clone, args);
-        let wanted = (restoring, &self.onward);
-        match preflight::plan(call, args, None, clone, wanted, stashed) {
+        match preflight::plan(call, args, None, (clone, restoring, &self.onward), stashed) {
             Ok(Planned::Ready(prepared)) => Ok(Ok(*prepared)),
             Ok(Planned::Stays(finding)) => {
                 let message = format!(

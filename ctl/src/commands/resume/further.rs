@@ -27,7 +27,7 @@ pub(super) struct Further {
 }
 
 /// What is to be done to one, and where.
-type Ready<'a> = (Prepared<'a>, &'a Clone);
+type Placed<'a> = (Prepared<'a>, &'a Clone);
 
 /// What was done to one.
 #[derive(Debug, serde::Serialize)]
@@ -99,7 +99,7 @@ impl Further {
         session: &'a SessionId,
         clone: &'a Option<Result<Clone, CtlError>>,
         stashed: &mut Vec<Stash>,
-    ) -> Result<Result<Option<Ready<'a>>, Warning>, CtlError> {
+    ) -> Result<Result<Option<Placed<'a>>, Warning>, CtlError> {
         if let Some(missing) = &self.missing {
             return Ok(Err(missing.clone()));
         }
@@ -109,17 +109,24 @@ impl Further {
             Err(error) => return Ok(Err(self.left(&error.message(), error.hint()))),
         };
         let restoring = restoring(opened, self.known.as_ref(), session, clone, args);
-        let wanted = (restoring, &self.onward);
-        Ok(match preflight::plan(call, args, Some(&self.name), clone, wanted, stashed) {
-            Ok(Planned::Ready(prepared)) => Ok(Some((*prepared, clone))),
-            Ok(Planned::Stays(finding)) => Err(self.left(&finding.message(), None)),
-            Ok(Planned::Undecided(message, hint)) => {
-                Err(self.left(&message, Some(format!("resume again with an option: {hint}"))))
-            }
-            Ok(Planned::Cancelled) => Err(self.left("you left it so", None)),
-            Err(error @ CtlError::Ask(_)) => return Err(error),
-            Err(error) => Err(self.left(&error.message(), error.hint())),
-        })
+        Ok(
+            match preflight::plan(
+                call,
+                args,
+                Some(&self.name),
+                (clone, restoring, &self.onward),
+                stashed,
+            ) {
+                Ok(Planned::Ready(prepared)) => Ok(Some((*prepared, clone))),
+                Ok(Planned::Stays(finding)) => Err(self.left(&finding.message(), None)),
+                Ok(Planned::Undecided(message, hint)) => {
+                    Err(self.left(&message, Some(format!("resume again with an option: {hint}"))))
+                }
+                Ok(Planned::Cancelled) => Err(self.left("you left it so", None)),
+                Err(error @ CtlError::Ask(_)) => return Err(error),
+                Err(error) => Err(self.left(&error.message(), error.hint())),
+            },
+        )
     }
 
     /// What was done to it.

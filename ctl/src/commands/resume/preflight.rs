@@ -51,11 +51,10 @@ pub(super) fn plan<'a>(
     call: &mut Call<'_>,
     args: &args::Resume,
     name: Option<&str>,
-    clone: &Clone,
-    (restoring, onward): (Restoring<'a>, &'a Onward),
+    (clone, mut restoring, onward): (&Clone, Restoring<'a>, &'a Onward),
     stashed: &mut Vec<Stash>,
 ) -> Result<Planned<'a>, CtlError> {
-    let mut restoring = Restoring { replace: true, take: false, ..restoring };
+    restoring.replace = true;
     if args.pull && name.is_none() {
         match restoring.pull()? {
             Pulled::Same => {}
@@ -88,7 +87,8 @@ pub(super) fn plan<'a>(
         if !conflicts.is_empty() || why.is_some() {
             return not_merged(call, name, &Finding::NotMerged { branch, conflicts, why });
         }
-        tell(call, &format!("the session is merged into `{branch}`"))?;
+        let is = if args.dry_run { "would be" } else { "is" };
+        tell(call, &format!("the session {is} merged into `{branch}`"))?;
         drop(prepared);
         prepared = clone.plan(&restoring)?;
     }
@@ -97,7 +97,9 @@ pub(super) fn plan<'a>(
         restoring.take = true;
         prepared = clone.plan(&restoring)?;
     }
-    if decided.stash && !args.dry_run {
+    if decided.stash && args.dry_run {
+        tell(call, "the changes would go into `git stash`")?;
+    } else if decided.stash {
         drop(prepared);
         stash::push(restoring.place, stashed)?;
         // What the stash did not take is not replaced.
