@@ -414,7 +414,7 @@ fn commits_of_a_further_branch_that_was_deleted_at_its_remote_travel_with_the_se
 
     stage.join(true);
     let (ada, bob) = stage.pair();
-    let reply = bob.ctl_json(&["resume", &session]);
+    let reply = bob.ctl_json(&["resume", "--switch-branch", &session]);
     assert_eq!(reply["repositories"][0]["differences"], json!([]), "{reply}");
     assert_eq!(seen_in(bob, &lib(bob)), seen_in(ada, &lib(ada)));
 }
