@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 
 pub use contents::Memory;
 pub use heard::{Heard, Reading};
+pub(crate) use repository::{is_bisecting, unfinished};
 pub use restoring::{RESTORE_MARK, is_restore_mark};
 pub use spool::Spool;
 

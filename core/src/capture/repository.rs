@@ -12,6 +12,31 @@ use crate::project;
 /// How long counting the commits between a branch and its upstream may take.
 const AHEAD_DEADLINE: Duration = Duration::from_secs(5);
 
+fn has(git_dir: &Path, name: &str) -> bool {
+    std::fs::symlink_metadata(git_dir.join(name)).is_ok()
+}
+
+/// Whether a bisection runs.
+pub(crate) fn is_bisecting(git_dir: &Path) -> bool {
+    has(git_dir, "BISECT_LOG")
+}
+
+/// The operation that was not finished.
+pub(crate) fn unfinished(git_dir: &Path) -> Option<OperationKind> {
+    let has = |name: &str| has(git_dir, name);
+    if ["rebase-merge", "rebase-apply", "sequencer"].into_iter().any(has) {
+        Some(OperationKind::Series)
+    } else if has("MERGE_HEAD") {
+        Some(OperationKind::Merge)
+    } else if has("CHERRY_PICK_HEAD") {
+        Some(OperationKind::CherryPick)
+    } else if has("REVERT_HEAD") {
+        Some(OperationKind::Revert)
+    } else {
+        None
+    }
+}
+
 /// A repository that can be captured.
 #[derive(Debug)]
 pub(super) struct Repository {
@@ -38,7 +63,7 @@ impl Repository {
         {
             return Err(Withheld::ObjectFormat(kind.to_owned()).into());
         }
-        if repository.has("BISECT_LOG") {
+        if is_bisecting(git_dir) {
             return Err(Withheld::Bisecting.into());
         }
         Ok(repository)
@@ -55,10 +80,6 @@ impl Repository {
         self.last(key).map_or(otherwise, |value| {
             !["false", "no", "off", "0", ""].contains(&value.to_ascii_lowercase().as_str())
         })
-    }
-
-    fn has(&self, name: &str) -> bool {
-        std::fs::symlink_metadata(self.git_dir.join(name)).is_ok()
     }
 
     /// Whether a restore works here, or was interrupted.
@@ -111,20 +132,9 @@ impl Repository {
         }
     }
 
-    /// The operation that was not finished.
+    /// The operation that was not finished, with its files.
     pub(super) fn operation(&self) -> Result<Option<Operation>, Stop> {
-        let kind =
-            if ["rebase-merge", "rebase-apply", "sequencer"].iter().any(|name| self.has(name)) {
-                OperationKind::Series
-            } else if self.has("MERGE_HEAD") {
-                OperationKind::Merge
-            } else if self.has("CHERRY_PICK_HEAD") {
-                OperationKind::CherryPick
-            } else if self.has("REVERT_HEAD") {
-                OperationKind::Revert
-            } else {
-                return Ok(None);
-            };
+        let Some(kind) = unfinished(&self.git_dir) else { return Ok(None) };
         let mut files = BTreeMap::new();
         for name in kind.files() {
             if let Some(bytes) = small_file(&self.git_dir.join(name))? {

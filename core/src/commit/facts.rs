@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{CommitError, Site};
-use crate::capture::is_restore_mark;
 use crate::capture::status::{self, Seen};
+use crate::capture::{is_bisecting, is_restore_mark, unfinished};
 use crate::code::{Head, Omission, OperationKind, RepoPath};
 use crate::project;
 
@@ -176,24 +176,15 @@ fn leave_out_stored_elsewhere(site: &Site<'_>, changes: &mut [Change]) -> Result
 }
 
 fn obstacle(git_dir: &std::path::Path) -> Option<Obstacle> {
-    let has = |name: &str| std::fs::symlink_metadata(git_dir.join(name)).is_ok();
     let lock = git_dir.join("index.lock");
     if is_restore_mark(&lock) {
         return Some(Obstacle::Restoring);
     }
-    if has("index.lock") {
+    if std::fs::symlink_metadata(&lock).is_ok() {
         return Some(Obstacle::Locked(lock));
     }
-    if has("BISECT_LOG") {
+    if is_bisecting(git_dir) {
         return Some(Obstacle::Bisecting);
     }
-    let series = ["rebase-merge", "rebase-apply", "sequencer"].iter().any(|name| has(name));
-    let kind = match () {
-        () if series => OperationKind::Series,
-        () if has("MERGE_HEAD") => OperationKind::Merge,
-        () if has("CHERRY_PICK_HEAD") => OperationKind::CherryPick,
-        () if has("REVERT_HEAD") => OperationKind::Revert,
-        () => return None,
-    };
-    Some(Obstacle::Unfinished(kind))
+    unfinished(git_dir).map(Obstacle::Unfinished)
 }
