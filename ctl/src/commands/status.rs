@@ -45,7 +45,7 @@ struct Answer<'a> {
 /// Names the work trees whose records for `undo` take much room: for a week nothing but the disk bounds them.
 fn print_records(print: &mut Printer<'_>, records: &[Stored]) -> Result<(), CtlError> {
     for Stored { root, folder, bytes: size, records, unfinished } in records {
-        let number = count(u32::try_from(*records).unwrap_or(u32::MAX), "record");
+        let number = count(*records, "record");
         let text = format!("{number} for `undo` in `{root}` take {}", bytes(*size));
         let hint = match unfinished {
             true => format!("run `convosyncctl undo` in `{root}` first: a resume was interrupted"),

@@ -71,8 +71,8 @@ pub(crate) fn bytes(bytes: u64) -> String {
 }
 
 /// Says how many there are of something.
-pub(crate) fn count(number: impl Into<u64>, unit: &str) -> String {
-    let number = number.into();
+pub(crate) fn count(number: impl TryInto<u64>, unit: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -95,7 +95,7 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
         call.print.note(&text, Some(&format!("its bytes are at `{}`", file.kept.display())))?;
     }
     if report.not_back.len() > PATHS_SHOWN_MAX {
-        let more = paths(report.not_back.len() - PATHS_SHOWN_MAX);
+        let more = count(report.not_back.len() - PATHS_SHOWN_MAX, "path");
         let folder = report.not_back.iter().find_map(|file| file.kept.parent());
         let folder = folder.unwrap_or(Path::new("")).display();
         call.print.note(&format!("{more} more did not come back: see `{folder}`"), None)?;
@@ -107,7 +107,7 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
     }
     let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&format!(
         "looked at again, {} from what was saved: {}",
-        count(u32::try_from(report.differences.len()).unwrap_or(u32::MAX), "path differs"),
+        count(report.differences.len(), "path differs"),
         some(&report.differences),
     ));
     frame = frame.line("").line("hint: `convosyncctl undo` brings back what stood here before");
@@ -135,8 +135,7 @@ fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook, tense: Tense) -> Result<
     let place = at(outlook.branch.as_deref(), outlook.commit.as_deref());
     let new = new_commits(outlook.commits);
     call.print.line(format!("  {arrow} {place}{new}"))?;
-    let files = |number: usize| count(u32::try_from(number).unwrap_or(u32::MAX), "file");
-    let (written, removed) = (files(outlook.written), files(outlook.removed));
+    let (written, removed) = (count(outlook.written, "file"), count(outlook.removed, "file"));
     call.print.line(match tense {
         Tense::Would => format!("  {arrow} {written} to write, {removed} to remove"),
         Tense::Did => format!("  {arrow} {written} written, {removed} removed"),
@@ -168,7 +167,7 @@ fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook, tense: Tense) -> Result<
 }
 
 fn new_commits(number: usize) -> String {
-    let words = count(u32::try_from(number).unwrap_or(u32::MAX), "new commit");
+    let words = count(number, "new commit");
     match number {
         0 => String::new(),
         COMMITS_COUNTED_MAX => format!(", {words} or more"),
@@ -182,7 +181,7 @@ fn tell_left(call: &mut Call<'_>, outlook: &Outlook) -> Result<(), CtlError> {
         call.print.note(&format!("`{path}` stays as it is here: {why}"), None)?;
     }
     if outlook.left.len() > PATHS_SHOWN_MAX {
-        let more = paths(outlook.left.len() - PATHS_SHOWN_MAX);
+        let more = count(outlook.left.len() - PATHS_SHOWN_MAX, "path");
         call.print.note(&format!("{more} more stay as they are here"), None)?;
     }
     Ok(())
@@ -192,19 +191,15 @@ fn tell_left(call: &mut Call<'_>, outlook: &Outlook) -> Result<(), CtlError> {
 fn verified(left: usize) -> String {
     match left {
         0 => "verified: it is what was saved".to_owned(),
-        left => format!("verified, but for {}: the rest is what was saved", paths(left)),
+        left => format!("verified, but for {}: the rest is what was saved", count(left, "path")),
     }
 }
 
 fn here_already(of: &str, left: usize) -> String {
     match left {
         0 => format!("the code{of} is here already"),
-        left => format!("the code{of} is here already, but for {}", paths(left)),
+        left => format!("the code{of} is here already, but for {}", count(left, "path")),
     }
-}
-
-fn paths(number: usize) -> String {
-    count(u32::try_from(number).unwrap_or(u32::MAX), "path")
 }
 
 fn some(paths: &[String]) -> String {

@@ -306,10 +306,6 @@ fn large(plan: &Plan) -> String {
     let names: Vec<_> =
         named.map(|(path, size)| format!("`{}` ({})", path.shown(), bytes(*size))).collect();
     let more = plan.large.len().saturating_sub(LARGE_SHOWN);
-    let more = if more > 0 {
-        format!(" and {}", count(u32::try_from(more).unwrap_or(u32::MAX), "more file"))
-    } else {
-        String::new()
-    };
+    let more = if more > 0 { format!(" and {}", count(more, "more file")) } else { String::new() };
     format!("what would be committed is large: {}{more}", names.join(", "))
 }

@@ -4,11 +4,11 @@ use convosync_core::commit::Plan;
 use convosync_core::outbound::DEFAULT_MESSAGE;
 use convosync_core::protocol::SaveOutlookReply;
 
-use super::tell::{files, number};
+use super::tell::files;
 use crate::ask::{self, AskError};
 use crate::call::Call;
 use crate::error::CtlError;
-use crate::print::Frame;
+use crate::print::{Frame, count};
 
 /// What the user chose.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,16 +62,14 @@ fn frame(plan: Option<&Plan>, outlook: &SaveOutlookReply) -> Frame {
             let frame = frame.line(&format!("Changes: {changes}"));
             match plan.left.len() {
                 0 => frame,
-                left => frame.line(&format!("Not committed: {}", number(left, "path"))),
+                left => frame.line(&format!("Not committed: {}", count(left, "path"))),
             }
         }
         None => frame.line("Changes: nothing to commit"),
     };
     if let Some(messages) = outlook.messages {
-        frame = frame.line(&format!(
-            "Conversation: {} when last saved",
-            number(messages as usize, "message")
-        ));
+        frame =
+            frame.line(&format!("Conversation: {} when last saved", count(messages, "message")));
     }
     match outlook.devices.as_slice() {
         [] => frame,

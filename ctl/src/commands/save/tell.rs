@@ -59,17 +59,13 @@ pub(super) fn short(commit: &str) -> &str {
     commit.get(..SHORT).unwrap_or(commit)
 }
 
-pub(super) fn number(amount: usize, what: &str) -> String {
-    count(u32::try_from(amount).unwrap_or(u32::MAX), what)
-}
-
 /// `2 changed files and 1 new file`.
 pub(super) fn files(modified: usize, new: usize) -> String {
     match (modified, new) {
-        (0, new) => number(new, "new file"),
-        (modified, 0) => number(modified, "changed file"),
+        (0, new) => count(new, "new file"),
+        (modified, 0) => count(modified, "changed file"),
         (modified, new) => {
-            format!("{} and {}", number(modified, "changed file"), number(new, "new file"))
+            format!("{} and {}", count(modified, "changed file"), count(new, "new file"))
         }
     }
 }
@@ -100,7 +96,7 @@ fn left(call: &mut Call<'_>, left: &[Left]) -> Result<(), CtlError> {
         call.print.note(&format!("not committed: `{}`: {}", path.shown(), why.as_str()), None)?;
     }
     if left.len() > LEFT_SHOWN {
-        let more = number(left.len() - LEFT_SHOWN, "more path");
+        let more = count(left.len() - LEFT_SHOWN, "more path");
         call.print.note(&format!("not committed: {more}"), None)?;
     }
     Ok(())
@@ -170,7 +166,7 @@ pub(super) fn saved(
     }
     session(call, reply)?;
     if let Some((branch, commits)) = done.and_then(|done| done.unpushed.as_ref()) {
-        let message = format!("{} of {branch} not pushed", number(*commits as usize, "commit"));
+        let message = format!("{} of {branch} not pushed", count(*commits, "commit"));
         call.print.note(&message, Some("`convosyncctl save --retry` pushes them"))?;
     }
     let step = match outcome(reply) {
