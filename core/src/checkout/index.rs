@@ -137,12 +137,15 @@ impl<'a> Draft<'a> {
                 continue;
             }
             not_in_the_way(beneath, &output)?;
+            begun.take_away(&paths)?;
             if !has_filter {
                 told(Ok(output), "check files out")?;
             }
-            begun.take_away(&paths)?;
             let output = self.blank(self.by_git(&paths))?.run()?;
             not_in_the_way(beneath, &output)?;
+            if !output.success() {
+                begun.take_away(&paths)?;
+            }
             told(Ok(output), "check files out")?;
             raw.extend(paths.into_iter().cloned());
         }
