@@ -458,6 +458,38 @@ fn a_file_that_somebody_writes_in_the_middle_of_a_restore_is_one_more_undo_away(
     }
 }
 
+/// It was taken for what the restore had left, where that failed for a reason of its own.
+#[test]
+fn what_somebody_writes_elsewhere_while_a_restore_fails_is_one_more_undo_away() {
+    for path in ["elsewhere.txt", "shared.txt"] {
+        let place = Place::new();
+        place.write("a/shared.txt", "both have it\n");
+        place.git("a", &["add", "."]);
+        place.git("a", &["commit", "-q", "-m", "shared"]);
+        place.git("a", &["push", "-q"]);
+        place.git("b", &["pull", "-q"]);
+        place.write("a/new.txt", "theirs\n");
+        let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+        let opened = a.save(&place.path("log"));
+        let before = look(&place, "b");
+        let fails = |step| match step {
+            convosync_core::checkout::Step::Write { .. } => {
+                place.write(&format!("b/{path}"), "mine\n");
+                stop_at(0)(step)
+            }
+            _ => Ok(()),
+        };
+
+        let stopped = b.restoring(&opened, false).plan().unwrap().apply(&fails).unwrap_err();
+
+        assert!(matches!(stopped, CheckoutError::Halfway { .. }), "{stopped:?}");
+        assert!(b.undo().unwrap().again, "{path}");
+        assert_eq!(look(&place, "b"), before, "{path}");
+        b.undo().unwrap();
+        assert_eq!(place.read(&format!("b/{path}")), b"mine\n", "{path}");
+    }
+}
+
 /// Its record is looked for by the work tree's path.
 #[test]
 fn a_clone_that_was_moved_after_a_restore_was_interrupted_keeps_its_lock_until_it_is_back() {

@@ -13,7 +13,7 @@ use super::opened::Contents;
 use super::step::Step;
 use super::{CheckoutError, NotBack, Prepared, Refusal, record};
 use crate::code::{Node, OperationKind, RepoPath};
-use crate::disk::{Access, Beneath, DiskError, Found};
+use crate::disk::{Access, Beneath, Found};
 use crate::id::Oid;
 
 /// What is written into the reflog.
@@ -56,13 +56,7 @@ pub(super) fn apply(
     let record = prepared.record.dir().to_owned();
     let mut applier = Applier { prepared: &mut *prepared, beneath };
     let done = applier.steps(&mut draft, progress);
-    done.map_err(|source| {
-        // What somebody wrote in the meantime is not how the restore left it.
-        if !matches!(source, CheckoutError::Disk(DiskError::Changed(_))) {
-            prepared.record.note_stop(place);
-        }
-        CheckoutError::Halfway { record, source: Box::new(source) }
-    })
+    done.map_err(|source| CheckoutError::Halfway { record, source: Box::new(source) })
 }
 
 impl Applier<'_, '_> {

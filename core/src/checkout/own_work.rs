@@ -22,11 +22,9 @@ pub(super) fn is_there(
     place: Place<'_>,
 ) -> Result<bool, CheckoutError> {
     let here = &facts.here;
-    if has_ignored(facts, past, place)? {
+    let aside = Aside::of(place)?;
+    if has_ignored(facts, past, place, &aside)? {
         return Ok(true);
-    }
-    if past.stopped().is_some_and(|stopped| is_same(&stopped, here)) {
-        return Ok(false);
     }
     let Some(target) = &past.target() else { return Ok(true) };
     let heads = [before.head.commit, target.head.commit];
@@ -41,53 +39,76 @@ pub(super) fn is_there(
     let states = [(before, &facts.there_listing), (target, listing)];
     let [was, will] = states.map(|(state, listing)| Index::new(state, listing));
     let now = Index::new(here, &facts.here_listing);
-    let is_own = |path: &RepoPath| {
+    let is_own = |path: &RepoPath| -> Result<bool, CheckoutError> {
         let entries = plain(&now, path);
         if entries != plain(&was, path) && entries != plain(&will, path) {
-            return true;
+            return Ok(true);
         }
-        let Some(node) = here.tree.get(path) else { return false };
+        let Some(node) = here.tree.get(path) else { return Ok(false) };
         let known = [before, target].map(|state| state.tree.get(path));
         if known.into_iter().flatten().any(|known| same_node(known, node)) {
-            return false;
+            return Ok(false);
         }
-        match node {
-            Node::Gone | Node::EmptyDirectory => false,
-            Node::Link(_) => true,
+        let is_known = match node {
+            Node::Gone | Node::EmptyDirectory => true,
+            Node::Link(_) => false,
             Node::File { .. } => {
                 let ids = [&was, &will].map(|index| index.entry(path).map(|entry| entry.id));
-                blob_at(place, path).is_none_or(|found| !ids.contains(&Some(found)))
+                blob_at(place, path).is_some_and(|found| ids.contains(&Some(found)))
             }
-        }
+        };
+        Ok(!is_known && !aside.has(path)?)
     };
-    Ok(paths(facts, before, target, listing).iter().any(is_own))
+    for path in paths(facts, before, target, listing) {
+        if is_own(&path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-/// Whether a file that git does not know here is neither what was set aside nor what was being put in place.
-fn has_ignored(facts: &Facts, past: &Record, place: Place<'_>) -> Result<bool, CheckoutError> {
-    let beneath = Beneath::open(&place.project.root)?;
-    let index = Index::new(&facts.here, &facts.here_listing);
-    let target = past.target();
-    // An undo brings back what an older record has.
-    let records = record::readable(place)?;
-    let is_aside = |path: &RepoPath| -> Result<bool, CheckoutError> {
-        for record in &records {
-            if record.stands_aside(&beneath, path)? {
+/// What restores of this work tree set aside: an undo brings back what an older record has, too.
+struct Aside {
+    beneath: Beneath,
+    records: Vec<Record>,
+}
+
+impl Aside {
+    fn of(place: Place<'_>) -> Result<Self, CheckoutError> {
+        let beneath = Beneath::open(&place.project.root)?;
+        Ok(Self { beneath, records: record::readable(place)? })
+    }
+
+    /// Whether what stands at a path is what was set aside from there.
+    fn has(&self, path: &RepoPath) -> Result<bool, CheckoutError> {
+        for record in &self.records {
+            if record.stands_aside(&self.beneath, path)? {
                 return Ok(true);
             }
         }
         Ok(false)
-    };
+    }
+}
+
+/// Whether a file that git does not know here is neither what was set aside nor what was being put in place.
+fn has_ignored(
+    facts: &Facts,
+    past: &Record,
+    place: Place<'_>,
+    aside: &Aside,
+) -> Result<bool, CheckoutError> {
+    let index = Index::new(&facts.here, &facts.here_listing);
+    let target = past.target();
     for path in past.deeds.written.iter().map(|path| &path.0) {
         if facts.here.tree.contains_key(path) || !index.entries(path).is_empty() {
             continue;
         }
-        let found = beneath.look(path.as_path())?;
-        if !matches!(found, Found::File(_) | Found::Link(_)) || is_aside(path)? {
+        let found = aside.beneath.look(path.as_path())?;
+        if !matches!(found, Found::File(_) | Found::Link(_)) || aside.has(path)? {
             continue;
         }
         let node = target.as_ref().and_then(|target| target.tree.get(path));
-        let is_as_saved = node.is_some_and(|node| stands(&beneath, path, node));
+        let is_as_saved = node.is_some_and(|node| stands(&aside.beneath, path, node));
         if !is_as_saved && !is_checked_out(past, place, path) {
             return Ok(true);
         }
@@ -106,15 +127,6 @@ fn blob_at(place: Place<'_>, path: &RepoPath) -> Option<Oid> {
     let file = place.project.root.join(path.as_path());
     let id = git2::Oid::hash_file(git2::ObjectType::Blob, file).ok()?;
     Some(Oid(id.as_bytes().try_into().ok()?))
-}
-
-/// Whether two states are one, wherever their contents lie.
-fn is_same(a: &State, b: &State) -> bool {
-    let is_same_tree = || {
-        a.tree.len() == b.tree.len()
-            && a.tree.iter().zip(&b.tree).all(|(a, b)| a.0 == b.0 && same_node(a.1, b.1))
-    };
-    a.head == b.head && a.index == b.index && is_same_tree()
 }
 
 fn paths(facts: &Facts, before: &State, target: &State, listing: &Listing) -> BTreeSet<RepoPath> {

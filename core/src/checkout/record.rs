@@ -362,19 +362,6 @@ impl Record {
         self.deeds.git_files.iter().filter_map(file)
     }
 
-    /// Notes how a restore that failed left everything, so that work done afterwards is told from it. On a full
-    /// disk there may be no room for it: then what stands here is taken for work.
-    pub(super) fn note_stop(&self, place: Place<'_>) {
-        if let Ok((state, _)) = self.look(place) {
-            disk::write_atomic(&self.dir.join("stopped"), &code::write(&state)).ok();
-        }
-    }
-
-    /// How a restore that failed left everything, if that can be read.
-    pub(super) fn stopped(&self) -> Option<State> {
-        self.manifest("stopped")
-    }
-
     /// What was being put in place, if that can be read.
     pub(super) fn target(&self) -> Option<State> {
         self.manifest("target")
