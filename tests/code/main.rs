@@ -5,8 +5,6 @@ mod accidents;
 #[cfg(test)]
 mod alone;
 #[cfg(test)]
-mod begun;
-#[cfg(test)]
 mod captures;
 #[cfg(test)]
 mod clones;
@@ -32,6 +30,8 @@ mod look;
 mod losses;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod meanwhile;
 #[cfg(test)]
 mod observer;
 #[cfg(test)]
