@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use convosync_tests::home::IMPATIENT;
 use convosync_tests::synthetic::Conversation;
 use convosync_tests::world::Way;
 use convosync_tests::writer::saved_bytes;
-use convosync_tests::{Device, Run, World, Writer, files};
+use convosync_tests::{Device, Remote, Run, World, Writer, files};
 
 use crate::SAVED_WITHIN;
 
@@ -212,4 +213,31 @@ fn code_that_is_not_the_conversations_is_warned_of_loudly() {
     let run = bob.ctl(&["resume", "--no-code", here.session()]).ok();
     let said = format!("{}{}", run.text(), run.errors());
     assert!(said.contains("idea") && said.contains("git fetch"), "{run}");
+}
+
+/// Both keep their sessions in one place, and each has another project.
+#[test]
+fn a_session_of_another_project_is_told_with_both_names_and_nothing_is_done() {
+    let mut world = World::new(&["ada", "bob"], Way::Any);
+    let other = Remote::create(&world.remote.folder().join("other.git"));
+    let (store, other) = (world.host.url(&world.remote), world.host.url(&other));
+    let (ada, bob) = world.pair();
+    ada.start();
+    let phrase = ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    save(ada, &writer);
+    bob.home.git(&["remote", "set-url", "origin", &other]).ok();
+    let remote = format!("remote = \"{store}\"\n");
+    bob.home.write_config_whole(&format!("{IMPATIENT}{remote}"));
+    bob.start();
+    bob.join(&phrase);
+
+    let run = bob.ctl(&["resume", writer.session()]);
+
+    assert_left_to_the_user(&run);
+    for said in ["/app", "is not enabled on this device", "/other", "is another project"] {
+        assert!(run.errors().contains(said), "{said}: {run}");
+    }
+    assert!(!bob.home.transcripts().join(format!("{}.jsonl", writer.session())).exists());
 }

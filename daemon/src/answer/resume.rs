@@ -156,15 +156,17 @@ fn project_here(house: &House, resume: &Resume, holding: &Holding) -> Result<Arc
     let here = house.owner(&resume.directory).filter(|home| project::same(&home.project.ids, ids));
     let elsewhere = || house.homes().into_iter().find(|home| project::same(&home.project.ids, ids));
     here.or_else(elsewhere).ok_or_else(|| {
-        let theirs = ids.first().map_or("an unknown repository", String::as_str);
-        Failure::new(
-            ErrorKind::OtherRepository,
-            format!(
-                "session {} belongs to {theirs}, which is not enabled on this device",
-                holding.summary.session.short()
-            ),
-        )
-        .with_hint("clone it here, run `convosyncctl enable` in the clone, and resume there")
+        let first = |ids: &[String]| ids.first().cloned();
+        let theirs = first(ids).unwrap_or_else(|| "an unknown repository".to_owned());
+        let ours = house.owner(&resume.directory).and_then(|home| first(&home.project.ids));
+        let ours = ours.map(|ours| format!(", and {ours}, where you are, is another project"));
+        let session = holding.summary.session.short();
+        let message = format!(
+            "session {session} belongs to {theirs}, which is not enabled on this device{}",
+            ours.unwrap_or_default()
+        );
+        Failure::new(ErrorKind::OtherRepository, message)
+            .with_hint("clone it here, run `convosyncctl enable` in the clone, and resume there")
     })
 }
 
