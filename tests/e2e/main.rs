@@ -13,6 +13,8 @@ mod context;
 #[cfg(test)]
 mod counting;
 #[cfg(test)]
+mod evenings;
+#[cfg(test)]
 mod formats;
 #[cfg(test)]
 mod hostile;

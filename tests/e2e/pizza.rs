@@ -3,7 +3,6 @@
 use convosync_tests::api::Api;
 use convosync_tests::claude::Client;
 use convosync_tests::world::Way;
-use convosync_tests::writer::saved_bytes;
 use convosync_tests::{Device, World};
 
 use crate::SAVED_WITHIN;
@@ -12,12 +11,6 @@ const SAID: &str = "By the way, my favorite pizza is Margherita";
 const ASKED: &str = "What is my favorite pizza?";
 const LATER: &str = "Then book a table for two at eight";
 const SESSION: &str = "8f14e45f-ceea-467f-9b2d-0c9a1b7d3e55";
-
-/// Waits until the remote holds what lies in the session's transcript on `device`.
-fn wait_until_saved(device: &Device) {
-    let path = device.home.transcripts().join(format!("{SESSION}.jsonl"));
-    device.saved_eventually(SESSION, saved_bytes(&path).len() as u64, SAVED_WITHIN);
-}
 
 /// Asks on `device` and returns the conversation that the client sent.
 fn ask(client: &Client, api: &Api, device: &Device, question: &str) -> (String, String) {
@@ -40,7 +33,7 @@ fn what_was_said_on_one_device_is_known_on_the_other_and_the_answer_goes_back() 
     ada.start();
     let phrase = ada.init();
     client.say(&ada.home, &api, SESSION, SAID).ok();
-    wait_until_saved(ada);
+    ada.transcript_saved_eventually(SESSION, SAVED_WITHIN);
 
     bob.start();
     bob.join(&phrase);
@@ -49,7 +42,7 @@ fn what_was_said_on_one_device_is_known_on_the_other_and_the_answer_goes_back() 
     assert!(sent.contains(SAID), "{sent}");
     assert!(answer.contains("Margherita"), "{answer}");
 
-    wait_until_saved(bob);
+    bob.transcript_saved_eventually(SESSION, SAVED_WITHIN);
     ada.ctl_json(&["resume", SESSION]);
     let (sent, _) = ask(&client, &api, ada, LATER);
     assert!(sent.contains(SAID) && sent.contains(ASKED), "{sent}");

@@ -1,6 +1,7 @@
 //! Runs the real Claude Code client, pinned in `tests/real-client`, against the loopback API.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::api::Api;
@@ -43,14 +44,29 @@ impl Client {
     /// Runs the client with `arguments` in the project's directory.
     #[track_caller]
     pub fn run(&self, home: &Home, api: &Api, arguments: &[&str]) -> Run {
-        let mut command = home.command(&self.program);
+        let mut command = Self::offline(home.command(&self.program), api);
+        program::run(command.args(arguments), b"", DEADLINE)
+    }
+
+    /// Begins a shell in the project's directory that finds the client as `claude`.
+    pub fn shell(&self, home: &Home, api: &Api) -> Command {
+        let own = self.program.parent().map(Path::to_owned);
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let paths = own.into_iter().chain(std::env::split_paths(&others));
+        let path = std::env::join_paths(paths).expect("no folder has a colon in its name");
+        let mut command = Self::offline(home.command("sh"), api);
+        command.env("PATH", path);
         command
-            .args(arguments)
+    }
+
+    /// Lets the client know no other host than the stand-in.
+    fn offline(mut command: Command, api: &Api) -> Command {
+        command
             .env("ANTHROPIC_BASE_URL", api.url())
             .env("ANTHROPIC_API_KEY", "dummy")
             .env("DISABLE_TELEMETRY", "1")
             .env("DISABLE_AUTOUPDATER", "1")
             .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
-        program::run(&mut command, b"", DEADLINE)
+        command
     }
 }

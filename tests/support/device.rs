@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::program::{self, Run};
 use crate::synthetic::Conversation;
+use crate::writer::saved_bytes;
 use crate::{Home, Writer, eventually, files};
 
 /// A daemon answers on its socket within this time of its start.
@@ -204,6 +205,13 @@ impl Device {
                 session["on_remote"] == true && session["total_bytes"] == total_bytes
             })
         })
+    }
+
+    /// Waits until the remote holds what lies in the session's transcript here, and so the code of that time.
+    #[track_caller]
+    pub fn transcript_saved_eventually(&self, id: &str, deadline: Duration) -> Value {
+        let path = self.home.transcripts().join(format!("{id}.jsonl"));
+        self.saved_eventually(id, saved_bytes(&path).len() as u64, deadline)
     }
 
     /// Begins to follow what the daemon tells.
