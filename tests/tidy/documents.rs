@@ -4,7 +4,7 @@ use toml::Table;
 
 use crate::tree::{assert_none, entries, read, root, sources};
 
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -17,6 +17,7 @@ const DOCUMENTS: [&str; 13] = [
     "docs/format.md",
     "docs/glossary.md",
     "docs/protocol.md",
+    "docs/specification.md",
     "docs/threat-model.md",
 ];
 
@@ -119,15 +120,15 @@ fn the_example_configuration_is_toml() {
     }
 }
 
-#[test]
-fn every_accident_the_documents_describe_has_its_test() {
+/// The rows of a document's tables that end with the names of tests.
+fn untested(document: &str, columns: usize) -> Vec<String> {
     let is_row = |line: &&str| line.starts_with("| ") && line.ends_with("` |");
-    let text = read("docs/faults.md");
+    let text = read(document);
     let rows: Vec<&str> = text.lines().filter(is_row).collect();
-    assert!(rows.len() > 3, "the table of accidents is not read any more");
+    assert!(rows.len() > 3, "the tables of {document} are not read any more");
     let sources = sources();
     let is_tested = |name: &str| {
-        let definition = format!("fn {name}() ");
+        let definition = format!("fn {name}()");
         sources.iter().any(|(_, source)| source.contains(&definition))
     };
     let mut untested = Vec::new();
@@ -136,11 +137,23 @@ fn every_accident_the_documents_describe_has_its_test() {
         let names = cells.last().copied().unwrap_or_default().split(", ");
         let missing = names.map(|name| name.trim_matches('`')).filter(|name| !is_tested(name));
         untested.extend(missing.map(|name| format!("{}: {name}", cells[0])));
-        if cells.len() != 5 {
+        if cells.len() != columns {
             untested.push(format!("{}: {} columns", cells[0], cells.len()));
         }
     }
+    untested
+}
+
+#[test]
+fn every_accident_the_documents_describe_has_its_test() {
+    let untested = untested("docs/faults.md", 5);
     assert_none("docs/faults.md names tests that do not exist", &untested);
+}
+
+#[test]
+fn every_sentence_of_the_specification_has_its_test() {
+    let untested = untested("docs/specification.md", 3);
+    assert_none("docs/specification.md names tests that do not exist", &untested);
 }
 
 #[test]
