@@ -30,6 +30,7 @@ mod programs;
 mod record;
 mod spelling;
 mod step;
+mod submodules;
 mod together;
 mod verify;
 
@@ -45,6 +46,7 @@ pub use onward::{Merged, Pulled};
 pub use opened::Opened;
 pub use programs::runs_programs;
 pub use step::{Fetching, Step, Tell};
+pub use submodules::SubmoduleAt;
 pub use together::{Member, Together, Undoing, bind_planned, bind_undo, changed, together};
 
 use crate::code::{Guard, Limits, RepoPath, State};
@@ -127,7 +129,7 @@ pub struct Outlook {
     /// Files to be written that make programs run.
     pub programs: Vec<String>,
     /// Submodules that stood at another commit than the index says.
-    pub submodules: Vec<String>,
+    pub submodules: Vec<SubmoduleAt>,
     /// What else is not brought along.
     pub notes: Vec<String>,
 }
@@ -140,6 +142,9 @@ pub struct Report {
     pub outlook: Outlook,
     /// Paths (or `HEAD`) that differ from what was saved, found by looking again afterwards.
     pub differences: Vec<String>,
+    /// Submodules of this clone that stand at another commit than the code now has them: they are never moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<String>,
     /// Files whose filter could not run here: they hold what git stores.
     pub unfiltered: Vec<String>,
     /// What was set aside and could not be brought back by this undo.
@@ -417,7 +422,7 @@ impl Prepared<'_> {
             return Ok(Report { outlook: self.outlook.clone(), ..Report::default() });
         }
         let done = apply::apply(&mut self, progress)?;
-        let differences = verify::verify(&self, &done)?;
+        let (differences, behind) = verify::verify(&self, &done)?;
         // All is done; what stays too long costs room only.
         let cleaned = self.let_go_of_past(&differences).and_then(|()| self.record.thin_out());
         let gone = cleaned.unwrap_or_else(|error| {
@@ -427,6 +432,7 @@ impl Prepared<'_> {
         Ok(Report {
             outlook: self.outlook,
             differences,
+            behind,
             unfiltered: done.unfiltered.iter().map(RepoPath::shown).collect(),
             not_back: done.not_back,
             record: self.record.dir().to_owned(),

@@ -356,7 +356,7 @@ fn linked(place: &Place) {
 }
 
 /// Adds a submodule to the remote, and brings both clones there.
-fn with_submodule(place: &Place) {
+pub(crate) fn with_submodule(place: &Place) {
     place.run("", &["clone", "-q", "--bare", "remote.git", "module.git"]);
     place.git("seed", &["submodule", "--quiet", "add", "../module.git", "lib/module"]);
     place.git("seed", &["commit", "-q", "-m", "module"]);

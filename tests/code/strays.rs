@@ -13,7 +13,7 @@ use convosync_tests::files;
 
 use super::look::look;
 use super::observer::{Observer, check_objects, check_tree};
-use super::states::{Place, lines};
+use super::states::{Place, lines, with_submodule};
 use super::trip::Device;
 
 #[test]
@@ -421,4 +421,21 @@ fn of_new_files_outside_of_what_this_clone_checks_out_committed_ones_stay_out_an
     assert_eq!(look(&place, "b"), before);
     b.undo().unwrap();
     assert_eq!(look(&place, "b"), restored);
+}
+
+#[test]
+fn a_submodule_that_the_code_has_elsewhere_is_left_alone_and_named() {
+    let place = Place::new();
+    with_submodule(&place);
+    place.git("a/lib/module", &["checkout", "-q", "HEAD~1"]);
+    place.git("a", &["commit", "-q", "-am", "an older module"]);
+    let there = place.run("b/lib/module", &["rev-parse", "HEAD"]);
+    let (a, b) = (Device::new(&place, "a"), Device::new(&place, "b"));
+
+    let report = b.restore(&a.save(&place.path("log")), false).unwrap();
+
+    assert_eq!((report.behind, report.outlook.submodules), (vec!["lib/module".to_owned()], vec![]));
+    assert_eq!(place.run("b/lib/module", &["rev-parse", "HEAD"]), there);
+    let report = b.undo().unwrap();
+    assert_eq!(report.behind, Vec::<String>::new());
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::branch::{self, Move};
 use super::facts::{Entry, Facts, Index};
 use super::spelling::folded;
-use super::{Change, Outlook, Purpose, Refusal, met};
+use super::{Change, Outlook, Purpose, Refusal, met, submodules};
 use crate::code::{Flags, Guard, Mode, Node, Omission, OperationKind, RepoPath, State, Why};
 use crate::disk::Found;
 use crate::id::Oid;
@@ -466,7 +466,7 @@ impl Plan {
             set_aside: shown(&mut self.aside.iter()),
             left: left.collect(),
             programs: Vec::new(),
-            submodules: shown(&mut saved.submodules.keys()),
+            submodules: submodules::there(saved),
             notes: notes(saved),
         }
     }

@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::apply::Done;
 use super::facts::{Index, touched};
 use super::plan::same_node;
-use super::{CheckoutError, Prepared};
+use super::{CheckoutError, Prepared, submodules};
 use crate::code::{Node, RepoPath, State};
 use crate::disk::{Beneath, Found};
 use crate::id::Digest;
 
 /// What differs from what was saved: `HEAD`, or paths. Of files that were made just now, git does not go by
-/// their stamps, and without their filters takes them for changed: they are `made` unless they changed since.
+/// their stamps, and without their filters takes them for changed: they are `made` unless they changed since. Second,
+/// the submodules that stand elsewhere than the index says, and than they stood where this was saved.
 pub(super) fn verify(
     prepared: &Prepared<'_>,
     Done { made, not_back, .. }: &Done,
-) -> Result<Vec<String>, CheckoutError> {
+) -> Result<(Vec<String>, Vec<String>), CheckoutError> {
     let (after, _) = prepared.record.look(prepared.place)?;
     let saved = &prepared.opened.state;
     let mut differences = Vec::new();
@@ -27,7 +28,7 @@ pub(super) fn verify(
     let paths = paths.iter().map(RepoPath::shown);
     let paths = paths.chain(not_back.iter().map(|file| file.path.clone()));
     differences.extend(paths.collect::<BTreeSet<String>>());
-    Ok(differences)
+    Ok((differences, submodules::behind(&after, saved)))
 }
 
 fn paths(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use convosync_core::checkout::{COMMITS_COUNTED_MAX, Gone, Opened, Outlook, Report};
+use convosync_core::checkout::{COMMITS_COUNTED_MAX, Gone, Opened, Outlook, Report, SubmoduleAt};
 
 use crate::args;
 use crate::call::Call;
@@ -90,6 +90,12 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
         let hint = "mend the filter (`git config --get-regexp '^filter'` names it), then check them out again";
         call.print.note(&text, Some(hint))?;
     }
+    if let [first, ..] = report.behind.as_slice() {
+        let text =
+            format!("submodules stand elsewhere than the code has them: {}", some(&report.behind));
+        let hint = format!("`git submodule update --init {first}` brings one there");
+        call.print.note(&text, Some(&hint))?;
+    }
     for file in report.not_back.iter().take(PATHS_SHOWN_MAX) {
         let text = format!("`{}` did not come back: {}", file.path, file.why);
         call.print.note(&text, Some(&format!("its bytes are at `{}`", file.kept.display())))?;
@@ -160,10 +166,27 @@ fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook, tense: Tense) -> Result<
         let text = format!("ignored files {were} set aside: {}", some(&outlook.set_aside));
         call.print.note(&text, Some(&format!("`convosyncctl undo` {brings} them back")))?;
     }
-    for note in outlook.submodules.iter().chain(&outlook.notes) {
-        call.print.note(note, None)?;
+    for module in &outlook.submodules {
+        tell_submodule(call, module)?;
     }
+    outlook.notes.iter().try_for_each(|note| call.print.note(note, None))?;
     Ok(())
+}
+
+/// Says where a submodule stood: none is ever moved.
+fn tell_submodule(call: &mut Call<'_>, module: &SubmoduleAt) -> Result<(), CtlError> {
+    let path = &module.path;
+    let Some(commit) = &module.commit else {
+        let text = format!("submodule `{path}` was no repository there; here it stays as it is");
+        return Ok(call.print.note(&text, None)?);
+    };
+    let short: String = commit.chars().take(COMMIT_SHOWN).collect();
+    let text = format!(
+        "submodule `{path}` stood at {short} there, which is not where the code has it; here it stays as it is"
+    );
+    let hint =
+        format!("`git -C {path} fetch && git -C {path} switch --detach {short}` brings it there");
+    Ok(call.print.note(&text, Some(&hint))?)
 }
 
 fn new_commits(number: usize) -> String {
