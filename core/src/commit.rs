@@ -3,8 +3,10 @@
 //! [`look`] reads where the repository stands, [`plan`] decides what enters a commit and what is left out
 //! ([`Guard`] has the only list of what holds secrets), and [`Hands`] have git do it: hooks and signing run
 //! as they would without us, and one that fails leaves the index and the work tree as they were. Nothing is
-//! ever forced. Only the client comes here; what the daemon saves by itself is `capture`'s matter.
+//! ever forced. The client comes here when the user says so; the daemon by [`by_itself`] alone, where the user
+//! agreed to it for a project (`autosave.code`). All else that the daemon saves is `capture`'s matter.
 
+mod alone;
 mod branch;
 mod facts;
 mod hands;
@@ -12,9 +14,10 @@ mod plan;
 
 use std::path::PathBuf;
 
+pub use alone::{Done, Stays, by_itself};
 pub use branch::{Known, Switched};
 pub use facts::{Change, Facts, Obstacle, look};
-pub use hands::{Committed, Hands, Pushed, Way};
+pub use hands::{Alone, Committed, Hands, Pushed, Way};
 pub use plan::{LARGE_COMMIT, LARGE_FILE, Left, Manner, Plan, Reason, Refusal, message, plan};
 
 use crate::code::Guard;

@@ -6,6 +6,7 @@
 //!
 //! `config.example.toml` lists every key with its default, `docs/config.md` explains them.
 
+mod autosave;
 mod exclude;
 mod nearest;
 mod paths;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use autosave::{Autosave, AutosaveCode, Unfit};
 pub use exclude::excluded_by;
 pub use paths::{Paths, SOCKET_NAME, SOCKET_PATH_MAX};
 use raw::RawConfig;
@@ -41,6 +43,8 @@ pub struct Config {
     pub exclude: Vec<String>,
     /// What stands behind the message of a commit that `save` makes; may be empty.
     pub commit_suffix: String,
+    /// What the daemon does about the code by itself.
+    pub autosave: Autosave,
     /// What of the code is saved with a conversation.
     pub code: Code,
     /// Whether the operating system is asked for events; otherwise only rescans notice anything.
@@ -82,6 +86,7 @@ impl Default for Config {
             codec: Codec::Zstd,
             exclude: Vec::new(),
             commit_suffix: "[ConvoSync]".to_owned(),
+            autosave: Autosave::default(),
             code: Code::default(),
             events: true,
             rescan_every_ms: MINUTE,

@@ -21,6 +21,7 @@ use convosync_core::protocol::{CodeLeftOut, Failure, LeftOut, Warning};
 use convosync_core::seal::{CodePoint, CodeSaved, LogState};
 use convosync_core::transcript::LogFile;
 
+use crate::autosave;
 use crate::captures::{Captures, Report};
 use crate::clock::now_ms;
 use crate::fail;
@@ -46,6 +47,9 @@ const OPENED_KEPT_MS: i64 = 3_600 * 1_000;
 /// The largest code log that is opened from the store so that the next state goes on from it. A larger
 /// one is begun anew.
 const REOPEN_MAX: u64 = 64 << 20;
+
+/// Why an automatic save has no code.
+const LEFT_OUT: &str = "only a save by hand takes the code along (`autosave.code`)";
 
 /// How many paths that were left out are named: the first tell the story.
 const LEFT_OUT_SHOWN_MAX: usize = 20;
@@ -118,8 +122,16 @@ pub fn take(
     (place, home): (&Place, &Home),
     captures: &mut Captures,
     (session, Before { base, device }): (&SessionId, &Before),
-    point: CodePoint,
+    mut point: CodePoint,
+    by_hand: bool,
 ) -> Taken {
+    if !by_hand && autosave::leaves_out_code(house, home) {
+        lock(&place.bases).forget(session);
+        point.saved = CodeSaved::Withheld(LEFT_OUT.to_owned());
+        // A save by hand finds that it is not what was saved, and takes it along.
+        point.fingerprint = Digest::NONE;
+        return Taken { point, log: None, insist: false };
+    }
     if !house.config().code.capture {
         lock(&place.bases).forget(session);
         return Taken { point, log: None, insist: false };

@@ -6,6 +6,7 @@
 //! the next scan, because a session is compared with what its last save covered.
 
 mod session;
+mod commit;
 mod weather;
 mod upstream;
 mod network;
@@ -57,6 +58,8 @@ pub struct Timing {
     pub poll_every_ms: i64,
     /// All transcripts are looked at so often, whatever the watcher says.
     pub rescan_every_ms: i64,
+    /// Whether there are projects that are committed in by itself.
+    pub commits: bool,
     /// Whether the operating system reports changes of every transcript: then they are looked at less often
     /// while nothing changes.
     pub changes_are_reported: bool,
@@ -91,6 +94,8 @@ pub enum Event {
     RepositoryTouched(ProjectKey),
     /// The repository was compared with the last save; the session named has to be saved for it.
     CodeChecked(ProjectKey, Option<SessionId>),
+    /// A project was committed in, or was not; if that passes, it is tried again after so many milliseconds.
+    Committed(ProjectKey, Option<i64>),
     /// A save has ended.
     Saved(StoreKey, SaveEnd),
     /// A push has ended.
@@ -131,6 +136,8 @@ pub struct SaveEnd {
     pub failed: Vec<SessionId>,
     /// Whether our ref moved, so that there is something to send.
     pub moved: bool,
+    /// Whether the user asked for it, who then decides what is committed, too.
+    pub by_hand: bool,
 }
 
 /// What must be done.
@@ -149,6 +156,8 @@ pub enum Effect {
     List(StoreKey),
     /// Compare a repository with the last save of its newest session.
     CheckCode(ProjectKey),
+    /// Commit in a project where nobody works, if the user agreed to that.
+    Commit(ProjectKey),
     /// Look at every transcript.
     Rescan,
     /// Say that the machine may sleep.
@@ -196,6 +205,9 @@ struct Watched {
     store: StoreKey,
     check_at_ms: i64,
     checking: bool,
+    /// When it is committed in, if it is to be.
+    commit_at_ms: Option<i64>,
+    committing: bool,
 }
 
 /// A repository is compared so long after the last hint about it: one `git commit` is many events.
@@ -242,7 +254,8 @@ impl Engine {
         let has_room = self.has_room_on_line();
         let stores = self.stores.values().filter(|_| has_room).filter_map(Upstream::due_at_ms);
         let checks = self.projects.iter().filter(|(_, p)| !p.checking).map(|(_, p)| p.check_at_ms);
-        let due = saves.chain(stores).chain(checks).chain(self.rescan.due_at_ms()).min();
+        let due = saves.chain(stores).chain(checks).chain(self.rescan.due_at_ms());
+        let due = due.chain(self.commit_due_at_ms()).min();
         due.unwrap_or(i64::MAX)
     }
 
@@ -276,6 +289,7 @@ impl Engine {
             Event::Live(live) => self.note_live(&live),
             Event::RepositoryTouched(project) => self.check_soon(project, now_ms),
             Event::CodeChecked(project, session) => self.note_code(project, session, now_ms),
+            Event::Committed(project, again_ms) => self.note_committed(project, again_ms, now_ms),
             Event::Saved(store, end) => self.note_saved(store, &end, now_ms),
             Event::Pushed(store, end) => self.note_pushed(store, end, now_ms),
             Event::Listed(store, fault) => self.note_listed(store, fault, now_ms),
@@ -295,7 +309,9 @@ impl Engine {
             self.disable(project);
         }
         let check_at_ms = now_ms + self.timing.code_check_every_ms;
-        self.projects.insert(project, Watched { store, check_at_ms, checking: false });
+        let watched =
+            Watched { store, check_at_ms, checking: false, commit_at_ms: None, committing: false };
+        self.projects.insert(project, watched);
         let upstream = self.stores.entry(store).or_insert_with(|| Upstream::new(now_ms));
         upstream.unsent |= unsent;
         self.rescan.hurry(now_ms);
@@ -349,6 +365,7 @@ impl Engine {
         let Some(upstream) = self.stores.get_mut(&store) else { return };
         upstream.saving = false;
         upstream.unsent |= end.moved;
+        self.commit_after(store, end, now_ms);
         for (session, stamp) in &end.covered {
             if let Some(track) = self.sessions.get_mut(&(store, session.clone())) {
                 track.covered(*stamp);
@@ -395,6 +412,7 @@ impl Engine {
         let mut effects = self.saves(now_ms, Why::Due);
         effects.extend(self.errands(now_ms));
         effects.extend(self.code_checks(now_ms));
+        effects.extend(self.commits(now_ms));
         if self.rescan.may_start(&self.timing, now_ms) {
             effects.push(Effect::Rescan);
         }

@@ -135,6 +135,8 @@ pub struct Place {
     pub left_out: Mutex<Reports>,
     /// Which repositories its sessions worked in whose code is not saved: of which project, and why.
     pub beside: Mutex<BTreeMap<SessionId, (ProjectKey, Vec<protocol::Warning>)>>,
+    /// Why its projects were not committed in by itself, where they are to be.
+    pub uncommitted: Mutex<BTreeMap<ProjectKey, protocol::Warning>>,
     /// Which of its branches the saved code stands on.
     pub bases: Mutex<Bases>,
 }
@@ -433,6 +435,7 @@ impl House {
             code: Mutex::default(),
             left_out: Mutex::default(),
             beside: Mutex::default(),
+            uncommitted: Mutex::default(),
             bases: Mutex::default(),
         });
         registry.stores.insert(key, place.clone());

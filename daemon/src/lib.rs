@@ -24,6 +24,7 @@ pub mod captures;
 pub mod bases;
 pub mod house;
 pub mod course;
+pub mod autosave;
 pub mod scan;
 pub mod code;
 pub mod work;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use convosync_core::config::Config;
+use convosync_core::config::{AutosaveCode, Config};
 use convosync_core::protocol::{
     ErrorKind, Failure, HelloReply, Nothing, PROTOCOL, Progress, Request,
 };
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::answer::{self, RootReports, Tell};
+use crate::autosave;
 use crate::client::{Asked, Reply};
 use crate::clock::{self, Leap, Monotonic};
 use crate::engine::{Effect, Engine, Event, Fault, ProjectKey, PushEnd, SaveEnd, Standing, Timing};
@@ -70,6 +71,7 @@ pub fn timing(config: &Config, changes_are_reported: bool) -> Timing {
         push_at_most_every_ms: config.push_at_most_every_ms,
         poll_every_ms: config.poll_every_ms,
         rescan_every_ms: config.rescan_every_ms,
+        commits: config.autosave.code == AutosaveCode::Commit,
         changes_are_reported,
     }
 }
@@ -344,6 +346,7 @@ fn carry_out(house: &House, roots: &RootReports, effect: Effect) {
         Effect::Push(store) => work::push(house, store),
         Effect::List(store) => work::poll(house, store),
         Effect::CheckCode(project) => work::check_code(house, project),
+        Effect::Commit(project) => autosave::commit(house, project),
         Effect::Rescan => {
             let is_open = lock(&roots.problems).is_empty();
             if !is_open {
@@ -367,6 +370,7 @@ fn given_up(effect: &Effect) -> Option<Event> {
         }
         Effect::Push(store) => Some(Event::Pushed(*store, PushEnd::Failed(Fault::Failing))),
         Effect::List(store) => Some(Event::Listed(*store, Some(Fault::Failing))),
+        Effect::Commit(project) => Some(Event::Committed(*project, None)),
         Effect::CheckCode(project) => Some(Event::CodeChecked(*project, None)),
         Effect::Rescan => Some(Event::Rescanned),
         Effect::Rested | Effect::Exit => None,

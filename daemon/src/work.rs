@@ -3,6 +3,7 @@
 //! the network is waited for.
 
 mod further;
+mod listing;
 mod push;
 
 use std::collections::BTreeMap;
@@ -14,30 +15,24 @@ use convosync_core::id::{Oid, SessionId, StoreId, SystemRandom};
 use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
-use convosync_core::remote::{Outcome, Remote, RemoteError, TIP_DOWNLOAD_MAX};
+use convosync_core::remote::{Remote, RemoteError, TIP_DOWNLOAD_MAX};
 use convosync_core::seal::CodePoint;
 use convosync_core::store::{RefName, Store};
 
+use crate::autosave;
 use crate::clock::now_ms;
 use crate::code;
 use crate::course;
-use crate::desk::{Doing, Saved};
+use crate::desk::Saved;
 use crate::enabled;
-use crate::engine::{Event, Fault, ProjectKey, SaveEnd, StoreKey};
-use crate::fail::{self, Trouble};
+use crate::engine::{Event, ProjectKey, SaveEnd, StoreKey};
+use crate::fail;
 use crate::house::{Asker, Found, House, Place, lock};
-use crate::notification::Notification;
 use crate::scan;
-use further::{has_moved_on, list_further};
+use further::has_moved_on;
 
+pub use listing::{list, poll};
 pub use push::push;
-
-/// How many devices nobody enrolled are looked at in one listing.
-const UNKNOWN_DEVICES_MAX: usize = 8;
-
-/// The most that is downloaded of such a device's tip. It may be one that joined by the recovery phrase:
-/// then its roster says so, and stands in the tip beside its sessions, 1 KiB each.
-const UNKNOWN_TIP_MAX: u64 = 4 << 20;
 
 /// A list of refs is small: it never gets longer than this, whatever is configured for git commands.
 const LIST_WITHIN: Duration = Duration::from_secs(60);
@@ -52,6 +47,8 @@ pub struct Wish {
     pub message: Option<String>,
     /// A save even if nothing is new.
     pub insist: bool,
+    /// Whether it was the user's at all.
+    pub by_hand: bool,
 }
 
 /// Saves sessions of one store and reports to the engine.
@@ -82,11 +79,18 @@ pub fn save(
             let before = code::Before::of(&place, &found.files.id);
             let taken = codes.get(&found.project).zip(home.as_ref()).map(|(point, home)| {
                 let session = (&found.files.id, &before);
-                code::take(house, (&place, home), &mut captures, session, point.clone())
+                code::take(
+                    house,
+                    (&place, home),
+                    &mut captures,
+                    session,
+                    point.clone(),
+                    wish.by_hand,
+                )
             });
             let others = home.map_or_else(code::Others::default, |home| {
                 let session = (&found.files, &before);
-                code::take_further(house, (&place, &home), &mut captures, session)
+                code::take_further(house, (&place, &home), &mut captures, session, wish.by_hand)
             });
             let is_lost = others.insist || taken.as_ref().is_some_and(|taken| taken.insist);
             let (further, insist) = (others.taken, wish.insist || is_lost);
@@ -111,7 +115,7 @@ pub fn save(
     let (repositories, is_unsent) = (desk.store.clone(), desk.is_unsent());
     drop(desk);
     drop(captures);
-    let result = finish_save(house, store, (sessions, &found), result, is_unsent);
+    let result = finish_save(house, store, (sessions, &found, wish.by_hand), result, is_unsent);
     maintain(house, &repositories);
     result
 }
@@ -210,7 +214,7 @@ fn wanted(house: &House, store: StoreKey, sessions: &[SessionId]) -> Vec<Found> 
 fn finish_save(
     house: &House,
     store: StoreKey,
-    (sessions, found): (&[SessionId], &[Found]),
+    (sessions, found, by_hand): (&[SessionId], &[Found], bool),
     result: Result<Saved, convosync_core::outbound::OutboundError>,
     is_unsent: bool,
 ) -> Result<Saved, Failure> {
@@ -230,7 +234,7 @@ fn finish_save(
     let failed = sessions.iter().filter(is_failed).cloned().collect();
     // A save that failed at its very end may have moved our ref all the same.
     let moved = result.as_ref().map_or(is_unsent, |saved| !saved.recorded.is_empty());
-    let end = SaveEnd { covered, waiting, failed, moved };
+    let end = SaveEnd { covered, waiting, failed, moved, by_hand };
     house.report(Event::Saved(store, end));
     let saved = result.map_err(|error| {
         let failure = fail::outbound(&error);
@@ -310,6 +314,10 @@ pub fn project_facts(house: &House, found: &Found) -> ProjectFacts {
 /// it.
 pub fn check_code(house: &House, key: ProjectKey) {
     let changed = newest_session(house, key).and_then(|(place, session)| {
+        // Of code that is not saved by itself a change is nothing new.
+        if house.home(key).is_none_or(|home| autosave::leaves_out_code(house, &home)) {
+            return None;
+        }
         let now = code_point(house, key)?;
         let desk = place.desk.lock();
         let before = desk.own_code(&session)?;
@@ -351,138 +359,6 @@ pub fn with_remote<T>(
     let remote = Remote::new(&git, store, &reach.settings, url, vault.id());
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
     Some(remote.map(|remote| ask(&remote.with_deadlines(deadline.min(LIST_WITHIN), deadline))))
-}
-
-/// Lists other devices' refs, takes up their news and reports to the engine.
-///
-/// # Errors
-/// A [`Failure`] when the remote could not be asked; what was known stays.
-pub fn list(house: &House, key: StoreKey, asker: Asker) -> Result<u32, Failure> {
-    let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place, asker));
-    let trouble = result.as_ref().err().map(|error| Trouble::of_listing(error, now_ms()));
-    house.report(Event::Listed(key, trouble.as_ref().map(|trouble| trouble.fault)));
-    if let Some(place) = house.place(key) {
-        note_listed(house, &place, trouble);
-    }
-    result.map_err(|error| {
-        let failure = fail::remote(&error);
-        tracing::debug!(reason = %failure.message, "other devices could not be listed");
-        failure
-    })
-}
-
-/// Lists as the engine wants it, and notifies the user of what arrived; who asked by hand sees it anyway.
-pub fn poll(house: &House, key: StoreKey) {
-    let knew_peers = house.place(key).is_some_and(|place| !place.desk.lock().peers.is_empty());
-    let arrived = list(house, key, Asker::Engine).unwrap_or(0);
-    list_further(house, key);
-    // What a device finds when it joins is no news.
-    if arrived > 0
-        && knew_peers
-        && let Some(place) = house.place(key)
-        && place.desk.lock().told.is_time_for_arrivals(now_ms())
-    {
-        house.notify(Notification::Arrived(arrived));
-    }
-}
-
-/// Keeps for `status` why a remote could not be listed, and tells the user of a refusal.
-fn note_listed(house: &House, place: &Place, trouble: Option<Trouble>) {
-    let mut desk = place.desk.lock();
-    let Some(Trouble { problem, fault, cause }) = trouble else {
-        desk.unlisted = None;
-        let works_again = desk.told.mended(Doing::Listing) && desk.is_unsent();
-        drop(desk);
-        let home = house.homes().into_iter().find(|home| home.store == place.key);
-        if let Some(home) = home.filter(|_| works_again) {
-            // What kept us from listing kept us from sending too.
-            house.report(Event::Hurry { project: Some(home.key), retry: true });
-        }
-        return;
-    };
-    let since_ms = desk.unlisted.as_ref().map_or(problem.since_ms, |before| before.since_ms);
-    desk.unlisted = Some(Problem { since_ms, ..problem.clone() });
-    let is_news = desk.told.is_news(Doing::Listing, &cause) && fault == Fault::Refused;
-    let refused = cause.kind.filter(|_| desk.told.is_new_refusal(Doing::Listing, &cause));
-    drop(desk);
-    if let Some(kind) = refused {
-        house.notify(Notification::NotListed(kind));
-    }
-    if is_news {
-        house.tell(protocol::Event::Trouble { message: problem.message, hint: problem.hint });
-    }
-}
-
-fn list_place(house: &House, place: &Place, asker: Asker) -> Result<u32, RemoteError> {
-    house.refresh_reach(place);
-    look_for_own(house, place, asker);
-    let (store, confirmed) = {
-        let desk = place.desk.lock();
-        (desk.store.clone(), desk.confirmed)
-    };
-    let branches = lock(&place.bases).asked();
-    let ask = |remote: &Remote<'_>| remote.list_with(&branches);
-    let Some(listing) = with_remote(house, place, &store, asker, ask) else {
-        return Ok(0);
-    };
-    let listing = listing.and_then(|listing| listing)?;
-    lock(&place.bases).listed(&branches, &listing.branches);
-    let (known, unknown) = {
-        let mut desk = place.desk.lock();
-        desk.traffic += listing.traffic;
-        desk.listed_ms = Some(now_ms());
-        if desk.has_lost(confirmed, &listing.tips) {
-            tracing::warn!("the remote does not hold our saves any more: sending them again");
-            house.report(Event::Lost(place.key));
-        }
-        desk.news_among(&listing.tips)
-    };
-    clear_left_over(house, place, &store, asker);
-    let unknown = &unknown[..unknown.len().min(UNKNOWN_DEVICES_MAX)];
-    fetch_tips(house, (place, &store), &known, TIP_DOWNLOAD_MAX, asker)?;
-    fetch_tips(house, (place, &store), unknown, UNKNOWN_TIP_MAX, asker)?;
-    let listed = [known.as_slice(), unknown].concat();
-    // The desk is left, and its board written, before anybody hears of it and asks.
-    let arrived = place.desk.lock().take_peers(&listed, now_ms());
-    let count = u32::try_from(arrived.len()).unwrap_or(u32::MAX);
-    for (device, session) in arrived {
-        house.tell(protocol::Event::Arrived { device, session });
-    }
-    Ok(count)
-}
-
-/// Removes our ref's old name from the remote, with a lease, once the new one holds everything. A host that
-/// does not let us is asked again at the next listing; readers believe the newer ref.
-fn clear_left_over(house: &House, place: &Place, store: &Store, asker: Asker) {
-    let Some((old, tip)) = place.desk.lock().left_over() else { return };
-    let removed =
-        with_remote(house, place, store, asker, |remote| remote.remove(&old.to_string(), tip));
-    let removed = matches!(removed, Some(Ok(Outcome::Sent(_))));
-    tracing::info!(removed, "our ref stood under its old name too");
-}
-
-fn fetch_tips(
-    house: &House,
-    (place, store): (&Place, &Store),
-    wanted: &[(RefName, Oid)],
-    limit: u64,
-    asker: Asker,
-) -> Result<(), RemoteError> {
-    let references: Vec<RefName> = wanted.iter().map(|(reference, _)| *reference).collect();
-    let fetch = |remote: &Remote<'_>| remote.fetch_tips(&references, limit);
-    let Some(fetched) = with_remote(house, place, store, asker, fetch) else {
-        return Ok(());
-    };
-    let fetched = fetched.and_then(|fetched| fetched)?;
-    let mut desk = place.desk.lock();
-    desk.traffic += fetched.traffic;
-    for (reference, error) in fetched.refused {
-        if !error.is_transient() {
-            desk.looked_at(wanted.iter().find(|(other, _)| *other == reference));
-        }
-        desk.doubt(&reference, &fail::remote(&error), now_ms());
-    }
-    Ok(())
 }
 
 /// The remote's address as it may be shown: without user names and passwords.

@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod autosave;
+#[cfg(test)]
 mod between;
+#[cfg(test)]
+mod branches;
 #[cfg(test)]
 mod budget;
 #[cfg(test)]

@@ -18,7 +18,7 @@ fn opened() -> World {
     Opened::new(&["ada"], Way::Any).world
 }
 
-fn git(device: &Device, arguments: &[&str]) -> String {
+pub(crate) fn git(device: &Device, arguments: &[&str]) -> String {
     device.home.git(arguments).ok().text()
 }
 
@@ -27,12 +27,12 @@ fn subject(device: &Device) -> String {
 }
 
 /// Where the remote's branch is.
-fn there(device: &Device, branch: &str) -> String {
+pub(crate) fn there(device: &Device, branch: &str) -> String {
     let line = git(device, &["ls-remote", "origin", &format!("refs/heads/{branch}")]);
     line.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
-fn here(device: &Device) -> String {
+pub(crate) fn here(device: &Device) -> String {
     git(device, &["rev-parse", "HEAD"])
 }
 
@@ -53,7 +53,7 @@ fn saved(device: &Device) -> (Value, Value) {
 }
 
 #[track_caller]
-fn assert_left_to_the_user(run: &Run, said: &str, hint: &str) {
+pub(crate) fn assert_left_to_the_user(run: &Run, said: &str, hint: &str) {
     assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
     let errors = run.errors();
     assert!(errors.contains(said) && errors.contains("hint: ") && errors.contains(hint), "{run}");
@@ -382,40 +382,6 @@ fn a_repository_without_a_remote_is_told_how_to_get_one() {
         "git remote add origin",
     );
     assert_eq!(subject(ada), "begin");
-}
-
-#[test]
-fn a_branch_is_made_or_switched_to_first_and_pushed_with_its_upstream() {
-    let mut world = opened();
-    let ada = &mut world.devices[0];
-    write(ada, "a", "1\n");
-    let run = ada.ctl(&["save", "-b", "feature/oauth", "first"]).ok();
-    assert!(run.text().contains("made the branch feature/oauth"), "{run}");
-    assert_eq!(there(ada, "feature/oauth"), here(ada));
-    assert_eq!(git(ada, &["rev-parse", "--abbrev-ref", "@{upstream}"]), "origin/feature/oauth");
-    assert_ne!(there(ada, "main"), here(ada));
-
-    write(ada, "b", "2\n");
-    let run = ada.ctl(&["save", "-b", "main", "second"]).ok();
-    assert!(run.text().contains("switched to main"), "{run}");
-    assert_eq!(git(ada, &["show", "--name-only", "--format=", "HEAD"]), "b");
-    assert_eq!(there(ada, "main"), here(ada));
-}
-
-#[test]
-fn a_switch_that_would_lose_work_does_not_happen() {
-    let mut world = opened();
-    let ada = &mut world.devices[0];
-    write(ada, "README.md", "side\n");
-    ada.ctl(&["save", "-b", "side"]).ok();
-    git(ada, &["checkout", "-q", "main"]);
-    write(ada, "README.md", "unsaved\n");
-    let before = seen(ada);
-    let run = ada.ctl(&["save", "-b", "side"]);
-    assert_left_to_the_user(&run, "git did not switch to `side`", "nothing was changed");
-    assert_eq!(seen(ada), before);
-    assert_left_to_the_user(&ada.ctl(&["save", "-b", "no..name"]), "git did not switch", "");
-    assert_eq!(seen(ada), before);
 }
 
 #[test]

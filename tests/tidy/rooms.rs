@@ -132,6 +132,21 @@ fn client_and_daemon_do_not_know_each_other() {
     );
 }
 
+/// What changes a repository of the user's is called where the architecture says so, and nowhere else.
+#[test]
+fn the_daemon_commits_in_one_place_only() {
+    let uses = |word: &str| -> Vec<String> {
+        let sources = sources().into_iter().filter(|(path, _)| path.starts_with("daemon/src/"));
+        let using = sources.filter(|(_, text)| without_comments(text).contains(word));
+        using.map(|(path, _)| path).collect()
+    };
+    assert_eq!(uses("core::commit"), ["daemon/src/autosave.rs"]);
+    assert_eq!(uses("core::checkout"), Vec::<String>::new());
+    for word in ["as_user", "run_alone"] {
+        assert_eq!(uses(word), Vec::<String>::new(), "{word}: only through core::commit");
+    }
+}
+
 fn check_later(source: &str, depth: usize, later: &[&str]) {
     let rooms = ["id", "disk", "seal", "store"].map(str::to_owned);
     assert_eq!(later_rooms(&rooms, "disk", source, depth), later, "{source}");

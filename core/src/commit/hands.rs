@@ -32,15 +32,34 @@ pub struct Hands<'a> {
     pub scratch: &'a Path,
     /// Whether somebody sits at the terminal.
     pub is_attended: bool,
+    /// How long things may take where there is no terminal at all; `None` with one.
+    pub alone: Option<Alone>,
+}
+
+/// How long commands may take that nobody sees.
+#[derive(Debug, Clone, Copy)]
+pub struct Alone {
+    /// Committing, with the user's hooks.
+    pub commit: Duration,
+    /// Pushing.
+    pub push: Duration,
+}
+
+/// What a command of the user's ended with.
+struct Ran {
+    code: Option<i32>,
+    /// What it said, where no terminal shows it.
+    said: Option<String>,
 }
 
 /// What came of a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
     /// It stands.
     Done(Oid),
-    /// Git, a hook or signing refused: index and work tree are as before.
-    Refused,
+    /// Git, a hook or signing refused: index and work tree are as before. What was said, where no terminal
+    /// shows it.
+    Refused(Option<String>),
 }
 
 /// Where a branch is pushed to.
@@ -73,8 +92,8 @@ pub enum Pushed {
     Behind,
     /// The remote does not answer; what git said of it.
     Unreachable(String),
-    /// The remote, or a hook of the user's, refused.
-    Refused,
+    /// The remote, or a hook of the user's, refused. What was said, where no terminal shows it.
+    Refused(Option<String>),
     /// The commits hold what must not leave the device.
     Guarded(Vec<RepoPath>),
 }
@@ -92,6 +111,15 @@ impl Hands<'_> {
         self.site.git.command().dir(self.root())
     }
 
+    /// Runs a command of the user's, in the terminal where there is one.
+    fn run(&self, args: &[OsString], within: fn(&Alone) -> Duration) -> Result<Ran, GitError> {
+        let Some(alone) = &self.alone else {
+            return Ok(Ran { code: self.user().run(args)?, said: None });
+        };
+        let output = self.user().run_alone(args, within(alone))?;
+        Ok(Ran { code: output.code, said: Some(output.said()) })
+    }
+
     /// The commit that HEAD is at.
     fn head(&self) -> Result<Option<Oid>, CommitError> {
         let output = self.ask().args(["rev-parse", "--verify", "--quiet", "HEAD"]).run()?;
@@ -103,7 +131,7 @@ impl Hands<'_> {
     /// # Errors
     /// [`CommitError`]; index and work tree are as before.
     pub fn commit(&self, plan: &Plan, message: &str) -> Result<Committed, CommitError> {
-        let Some(manner) = &plan.manner else { return Ok(Committed::Refused) };
+        let Some(manner) = &plan.manner else { return Ok(Committed::Refused(None)) };
         let before = self.head()?;
         let listed = Listed::write(self.scratch, manner)?;
         self.mark(&plan.new)?;
@@ -120,14 +148,13 @@ impl Hands<'_> {
             from.push(&listed.0);
             args.extend([from, "--pathspec-file-nul".into()]);
         }
-        let ran = self.user().run(&args);
+        let ran = self.run(&args, |alone| alone.commit);
         let after = self.head()?;
         if let Some(commit) = after.filter(|_| after != before) {
             return Ok(Committed::Done(commit));
         }
         self.unmark(&plan.new)?;
-        ran?;
-        Ok(Committed::Refused)
+        Ok(Committed::Refused(ran?.said))
     }
 
     /// Tells git of new files, without their contents: only of what it knows can it be told by name.
@@ -216,18 +243,25 @@ impl Hands<'_> {
         }
         let refspec = format!("refs/heads/{}:{}", way.branch, way.reference);
         args.extend(["--".into(), (&*way.remote).into(), refspec.into()]);
-        if self.user().run(&args)? == Some(0) {
+        let ran = self.run(&args, |alone| alone.push)?;
+        if ran.code == Some(0) {
             return Ok(Pushed::Done);
         }
-        self.why_not(way)
+        self.why_not(way, ran.said)
     }
 
     /// Where the remote's branch is: the commit, if there is one. `Err(None)`: it answers, but not us.
-    fn there(&self, way: &Way) -> Result<Option<Oid>, Option<String>> {
+    pub(super) fn there(&self, way: &Way) -> Result<Option<Oid>, Option<String>> {
         let args = ["ls-remote", "--quiet", "--", &*way.remote, &*way.reference];
-        let output = self.user().ask(&args.map(OsString::from), REACH_DEADLINE);
+        let args = args.map(OsString::from);
+        let output = match self.alone {
+            Some(_) => self.user().run_alone(&args, REACH_DEADLINE),
+            None => self.user().ask(&args, REACH_DEADLINE),
+        };
         match output {
-            Err(error @ GitError::Deadline { .. }) => Err(Some(error.to_string())),
+            Err(GitError::Deadline { after, .. }) => {
+                Err(Some(format!("no answer within {} s", after.as_secs())))
+            }
             Err(_) => Err(None),
             Ok(output) if output.success() => {
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -238,21 +272,38 @@ impl Hands<'_> {
         }
     }
 
+    /// Whether HEAD goes on from a commit.
+    pub(super) fn has_below(&self, commit: Oid) -> Result<bool, CommitError> {
+        let args = ["merge-base", "--is-ancestor", &commit.to_string(), "HEAD"].map(str::to_owned);
+        Ok(self.ask().args(args).run()?.success())
+    }
+
+    /// How many commits below `from` a remote is not known to have.
+    ///
+    /// # Errors
+    /// [`CommitError`] when git does not count them.
+    pub fn unpushed(&self, from: &str, remote: &str) -> Result<u32, CommitError> {
+        let known = format!("--remotes={remote}");
+        let args = ["rev-list", "--count", from, "--not", &*known, "--"];
+        let output = self.ask().args(args).deadline(COMMITS_DEADLINE).run()?;
+        let bytes = self.site.done("count what is not pushed", output)?;
+        Ok(String::from_utf8_lossy(&bytes).trim().parse().unwrap_or_default())
+    }
+
     /// Why a push failed, by what the remote now has.
-    fn why_not(&self, way: &Way) -> Result<Pushed, CommitError> {
+    fn why_not(&self, way: &Way, words: Option<String>) -> Result<Pushed, CommitError> {
         let there = match self.there(way) {
             Ok(there) => there,
             Err(Some(said)) => return Ok(Pushed::Unreachable(said)),
-            Err(None) => return Ok(Pushed::Refused),
+            Err(None) => return Ok(Pushed::Refused(words)),
         };
-        let Some(there) = there else { return Ok(Pushed::Refused) };
+        let Some(there) = there else { return Ok(Pushed::Refused(words)) };
         if self.head()? == Some(there) {
             // The answer was lost on the way.
             return Ok(Pushed::Done);
         }
-        let args = ["merge-base", "--is-ancestor", &there.to_string(), "HEAD"].map(str::to_owned);
-        let is_below = self.ask().args(args).run()?.success();
-        Ok(if is_below { Pushed::Refused } else { Pushed::Behind })
+        let is_below = self.has_below(there)?;
+        Ok(if is_below { Pushed::Refused(words) } else { Pushed::Behind })
     }
 
     /// What commits that the remote is not known to have bring of what must not leave the device.

@@ -37,6 +37,14 @@ fn leaves_out(pattern: &str, folder: &[String], home: &Path) -> bool {
     covers(&wanted, folder, |wanted| wanted == "**", |wanted, name| name_matches(wanted, name))
 }
 
+/// Whether a pattern names a branch, from its first name on; with `and_below` also one whose name goes on behind a `/`.
+pub(super) fn fits_branch(pattern: &str, branch: &str, and_below: bool) -> bool {
+    let mut wanted: Vec<&str> = pattern.split('/').collect();
+    wanted.extend(and_below.then_some("**"));
+    let names: Vec<&str> = branch.split('/').collect();
+    covers(&wanted, &names, |wanted| *wanted == "**", |wanted, name| name_matches(wanted, name))
+}
+
 fn name_matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();

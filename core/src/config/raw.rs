@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::autosave::RawAutosave;
 use super::nearest::nearest;
 use super::value::{Duration, Size};
 use super::{Code, Codec, Config, LogLevel};
@@ -17,7 +18,7 @@ const ROOTS_MAX: usize = 16;
 /// What stands behind the first line of a commit's message has to leave room for it.
 const SUFFIX_MAX: usize = 40;
 /// So many patterns at most: each is compared with every project.
-const EXCLUDE_MAX: usize = 256;
+pub(super) const EXCLUDE_MAX: usize = 256;
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -61,7 +62,7 @@ pub(super) enum What {
     Value { key: Option<String>, message: String, suggestion: Option<String> },
 }
 
-fn bad_value(key: &str, span: &Range<usize>, message: String) -> Wrong {
+pub(super) fn bad_value(key: &str, span: &Range<usize>, message: String) -> Wrong {
     let what = What::Value { key: Some(key.to_owned()), message, suggestion: None };
     Wrong { at: span.start, what }
 }
@@ -71,6 +72,7 @@ fn bad_value(key: &str, span: &Range<usize>, message: String) -> Wrong {
 pub(super) struct RawConfig {
     claude: RawClaude,
     save: RawSave,
+    autosave: RawAutosave,
     code: RawCode,
     watch: RawWatch,
     store: RawStore,
@@ -166,6 +168,7 @@ impl From<&Config> for RawConfig {
                 exclude: unplaced_list(&config.exclude),
                 commit_suffix: unplaced(config.commit_suffix.clone()),
             },
+            autosave: RawAutosave::from(&config.autosave),
             code: RawCode {
                 capture: config.code.capture,
                 file_max: unplaced(Size(config.code.file_max)),
@@ -200,11 +203,11 @@ impl From<&Config> for RawConfig {
 }
 
 /// Wraps a value that stands in no file.
-fn unplaced<T>(value: T) -> Spanned<T> {
+pub(super) fn unplaced<T>(value: T) -> Spanned<T> {
     Spanned::new(0..0, value)
 }
 
-fn unplaced_list(values: &[String]) -> Spanned<Vec<Spanned<String>>> {
+pub(super) fn unplaced_list(values: &[String]) -> Spanned<Vec<Spanned<String>>> {
     unplaced(values.iter().cloned().map(unplaced).collect())
 }
 
@@ -226,7 +229,7 @@ impl Default for RawConfig {
 }
 
 default_from_config!(
-    RawClaude => claude, RawSave => save, RawCode => code, RawWatch => watch, RawStore => store,
+    RawClaude => claude, RawSave => save, RawAutosave => autosave, RawCode => code, RawWatch => watch, RawStore => store,
     RawFetch => fetch, RawNotify => notify, RawGit => git, RawLog => log
 );
 
@@ -295,6 +298,7 @@ impl RawConfig {
             codec: self.save.codec,
             exclude: patterns("save.exclude", self.save.exclude)?,
             commit_suffix: one_line("save.commit_suffix", self.save.commit_suffix)?,
+            autosave: self.autosave.check()?,
             code: self.code.check()?,
             events: self.watch.events,
             rescan_every_ms: within("watch.rescan_every", &self.watch.rescan_every, RESCAN_EVERY)?,
@@ -378,7 +382,7 @@ fn within(key: &str, value: &Spanned<Duration>, bounds: RangeInclusive<i64>) -> 
     Err(bad_value(key, &value.span(), message))
 }
 
-fn limited(
+pub(super) fn limited(
     key: &str,
     list: Spanned<Vec<Spanned<String>>>,
     max: usize,
@@ -391,7 +395,7 @@ fn limited(
 }
 
 /// Whether a path means the same wherever the daemon was started.
-fn is_rooted(path: &str) -> bool {
+pub(super) fn is_rooted(path: &str) -> bool {
     path.starts_with('/') || path == "~" || path.starts_with("~/")
 }
 

@@ -123,6 +123,22 @@ fn a_wrong_file_is_refused_with_place_and_way_out() {
             "c.toml:2:10: `store.remote`: this is not the address of a git repository",
         ),
         ("[git]\nprogram = \"git\"", "c.toml:2:11: `git.program`: `git` is not an absolute path"),
+        (
+            "[autosave]\ncode = \"comit\"",
+            "c.toml:2:8: `code`: `comit` is not possible, expected one of `snapshot`, `commit`, `off` / did you mean `commit`?",
+        ),
+        (
+            "[autosave]\ncode = \"commit\"",
+            "c.toml:2:8: `autosave.code`: `commit` needs the folders of the projects in `commit_in`",
+        ),
+        (
+            "[autosave]\ncommit_in = [\"~/work/*\"]",
+            "c.toml:2:14: `autosave.commit_in`: `~/work/*` is not one project's folder, like `~/work/shop`",
+        ),
+        (
+            "[autosave]\nprotected_branches = [\"/main\"]",
+            "c.toml:2:23: `autosave.protected_branches`: `/main` is not the name of a branch, like `feature/*`",
+        ),
         ("# ü\n[save\n", "c.toml:2:6: unclosed table, expected `]`"),
     ] {
         assert_eq!(check_parse(text), Err(message.to_owned()), "{text}");

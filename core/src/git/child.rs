@@ -18,6 +18,10 @@ const STDERR_KEPT: usize = 64 << 10;
 /// How long pipes are still read after the child itself has ended: what it wrote lies ready, and a
 /// program it left behind (ssh keeping its connection) may hold them open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+/// How long a child that is ended gently has to clean up behind itself.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked at in the meantime.
+const GRACE_STEP: Duration = Duration::from_millis(10);
 /// How much is read at once.
 const PIECE: usize = 32 << 10;
 /// How many pieces may wait, so that memory stays bounded.
@@ -34,6 +38,8 @@ pub(super) struct Limits {
     pub(super) silence: Duration,
     pub(super) stdout_max: usize,
     pub(super) listener: Option<Listener>,
+    /// Whether it is asked to end before it is killed: it may have locks of the user's to take away.
+    pub(super) is_gentle: bool,
 }
 
 enum Event {
@@ -55,6 +61,7 @@ pub(super) fn run(
     let failed = |source| GitError::Start { what: what.to_owned(), source };
     let started = Instant::now();
     let mut group = Group::start(&mut command, watcher).map_err(failed)?;
+    group.is_gentle = limits.is_gentle;
     feed(group.child.stdin.take(), stdin).map_err(failed)?;
     let events = listen(&mut group).map_err(failed)?;
     let mut heard = Heard::default();
@@ -196,6 +203,7 @@ struct Group {
     child: Child,
     watcher: Option<Child>,
     ended: bool,
+    is_gentle: bool,
 }
 
 impl Group {
@@ -209,11 +217,15 @@ impl Group {
                 child,
                 watcher: None,
                 ended: false,
+                is_gentle: false,
             });
         };
         let leader = Pid::from_child(&watcher);
         match command.process_group(leader.as_raw_nonzero().get()).spawn() {
-            Ok(child) => Ok(Self { leader, child, watcher: Some(watcher), ended: false }),
+            Ok(child) => {
+                let watcher = Some(watcher);
+                Ok(Self { leader, child, watcher, ended: false, is_gentle: false })
+            }
             Err(error) => {
                 // It may have gone by itself.
                 watcher.kill().ok();
@@ -227,9 +239,25 @@ impl Group {
         Pid::from_child(&self.child)
     }
 
+    /// Asks all of the group to end, and gives the child itself the time for it.
+    fn ask_to_end(&self) {
+        // Fails only when the whole group is gone already.
+        rustix::process::kill_process_group(self.leader, Signal::TERM).ok();
+        let until = Instant::now() + GRACE;
+        // Not reaped: its id must stay taken until its group has been killed.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let runs = || matches!(rustix::process::waitid(WaitId::Pid(self.pid()), options), Ok(None));
+        while runs() && Instant::now() < until {
+            thread::sleep(GRACE_STEP);
+        }
+    }
+
     /// Kills what is left of the group, then takes the child's status.
     fn end(&mut self) -> std::io::Result<std::process::ExitStatus> {
         self.ended = true;
+        if self.is_gentle {
+            self.ask_to_end();
+        }
         // Fails only when the whole group is gone already.
         rustix::process::kill_process_group(self.leader, Signal::KILL).ok();
         if let Some(mut watcher) = self.watcher.take() {

@@ -61,6 +61,10 @@ const LEAN: &str = "ulimit -v \"$1\" 2>/dev/null; shift; exec \"$@\"";
 /// git's helpers (`git-remote-https`, `ssh`) would outlive us otherwise.
 pub(super) const WATCH: &str = "read -r _; kill -KILL 0";
 
+/// The same, with time for git to take its locks away.
+pub(super) const WATCH_GENTLY: &str =
+    "read -r _; trap '' TERM; kill -TERM 0; sleep 2; kill -KILL 0";
+
 /// What a child left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
@@ -297,6 +301,7 @@ impl GitCommand {
             silence: self.silence.unwrap_or(self.deadline),
             stdout_max: self.stdout_max,
             listener: self.listener.clone(),
+            is_gentle: false,
         };
         tracing::debug!(what, "git");
         let process =
@@ -436,7 +441,7 @@ impl GitCommand {
 
 /// The user's own ssh command, told not to ask: ssh takes the first value of an option, so ours come
 /// first. Any other program is left as it is, for we do not know its options.
-fn quiet_ssh(command: &str) -> String {
+pub(super) fn quiet_ssh(command: &str) -> String {
     match command.trim_start().strip_prefix("ssh") {
         Some(rest) if rest.is_empty() || rest.starts_with(' ') => {
             format!("ssh {SSH_OPTIONS}{rest}")

@@ -1,5 +1,6 @@
 //! The one other program that is started: the desktop's notifier.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,12 @@ impl Git {
     /// Finds another program where git was looked for: on the `PATH` its children get.
     pub fn find_other(&self, name: &str) -> Option<PathBuf> {
         search(self.variable("PATH"), name)
+    }
+
+    /// The environment that children get.
+    pub fn variables(&self) -> BTreeMap<OsString, OsString> {
+        let own = |(name, value): &(&'static str, OsString)| ((*name).into(), value.clone());
+        self.inner.variables.iter().map(own).collect()
     }
 
     /// Runs another program to its end, in a process group of its own that does not outlive us or the
@@ -37,7 +44,13 @@ impl Git {
         let mut watcher = self.other(Path::new("sh"));
         watcher.args(["-c", WATCH]).stdin(Stdio::piped());
         watcher.stdout(Stdio::null()).stderr(Stdio::null());
-        let limits = Limits { deadline, silence: deadline, stdout_max: STDOUT_MAX, listener: None };
+        let limits = Limits {
+            deadline,
+            silence: deadline,
+            stdout_max: STDOUT_MAX,
+            listener: None,
+            is_gentle: false,
+        };
         let run = child::run(command, stdin, Some(watcher), "notifier", &limits);
         run.map_err(|error| match error {
             GitError::Start { source, .. } => source,
@@ -47,7 +60,7 @@ impl Git {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the builder of the one other program")]
-    fn other(&self, program: &Path) -> Command {
+    pub(super) fn other(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         let inherited = self.inner.variables.iter().map(|(name, value)| (*name, value));
         command.env_clear().envs(inherited);

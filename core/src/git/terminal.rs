@@ -1,7 +1,8 @@
 //! Git as the user runs it: in the terminal, with all that the user has set. Hooks, signing, editors and
 //! credential helpers run as they would without us; nothing of the builder's hardening holds.
 //!
-//! Only for what the user asks for by name, never for what happens by itself.
+//! Only for what the user asks for by name, in the terminal or, once and for all, in the configuration
+//! (`autosave.code`): there is nobody to ask then, and what would ask fails.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::child::{self, Limits};
+use super::command::{WATCH_GENTLY, quiet_ssh};
 use super::{Git, GitError, Output};
 
 /// Variables that would lead git to another repository than the one that was looked at.
@@ -27,6 +29,27 @@ const ELSEWHERE: &[&str] = &[
     "GIT_NOGLOB_PATHSPECS",
     "GIT_ICASE_PATHSPECS",
 ];
+/// What keeps a command without a terminal from asking anybody, or from opening an editor or a window.
+const ALONE: &[(&str, &str)] = &[
+    ("LC_ALL", "C"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_ASKPASS", ""),
+    ("SSH_ASKPASS", ""),
+    ("SSH_ASKPASS_REQUIRE", "never"),
+    ("GCM_INTERACTIVE", "never"),
+    ("GIT_EDITOR", "false"),
+    ("GIT_SEQUENCE_EDITOR", "false"),
+    ("GIT_PAGER", "cat"),
+];
+/// The same for settings, and what would go on behind us in the background.
+const ALONE_CONFIG: &[(&str, &str)] = &[
+    ("credential.interactive", "false"),
+    ("core.fsmonitor", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+];
+/// How long git may take to tell one setting.
+const SETTING_DEADLINE: Duration = Duration::from_secs(10);
 /// How much a question may print.
 const STDOUT_MAX: usize = 64 << 20;
 
@@ -80,8 +103,47 @@ impl UserGit<'_> {
         {
             command.env(name, value);
         }
-        let limits = Limits { deadline, silence: deadline, stdout_max: STDOUT_MAX, listener: None };
+        let limits = Limits {
+            deadline,
+            silence: deadline,
+            stdout_max: STDOUT_MAX,
+            listener: None,
+            is_gentle: false,
+        };
         child::run(command, None, None, &what, &limits)
+    }
+
+    /// Runs a command with the user's settings and hooks, but without a terminal or anybody to ask. It is ended
+    /// after `deadline`, or with us: asked first, so that it takes its locks away.
+    ///
+    /// # Errors
+    /// [`GitError`] when it did not start, ran too long, or printed too much.
+    pub fn run_alone(&self, args: &[OsString], deadline: Duration) -> Result<Output, GitError> {
+        let what = args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
+        let ssh = ["config", "--get", "core.sshCommand"].map(OsString::from);
+        let ssh = self.ask(&ssh, SETTING_DEADLINE)?;
+        let ssh = String::from_utf8_lossy(&ssh.stdout).trim().to_owned();
+        let mut command = self.command(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.envs(ALONE.iter().copied()).env_remove("GPG_TTY");
+        command.env("GIT_SSH_COMMAND", quiet_ssh(if ssh.is_empty() { "ssh" } else { &ssh }));
+        command.env("GIT_CONFIG_COUNT", ALONE_CONFIG.len().to_string());
+        for (index, (key, value)) in ALONE_CONFIG.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{index}"), key);
+            command.env(format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        let mut watcher = self.git.other(Path::new("sh"));
+        watcher.args(["-c", WATCH_GENTLY]).stdin(Stdio::piped());
+        watcher.stdout(Stdio::null()).stderr(Stdio::null());
+        tracing::debug!(what, "git, as the user, without a terminal");
+        let limits = Limits {
+            deadline,
+            silence: deadline,
+            stdout_max: STDOUT_MAX,
+            listener: None,
+            is_gentle: true,
+        };
+        child::run(command, None, Some(watcher), &what, &limits)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the builder of the user's own commands")]

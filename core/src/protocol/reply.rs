@@ -200,6 +200,9 @@ pub struct ProjectStatus {
     /// What of its code was left out of the last save.
     #[serde(default, skip_serializing_if = "CodeLeftOut::is_nothing")]
     pub code: CodeLeftOut,
+    /// What saves that nobody asked for do not do about the code, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autosave: Option<Warning>,
     /// Why it does not get through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -367,6 +370,9 @@ pub struct SaveInfo {
     pub commit: Option<String>,
     /// Whether there were uncommitted changes.
     pub dirty: bool,
+    /// Why its code is named only, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<String>,
 }
 
 /// A further repository that a session worked in.

@@ -1,6 +1,6 @@
 //! `show`: one session with its saves and files.
 
-use convosync_core::protocol::{Request, SessionInfo, SessionQuery, Show, ShowReply};
+use convosync_core::protocol::{Request, SessionQuery, Show, ShowReply};
 
 use crate::call::Call;
 use crate::error::CtlError;
@@ -20,7 +20,7 @@ pub(crate) fn run(call: &mut Call<'_>, session: String) -> Result<ExitCode, CtlE
         call.print.answer(&reply)?;
         return Ok(ExitCode::Ok);
     }
-    print_facts(call, &reply.session)?;
+    print_facts(call, &reply)?;
     print_repositories(call, &reply)?;
     print_saves(call, &reply)?;
     print_files(call, &reply)?;
@@ -28,7 +28,8 @@ pub(crate) fn run(call: &mut Call<'_>, session: String) -> Result<ExitCode, CtlE
     Ok(ExitCode::Ok)
 }
 
-fn print_facts(call: &mut Call<'_>, info: &SessionInfo) -> Result<(), CtlError> {
+fn print_facts(call: &mut Call<'_>, reply: &ShowReply) -> Result<(), CtlError> {
+    let info = &reply.session;
     call.print.heading(&format!("Session {}", info.short))?;
     let saved = format!(
         "{} by {} ({}), save {}",
@@ -61,7 +62,7 @@ fn print_facts(call: &mut Call<'_>, info: &SessionInfo) -> Result<(), CtlError> 
         ("Message", info.message.clone().unwrap_or_default()),
         ("Project", root),
         ("Folder", folder.to_owned()),
-        ("Code", place(info.branch.as_deref(), info.commit.as_deref(), info.dirty)),
+        ("Code", code(reply)),
         ("Size", size),
         ("On remote", remote.to_owned()),
         ("Claude Code", client.into_iter().flatten().collect::<Vec<_>>().join(", ")),
@@ -71,6 +72,17 @@ fn print_facts(call: &mut Call<'_>, info: &SessionInfo) -> Result<(), CtlError> 
         call.print.line(Text::new().faint(&format!("{name:<12}")).plain(value))?;
     }
     Ok(())
+}
+
+/// Where the code stood, and whether that is all that was saved of it.
+fn code(reply: &ShowReply) -> String {
+    let info = &reply.session;
+    let place = place(info.branch.as_deref(), info.commit.as_deref(), info.dirty);
+    let newest = reply.saves.iter().find(|save| save.save == info.save);
+    match newest.and_then(|save| save.withheld.as_deref()) {
+        Some(why) => format!("{place}, named only: {why}"),
+        None => place,
+    }
 }
 
 fn print_repositories(call: &mut Call<'_>, reply: &ShowReply) -> Result<(), CtlError> {

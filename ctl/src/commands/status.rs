@@ -125,6 +125,11 @@ fn print_project(
         let message = format!("{} ({})", problem.message, ago(problem.since_ms, now_ms));
         print.finding(&message, problem.hint.as_deref())?;
     }
+    match &project.autosave {
+        Some(Warning { loud: true, message, hint }) => print.finding(message, hint.as_deref())?,
+        Some(Warning { message, hint, .. }) => print.note(message, hint.as_deref())?,
+        None => {}
+    }
     print_left_out(print, &project.code)
 }
 

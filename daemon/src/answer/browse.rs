@@ -9,7 +9,7 @@ use convosync_core::protocol::{
     ErrorKind, Failure, FileInfo, List, ListReply, Progress, Read, ReadReply, RepositoryInfo,
     SaveInfo, SessionInfo, SessionQuery, Show, ShowReply, ShownMessage,
 };
-use convosync_core::seal::{CodeSaved, Further, SaveRecord, Summary};
+use convosync_core::seal::{CodePoint, CodeSaved, Further, SaveRecord, Summary};
 use convosync_core::transcript::Reading;
 
 use super::{Clerk, home, step, vault};
@@ -114,6 +114,7 @@ pub(super) fn save_info(record: SaveRecord) -> SaveInfo {
         branch: code.and_then(|code| code.branch.clone()),
         commit: code.and_then(|code| code.commit).map(|commit| commit.to_string()),
         dirty: code.is_some_and(|code| code.dirty),
+        withheld: code.and_then(why_withheld),
         message: record.message,
         messages: record.messages,
     }
@@ -130,10 +131,14 @@ fn repository(house: &House, further: &Further) -> RepositoryInfo {
         commit: code.commit.map(|commit| commit.to_string()),
         dirty: code.dirty,
         is_saved: matches!(code.saved, CodeSaved::Plain | CodeSaved::Log),
-        why: match &code.saved {
-            CodeSaved::Withheld(why) => Some(why.clone()),
-            _ => None,
-        },
+        why: why_withheld(code),
+    }
+}
+
+fn why_withheld(code: &CodePoint) -> Option<String> {
+    match &code.saved {
+        CodeSaved::Withheld(why) => Some(why.clone()),
+        _ => None,
     }
 }
 

@@ -34,8 +34,8 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
     step(clerk.tell, "saving");
     let message = save.message.clone().filter(|text| !text.trim().is_empty());
     let insist = message.is_some();
-    let wish =
-        work::Wish { message: Some(message.unwrap_or_else(|| DEFAULT_MESSAGE.to_owned())), insist };
+    let message = Some(message.unwrap_or_else(|| DEFAULT_MESSAGE.to_owned()));
+    let wish = work::Wish { message, insist, by_hand: true };
     let mut saved = save_whole(clerk, &home, &session, &wish)?;
     if let Some((_, error)) = saved.failed.pop() {
         return Err(fail::outbound(&error));

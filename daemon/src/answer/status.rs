@@ -17,7 +17,7 @@ use crate::engine::Unsaved;
 use crate::house::{Home, House, Place, lock};
 use crate::scan::RootReport;
 use crate::watch::Mode;
-use crate::{code, enabled, work};
+use crate::{autosave, code, enabled, work};
 
 /// How many left-out files `status` lists for a root: the first tell the story.
 const SKIPPED_SHOWN_MAX: usize = 20;
@@ -99,6 +99,7 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         fetched_whole: board.fetched_whole,
         branches_only: board.kind == RefKind::Branch,
         code: left_out(&place, home),
+        autosave: autosave::status(house, &place, home),
         retry_ms: beat.retry_ms.filter(|_| held_up.is_some()),
         problem: off.or(kept).or(held_up),
     })

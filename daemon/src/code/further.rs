@@ -19,6 +19,7 @@ use convosync_core::seal::{CodePoint, CodeSaved, FURTHER_MAX, Further};
 use convosync_core::transcript::{LogFile, SessionFiles};
 
 use super::{Before, Subject, Taken, capture_one, is_pushed_here};
+use crate::autosave;
 use crate::captures::Captures;
 use crate::enabled;
 use crate::house::{Home, House, Place, lock};
@@ -70,8 +71,9 @@ pub fn take(
     (place, own): (&Place, &Home),
     captures: &mut Captures,
     (files, Before { base, device }): (&SessionFiles, &Before),
+    by_hand: bool,
 ) -> Others {
-    if !house.config().code.capture {
+    if !house.config().code.capture || (!by_hand && autosave::leaves_out_code(house, own)) {
         return Others::default();
     }
     let device = *device;

@@ -145,6 +145,11 @@ impl Track {
         self.left_for_age && !self.is_dirty()
     }
 
+    /// When nobody works in it any more: it is saved, and quiet for long enough. `None` while that is open.
+    pub(super) fn at_rest_ms(&self, timing: &Timing) -> Option<i64> {
+        (!self.busy && !self.is_dirty()).then_some(self.grown_ms + timing.idle_after_ms)
+    }
+
     pub(super) fn is_dirty(&self) -> bool {
         self.covered != Some(self.stamp)
     }

@@ -14,6 +14,7 @@ fn timing() -> Timing {
         push_at_most_every_ms: 60_000,
         poll_every_ms: 300_000,
         rescan_every_ms: 60_000,
+        commits: false,
         changes_are_reported: false,
     }
 }
@@ -331,6 +332,7 @@ fn a_disabled_project_is_forgotten() {
     assert_eq!(engine.handle(Event::Rescanned, 3_100), [Effect::Exit]);
 }
 
+mod commits;
 mod weather;
 
 #[test]

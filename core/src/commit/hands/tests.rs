@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::code::Guard;
-use crate::commit::{look, plan};
+use crate::commit::{Done, Stays, by_itself, look, plan};
+use crate::config::Autosave;
 use crate::git::sandbox::Sandbox;
 use crate::project::{self, Project};
 
@@ -54,6 +55,7 @@ impl Stage {
             variables: &self.variables,
             scratch: &self.scratch,
             is_attended: false,
+            alone: None,
         }
     }
 
@@ -119,13 +121,13 @@ fn a_hook_that_fails_leaves_the_index_as_it_was() {
     for hook in ["pre-commit", "commit-msg", "prepare-commit-msg"] {
         let path = format!("r/.git/hooks/{hook}");
         stage.sandbox.script(&path, "exit 1");
-        assert_eq!(stage.commit(), Committed::Refused, "{hook}");
+        assert_eq!(stage.commit(), Committed::Refused(None), "{hook}");
         assert_eq!(stage.seen(), before, "{hook}");
         disk::remove_file(&stage.sandbox.path(&path)).unwrap();
     }
     stage.sandbox.run("r", &["config", "commit.gpgSign", "true"]);
     stage.sandbox.run("r", &["config", "gpg.program", "/nowhere"]);
-    assert_eq!(stage.commit(), Committed::Refused);
+    assert_eq!(stage.commit(), Committed::Refused(None));
     assert_eq!(stage.seen(), before, "signing");
 }
 
@@ -184,8 +186,79 @@ fn what_refuses_a_push_is_told_apart() {
     stage.commit();
     let way = stage.hands().way("main", "origin", None).unwrap();
     stage.sandbox.script("r/.git/hooks/pre-push", "exit 1");
-    assert_eq!(stage.hands().push(&way).unwrap(), Pushed::Refused);
+    assert_eq!(stage.hands().push(&way).unwrap(), Pushed::Refused(None));
     stage.sandbox.run("r", &["remote", "set-url", "origin", "http://127.0.0.1:1/x.git"]);
     let pushed = stage.hands().push(&way).unwrap();
     assert!(matches!(pushed, Pushed::Unreachable(_)), "{pushed:?}");
+}
+
+/// Commits by itself on `branch`, with two seconds for everything.
+fn alone(stage: &Stage) -> Result<Done, Stays> {
+    const WITHIN: Duration = Duration::from_secs(2);
+    let alone = Some(Alone { commit: WITHIN, push: WITHIN });
+    let hands = Hands { alone, ..stage.hands() };
+    by_itself(&hands, &Autosave::default(), "wip", "[C]", (0, 0))
+}
+
+#[test]
+fn a_hook_that_never_ends_is_ended_and_leaves_no_lock() {
+    let stage = Stage::new();
+    stage.sandbox.run("r", &["switch", "-q", "-c", "wip"]);
+    stage.sandbox.write("r/new", "1\n");
+    stage.sandbox.script("r/.git/hooks/pre-commit", "exec sleep 600");
+    let before = stage.sandbox.run("r", &["rev-parse", "HEAD"]);
+    let stays = alone(&stage).unwrap_err();
+    assert!(stays.to_string().contains("`git commit`: no end after 2 s"), "{stays}");
+    assert!(!stage.sandbox.path("r/.git/index.lock").exists());
+    let status = stage.sandbox.run("r", &["status", "--porcelain"]);
+    assert_eq!((stage.sandbox.run("r", &["rev-parse", "HEAD"]), &*status), (before, "?? new"));
+}
+
+#[test]
+fn what_would_ask_somebody_fails_and_changes_nothing() {
+    let stage = Stage::new();
+    stage.sandbox.run("r", &["switch", "-q", "-c", "wip"]);
+    stage.sandbox.write("r/new", "1\n");
+    stage.sandbox.script(
+        "r/.git/hooks/pre-commit",
+        "echo $GIT_TERMINAL_PROMPT $SSH_ASKPASS_REQUIRE >&2; test -t 0",
+    );
+    let stays = alone(&stage).unwrap_err();
+    assert!(matches!(&stays, Stays::NotCommitted { said } if said == "0 never"), "{stays}");
+    assert_eq!(stage.sandbox.run("r", &["status", "--porcelain"]), "?? new");
+    stage.sandbox.script("r/.git/hooks/pre-commit", "exit 0");
+    let done = alone(&stage).unwrap();
+    assert!(done.commit.is_some() && done.is_pushed);
+    assert_eq!(alone(&stage).unwrap(), Done::default(), "nothing is new");
+}
+
+#[test]
+fn a_branch_that_was_deleted_at_the_remote_is_not_brought_back() {
+    let stage = Stage::new();
+    stage.sandbox.run("r", &["switch", "-q", "-c", "wip"]);
+    stage.sandbox.write("r/new", "1\n");
+    alone(&stage).unwrap();
+    stage.sandbox.run("remote.git", &["branch", "-q", "-D", "wip"]);
+    stage.sandbox.write("r/new", "2\n");
+    let stays = alone(&stage).unwrap_err();
+    assert!(matches!(stays, Stays::Gone { .. }), "{stays}");
+    assert_eq!(stage.sandbox.run("r", &["status", "--porcelain"]), " M new");
+}
+
+#[test]
+fn a_commit_that_is_not_pushed_is_told_as_it_stands() {
+    let stage = Stage::new();
+    stage.sandbox.run("r", &["switch", "-q", "-c", "wip"]);
+    stage.sandbox.write("r/new", "1\n");
+    stage.sandbox.script("r/.git/hooks/pre-push", "echo not today >&2; exit 1");
+    let stays = alone(&stage).unwrap_err();
+    let commit = stage.sandbox.run("r", &["rev-parse", "HEAD"]);
+    let said =
+        format!("committed as {}, but not pushed: git or a hook refused: not today", &commit[..7]);
+    assert_eq!(stays.to_string(), said);
+    assert!(stays.hint().unwrap().contains("save --retry"));
+    let stays = alone(&stage).unwrap_err();
+    assert!(stays.to_string().starts_with("commits of before are not pushed: "), "{stays}");
+    stage.sandbox.script("r/.git/hooks/pre-push", "exit 0");
+    assert!(alone(&stage).unwrap().is_pushed);
 }

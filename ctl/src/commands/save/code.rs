@@ -128,7 +128,8 @@ impl Work {
     fn hands<'a>(&'a self, call: &'a Call<'_>) -> Hands<'a> {
         let site = Site { project: &self.project, git: &self.git, guard: &self.guard };
         let is_attended = call.env.terminal.is_interactive();
-        Hands { site, variables: &call.env.variables, scratch: &self.scratch, is_attended }
+        let (variables, scratch) = (&call.env.variables, &*self.scratch);
+        Hands { site, variables, scratch, is_attended, alone: None }
     }
 
     /// Decides what is committed, on `branch` if another one is meant.
@@ -245,8 +246,8 @@ impl Work {
                 modified: plan.modified,
                 new: plan.new.len(),
             })),
-            Committed::Refused if held.came() => Err(ask::AskError::Cancelled.into()),
-            Committed::Refused => Err(CtlError::refused(
+            Committed::Refused(_) if held.came() => Err(ask::AskError::Cancelled.into()),
+            Committed::Refused(_) => Err(CtlError::refused(
                 ExitCode::Failed,
                 "git did not commit; what it, a hook or signing said stands above",
                 "index and files are as before: mend it and save again, or save with `--stash`",

@@ -143,7 +143,7 @@ fn held_up(way: &Way, pushed: &Pushed) -> (String, String) {
                     .to_owned(),
             )
         }
-        Pushed::Refused | Pushed::Done => (
+        Pushed::Refused(_) | Pushed::Done => (
             format!(
                 "`{there}` did not take it; what the remote or a hook of yours said stands above"
             ),
@@ -198,7 +198,7 @@ fn answer(call: &mut Call<'_>, reply: &SaveReply, done: Option<&Done>) -> Result
             Pushed::Done => "done",
             Pushed::Behind => "behind",
             Pushed::Unreachable(_) => "unreachable",
-            Pushed::Refused => "refused",
+            Pushed::Refused(_) => "refused",
             Pushed::Guarded(_) => "guarded",
         },
     });

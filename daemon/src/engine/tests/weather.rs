@@ -44,7 +44,9 @@ impl Days {
                 Effect::List(store) => Event::Listed(*store, end),
                 Effect::Rescan => Event::Rescanned,
                 Effect::CheckCode(project) => Event::CodeChecked(*project, None),
-                Effect::Save { .. } | Effect::Rested | Effect::Exit => panic!("{effect:?}"),
+                Effect::Save { .. } | Effect::Commit(_) | Effect::Rested | Effect::Exit => {
+                    panic!("{effect:?}")
+                }
             };
             self.running.push((self.now_ms + TRY_MS, done));
             if matches!(effect, Effect::Push(_) | Effect::List(_)) {
