@@ -43,3 +43,35 @@ fn a_switch_that_would_lose_work_does_not_happen() {
     assert_left_to_the_user(&ada.ctl(&["save", "-b", "no..name"]), "git did not switch", "");
     assert_eq!(seen(ada), before);
 }
+
+#[test]
+fn commits_of_the_branch_that_nobody_pushed_are_counted_before_they_are_pushed() {
+    let mut world = opened();
+    let ada = &mut world.devices[0];
+    git(ada, &["switch", "-q", "-c", "other"]);
+    for message in ["one", "two"] {
+        git(ada, &["commit", "-q", "--allow-empty", "-m", message]);
+    }
+    git(ada, &["switch", "-q", "main"]);
+    write(ada, "a", "1\n");
+    let run = ada.ctl(&["save", "-b", "other", "--dry-run"]).ok();
+    let said = "push to origin/other: 3 commits, 2 of them made before";
+    assert!(run.text().contains(&format!("would {said}")), "{run}");
+    let reply = ada.ctl_json(&["save", "-b", "other", "--dry-run"]);
+    assert_eq!(reply["commit"]["commits"], 3);
+    let reply = ada.ctl_json(&["save", "--dry-run"]);
+    assert_eq!(
+        (&reply["commit"]["to"], &reply["commit"]["commits"]),
+        (&"origin/main".into(), &1.into())
+    );
+
+    let run = ada.ctl(&["save", "-b", "other"]).ok();
+    assert!(
+        run.text().contains("pushed to origin/other: 3 commits, 2 of them made before"),
+        "{run}"
+    );
+    assert_eq!(there(ada, "other"), here(ada));
+    write(ada, "a", "2\n");
+    let run = ada.ctl(&["save"]).ok();
+    assert!(!run.text().contains("made before"), "{run}");
+}

@@ -117,7 +117,8 @@ fn a_save_with_a_commit_says_each_part() {
     let json = stage.run("save sign-in --json");
     let answer: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(answer["committed"]["message"], "sign-in [ConvoSync]");
-    assert_eq!(answer["pushed"], json!({ "to": "origin/main", "result": "done" }));
+    let pushed = json!({ "to": "origin/main", "commits": 1, "result": "done" });
+    assert_eq!(answer["pushed"], pushed);
     assert_eq!(answer["left_out"][0]["path"], ".env");
     assert_eq!((answer["devices"][0].as_str(), json.err.as_str()), (Some("lap"), ""));
     stage.write("new", "3\n");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use convosync_core::code::{Guard, Head};
 use convosync_core::commit::{
-    self, Committed, Facts, Hands, LARGE_COMMIT, Left, Plan, Pushed, Site, Switched, Way,
+    self, Committed, Facts, Hands, Known, LARGE_COMMIT, Left, Plan, Pushed, Site, Switched, Way,
 };
 use convosync_core::config::Config;
 use convosync_core::git::Git;
@@ -45,6 +45,8 @@ pub(super) struct Done {
     pub(super) left: Vec<Left>,
     /// Where it was pushed to, and with which result.
     pub(super) push: Option<(Way, Pushed)>,
+    /// How many commits a push brought, or was to bring.
+    pub(super) commits: u32,
     /// Commits that nobody pushed, of a branch.
     pub(super) unpushed: Option<(String, u32)>,
 }
@@ -263,6 +265,7 @@ impl Work {
         if let (Some(branch), Some(remote)) = (&head.branch, remote) {
             let hands = self.hands(call);
             let way = hands.way(branch, remote, upstream.as_deref())?;
+            done.commits = hands.unpushed("HEAD", &way.remote)?;
             let pushed = hands.push(&way)?;
             done.push = Some((way, pushed));
         }
@@ -281,17 +284,25 @@ impl Work {
         Ok(done)
     }
 
-    /// Where a commit would be pushed to.
+    /// Where a commit would be pushed to, and how many commits of before would go there with it.
     pub(super) fn destination(
         &self,
         call: &Call<'_>,
         branch: &str,
-    ) -> Result<Option<String>, CtlError> {
+    ) -> Result<Option<(String, u32)>, CtlError> {
         let Some(remote) = self.facts.remote.as_ref().filter(|_| !self.no_push) else {
             return Ok(None);
         };
-        let way = self.hands(call).way(branch, remote, self.facts.upstream.as_deref())?;
-        Ok(Some(way.shown()))
+        let hands = self.hands(call);
+        let way = hands.way(branch, remote, self.facts.upstream.as_deref())?;
+        let before = match hands.known(branch, Some(remote))? {
+            Known::Here => hands.unpushed(&format!("refs/heads/{branch}"), &way.remote)?,
+            Known::Nowhere if self.facts.head.commit.is_some() => {
+                hands.unpushed("HEAD", &way.remote)?
+            }
+            Known::There | Known::Nowhere => 0,
+        };
+        Ok(Some((way.shown(), before)))
     }
 }
 

@@ -45,6 +45,7 @@ struct CommitAnswer<'a> {
 #[derive(Serialize)]
 struct PushAnswer {
     to: String,
+    commits: u32,
     result: &'static str,
 }
 
@@ -109,10 +110,21 @@ pub(super) fn pushed(call: &mut Call<'_>, done: &Done) -> Result<(), CtlError> {
         return Ok(());
     }
     if *pushed == Pushed::Done {
-        return Ok(call.print.done(&format!("pushed to {}", way.shown()))?);
+        let before = done.commits.saturating_sub(u32::from(done.commit.is_some()));
+        let text = format!("pushed to {}{}", way.shown(), with_before(done.commits, before));
+        return Ok(call.print.done(&text)?);
     }
     let (message, hint) = held_up(way, pushed);
     Ok(call.print.note(&format!("not pushed, kept on this device: {message}"), Some(&hint))?)
+}
+
+/// Of how many commits a push is, where some of them were made before.
+fn with_before(commits: u32, before: u32) -> String {
+    match before {
+        0 => String::new(),
+        _ if before == commits => format!(": {} made before", count(commits, "commit")),
+        _ => format!(": {}, {before} of them made before", count(commits, "commit")),
+    }
 }
 
 /// Why a push did not get through, and the way out.
@@ -194,6 +206,7 @@ fn answer(call: &mut Call<'_>, reply: &SaveReply, done: Option<&Done>) -> Result
     });
     let pushed = done.and_then(|done| done.push.as_ref()).map(|(way, pushed)| PushAnswer {
         to: way.shown(),
+        commits: done.map_or(0, |done| done.commits),
         result: match pushed {
             Pushed::Done => "done",
             Pushed::Behind => "behind",
@@ -270,6 +283,9 @@ struct PlanAnswer {
     bytes: u64,
     is_large: bool,
     to: Option<String>,
+    /// How many commits the push would bring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commits: Option<u32>,
 }
 
 /// Tells what would be committed and saved.
@@ -289,7 +305,8 @@ pub(super) fn foresee(
             new_files: plan.new.len(),
             bytes: plan.bytes,
             is_large: plan.is_large(),
-            to,
+            commits: to.as_ref().map(|(_, before)| before + 1),
+            to: to.map(|(to, _)| to),
         });
         let left_out = plan.left.iter();
         let left_out =
@@ -305,7 +322,10 @@ pub(super) fn foresee(
         let size = bytes(plan.bytes);
         call.print.line(&*format!("would commit {files} ({size}) to {branch}"))?;
         match to {
-            Some(to) => call.print.line(&*format!("would push to {to}"))?,
+            Some((to, before)) => {
+                let commits = with_before(before + 1, before);
+                call.print.line(&*format!("would push to {to}{commits}"))?;
+            }
             None => call.print.line("would push nothing")?,
         }
     }
