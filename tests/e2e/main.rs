@@ -35,6 +35,8 @@ mod losses;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod mishaps;
+#[cfg(test)]
 mod noticing;
 #[cfg(test)]
 mod pizza;
