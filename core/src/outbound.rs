@@ -126,6 +126,8 @@ pub struct Request<'a> {
     pub message: Option<String>,
     /// Makes a save even if nothing is new.
     pub insist: bool,
+    /// Whether other devices are to show no notification of it.
+    pub quiet: bool,
 }
 
 /// A session that was recorded and waits to be published.

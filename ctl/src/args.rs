@@ -185,6 +185,9 @@ pub(crate) struct Save {
     /// Let nothing leave this device: neither the branch nor, until `sync`, the session
     #[arg(long)]
     pub(crate) no_push: bool,
+    /// Have other devices show no notification of this save
+    #[arg(long)]
+    pub(crate) no_notify: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -31,7 +31,7 @@ use crate::house::{Asker, Found, House, Place, lock};
 use crate::scan;
 use further::has_moved_on;
 
-pub use listing::{list, poll};
+pub use listing::{Arrived, list, poll};
 pub use push::push;
 
 /// A list of refs is small: it never gets longer than this, whatever is configured for git commands.
@@ -49,6 +49,8 @@ pub struct Wish {
     pub insist: bool,
     /// Whether it was the user's at all.
     pub by_hand: bool,
+    /// Whether other devices are to show no notification of it.
+    pub quiet: bool,
 }
 
 /// Saves sessions of one store and reports to the engine.
@@ -98,7 +100,17 @@ pub fn save(
                 taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
             let message = wish.message.clone();
             let (files, trees) = (&found.files, &trees[&found.project][..]);
-            Request { files, project, code, code_log, further, trees, message, insist }
+            Request {
+                files,
+                project,
+                code,
+                code_log,
+                further,
+                trees,
+                message,
+                insist,
+                quiet: wish.quiet,
+            }
         })
         .collect();
     let mut desk = place.desk.lock();

@@ -40,12 +40,12 @@ fn notes(device: &Device) -> PathBuf {
 }
 
 /// Returns what the device's user was notified of.
-fn notified(device: &Device) -> Vec<String> {
+pub(crate) fn notified(device: &Device) -> Vec<String> {
     let text = std::fs::read_to_string(notes(device)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
-fn give_notifier(device: &Device, more: &str) {
+pub(crate) fn give_notifier(device: &Device, more: &str) {
     let notifier = device.home.root().join("notifier");
     let body = format!("#!/bin/sh\necho \"$1 | $2\" >> '{}'\n", notes(device).display());
     files::write_program(&notifier, &body);

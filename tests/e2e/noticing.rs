@@ -7,6 +7,7 @@ use convosync_tests::world::Way;
 use convosync_tests::{World, Writer, eventually, files};
 
 use crate::SAVED_WITHIN;
+use crate::answers::{give_notifier, notified};
 
 #[test]
 fn a_transcript_written_at_once_into_a_new_folder_is_noticed() {
@@ -61,4 +62,40 @@ fn without_events_the_rescan_finds_what_grew() {
         writer.turn();
         ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
     }
+}
+
+#[test]
+fn a_save_that_is_to_raise_no_notification_raises_none_on_other_devices() {
+    let mut world = World::new(&["ada", "bob"], Way::Any);
+    let [ada, bob] = world.devices.as_mut_slice() else { panic!("there are two") };
+    give_notifier(bob, "[fetch]\npoll_every = \"1s\"\n");
+    ada.start();
+    let phrase = ada.init();
+    let mut writer = ada.writer(1);
+    writer.turn();
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    bob.start();
+    bob.join(&phrase);
+    bob.ctl_json(&["resume", writer.session()]);
+    let seen_by_bob = |message: &str| {
+        eventually("bob sees the save", SAVED_WITHIN, || {
+            bob.session(writer.session()).filter(|session| session["message"] == message)
+        });
+    };
+
+    ada.ctl(&["save", "--stash", "--no-notify", "in silence"]).ok();
+    seen_by_bob("in silence");
+    let listed = || bob.ctl_json(&["status"])["projects"][0]["listed_ms"].as_i64();
+    for _ in 0..2 {
+        let before = listed();
+        eventually("bob looks again", SAVED_WITHIN, || (listed() > before).then_some(()));
+    }
+    assert_eq!(notified(bob), Vec::<String>::new());
+
+    ada.ctl(&["save", "--stash", "aloud"]).ok();
+    seen_by_bob("aloud");
+    let told = eventually("bob is notified", SAVED_WITHIN, || {
+        Some(notified(bob)).filter(|told| !told.is_empty())
+    });
+    assert!(told[0].contains("saved on another device"), "{told:?}");
 }

@@ -99,6 +99,7 @@ impl Device {
             trees: &[],
             message: None,
             insist: false,
+            quiet: false,
         };
         self.desk.save(&[request], self.codec, self.now_ms, random)
     }

@@ -87,6 +87,7 @@ impl Saved {
             trees: &[],
             message: None,
             insist: false,
+            quiet: false,
         };
         let requests: Vec<Request<'_>> = found.sessions.iter().map(request).collect();
         let now_ms = 1_750_000_000_000 + i64::try_from(seed).unwrap();

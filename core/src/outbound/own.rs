@@ -363,6 +363,7 @@ mod tests {
             total: 0,
             logs: 0,
             code: 0,
+            quiet: false,
             client: None,
             model: None,
         }

@@ -68,6 +68,7 @@ pub(super) fn of(
         total: files().map(|state| state.length).sum(),
         logs: u16::try_from(files().count()).unwrap_or(u16::MAX),
         code: further.chain(history.code_log()).map(|(_, state)| state.sealed).sum(),
+        quiet: request.quiet,
         client: facts.version.clone(),
         model: facts.model.clone(),
     }

@@ -175,6 +175,9 @@ pub struct Save {
     /// save by hand that is not held.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
+    /// Whether other devices are to show no notification of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quiet: bool,
 }
 
 /// A session as a person names it: the whole id, a prefix of at least four characters, or

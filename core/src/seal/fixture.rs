@@ -198,6 +198,7 @@ pub(super) fn summary() -> Summary {
         total: 2_345_678,
         logs: 4,
         code: 0,
+        quiet: false,
         client: Some("2.1.220".to_owned()),
         model: Some("claude-opus-4-5-20251101".to_owned()),
     }

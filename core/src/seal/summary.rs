@@ -48,6 +48,7 @@ mod tag {
     pub(super) const TOTAL: u8 = 16;
     pub(super) const LOGS: u8 = 17;
     pub(super) const CODE: u8 = 18;
+    pub(super) const QUIET: u8 = 19;
     pub(super) const PROJECT: u8 = 32;
     pub(super) const BRANCH: u8 = 33;
     pub(super) const TITLE: u8 = 34;
@@ -107,6 +108,8 @@ pub struct Summary {
     pub logs: u16,
     /// How many sealed bytes the code state takes; 0 where there is none in a log.
     pub code: u64,
+    /// Whether other devices show no notification of that save.
+    pub quiet: bool,
     /// The version of Claude Code.
     pub client: Option<String>,
     /// The model.
@@ -191,7 +194,8 @@ pub(super) fn write(holder: DeviceId, summary: &Summary) -> Vec<u8> {
         .number(tag::LENGTH, summary.length)
         .number(tag::TOTAL, summary.total)
         .number(tag::LOGS, u64::from(summary.logs))
-        .number(tag::CODE, summary.code);
+        .number(tag::CODE, summary.code)
+        .flag(tag::QUIET, summary.quiet);
     write_projects(&mut record, &summary.project);
     write_texts(&mut record, summary);
     record.finish()
@@ -255,6 +259,7 @@ fn read(holder: DeviceId, bytes: &[u8]) -> Result<Summary, WireError> {
         total: fields.number(tag::TOTAL)?,
         logs: fields.number(tag::LOGS)?,
         code: fields.number(tag::CODE)?,
+        quiet: fields.flag(tag::QUIET)?,
         client: text(tag::CLIENT)?,
         model: text(tag::MODEL)?,
     })

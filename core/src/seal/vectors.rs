@@ -140,7 +140,9 @@ impl Vector {
                 let (device, name) =
                     (DeviceId(self.array("device")), SessionName(self.array("name")));
                 let summary = open_summary(&keys(), device, name, &self.sealed()?)?;
-                Ok((hex(&summary::write(device, &summary)), shown(&summary)))
+                // The first vectors know of no quiet saves.
+                let described = shown(&summary).replace("quiet: false, ", "");
+                Ok((hex(&summary::write(device, &summary)), described))
             }
             "card" => {
                 Card::open(&self.bytes("card")).map(|card| (described_card(&card), shown(&card)))

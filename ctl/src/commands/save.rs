@@ -22,6 +22,7 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Save) -> Result<ExitCode, Ct
         session: args.session.clone().map(SessionQuery),
         message: args.message.clone().or_else(|| args.text.clone()),
         hold: args.no_push,
+        quiet: args.no_notify,
     };
     let work = if args.stash { None } else { Work::of(call, args.no_push)? };
     match work {

@@ -35,7 +35,7 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
     let message = save.message.clone().filter(|text| !text.trim().is_empty());
     let insist = message.is_some();
     let message = Some(message.unwrap_or_else(|| DEFAULT_MESSAGE.to_owned()));
-    let wish = work::Wish { message, insist, by_hand: true };
+    let wish = work::Wish { message, insist, by_hand: true, quiet: save.quiet };
     let mut saved = save_whole(clerk, &home, &session, &wish)?;
     if let Some((_, error)) = saved.failed.pop() {
         return Err(fail::outbound(&error));
@@ -191,7 +191,7 @@ pub(super) fn sync(clerk: &Clerk<'_>, sync: &Sync) -> Result<SyncReply, Failure>
         }
         step(clerk.tell, "looking for other devices' saves");
         match work::list(house, place.key, Asker::Person) {
-            Ok(count) => arrived += count,
+            Ok(count) => arrived += count.all,
             Err(failure) => {
                 tracing::debug!(reason = %failure.message, "a remote could not be asked")
             }

@@ -35,12 +35,12 @@ impl Desk {
     }
 
     /// Takes up what was fetched of listed tips, and returns the sessions that are news, each with the name
-    /// of its device. What cannot be read or is not believed is noted, and does not stop the others.
+    /// of its device, and whether it is to be told quietly. What cannot be read or is not believed is noted, and does not stop the others.
     pub fn take_peers(
         &mut self,
         listed: &[(RefName, Oid)],
         now_ms: i64,
-    ) -> Vec<(String, SessionId)> {
+    ) -> Vec<(String, SessionId, bool)> {
         let mut arrived = Vec::new();
         for (reference, tip) in listed {
             match self.store.seen_tip(reference) {
@@ -54,7 +54,11 @@ impl Desk {
             }
             let Some(sessions) = self.take_peer(*reference, *tip, now_ms) else { continue };
             let device = self.device_name(reference.device);
-            arrived.extend(sessions.into_iter().map(|session| (device.clone(), session)));
+            let told = |session| {
+                let is_quiet = self.is_quiet(reference.device, &session);
+                (device.clone(), session, is_quiet)
+            };
+            arrived.extend(sessions.into_iter().map(told));
         }
         arrived
     }
@@ -156,6 +160,13 @@ impl Desk {
         };
         let news = peer.sessions.iter().filter(|(name, summary)| is_new(name, summary));
         news.map(|(_, summary)| summary.session.clone()).collect()
+    }
+
+    /// Whether a device wants no notification of its newest save of a session.
+    fn is_quiet(&self, device: DeviceId, session: &SessionId) -> bool {
+        let sessions = self.peers.get(&device).map(|peer| &peer.sessions);
+        let summary = sessions.and_then(|all| all.get(&self.vault.keys.session_name(session)));
+        summary.is_some_and(|summary| summary.quiet)
     }
 
     /// Notes why a device's ref is not taken in: which, where, and what helps.

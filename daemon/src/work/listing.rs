@@ -21,12 +21,22 @@ const UNKNOWN_DEVICES_MAX: usize = 8;
 /// then its roster says so, and stands in the tip beside its sessions, 1 KiB each.
 const UNKNOWN_TIP_MAX: u64 = 4 << 20;
 
+/// How many sessions other devices saved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// All of them.
+    pub all: u32,
+    /// Those that the user is notified of.
+    pub loud: u32,
+}
+
 /// Lists other devices' refs, takes up their news and reports to the engine.
 ///
 /// # Errors
 /// A [`Failure`] when the remote could not be asked; what was known stays.
-pub fn list(house: &House, key: StoreKey, asker: Asker) -> Result<u32, Failure> {
-    let result = house.place(key).map_or(Ok(0), |place| list_place(house, &place, asker));
+pub fn list(house: &House, key: StoreKey, asker: Asker) -> Result<Arrived, Failure> {
+    let result =
+        house.place(key).map_or(Ok(Arrived::default()), |place| list_place(house, &place, asker));
     let trouble = result.as_ref().err().map(|error| Trouble::of_listing(error, now_ms()));
     house.report(Event::Listed(key, trouble.as_ref().map(|trouble| trouble.fault)));
     if let Some(place) = house.place(key) {
@@ -42,7 +52,7 @@ pub fn list(house: &House, key: StoreKey, asker: Asker) -> Result<u32, Failure> 
 /// Lists as the engine wants it, and notifies the user of what arrived; who asked by hand sees it anyway.
 pub fn poll(house: &House, key: StoreKey) {
     let knew_peers = house.place(key).is_some_and(|place| !place.desk.lock().peers.is_empty());
-    let arrived = list(house, key, Asker::Engine).unwrap_or(0);
+    let arrived = list(house, key, Asker::Engine).unwrap_or_default().loud;
     list_further(house, key);
     // What a device finds when it joins is no news.
     if arrived > 0
@@ -81,7 +91,7 @@ fn note_listed(house: &House, place: &Place, trouble: Option<Trouble>) {
     }
 }
 
-fn list_place(house: &House, place: &Place, asker: Asker) -> Result<u32, RemoteError> {
+fn list_place(house: &House, place: &Place, asker: Asker) -> Result<Arrived, RemoteError> {
     house.refresh_reach(place);
     look_for_own(house, place, asker);
     let (store, confirmed) = {
@@ -91,7 +101,7 @@ fn list_place(house: &House, place: &Place, asker: Asker) -> Result<u32, RemoteE
     let branches = lock(&place.bases).asked();
     let ask = |remote: &Remote<'_>| remote.list_with(&branches);
     let Some(listing) = with_remote(house, place, &store, asker, ask) else {
-        return Ok(0);
+        return Ok(Arrived::default());
     };
     let listing = listing.and_then(|listing| listing)?;
     lock(&place.bases).listed(&branches, &listing.branches);
@@ -112,8 +122,10 @@ fn list_place(house: &House, place: &Place, asker: Asker) -> Result<u32, RemoteE
     let listed = [known.as_slice(), unknown].concat();
     // The desk is left, and its board written, before anybody hears of it and asks.
     let arrived = place.desk.lock().take_peers(&listed, now_ms());
-    let count = u32::try_from(arrived.len()).unwrap_or(u32::MAX);
-    for (device, session) in arrived {
+    let mut count = Arrived::default();
+    for (device, session, is_quiet) in arrived {
+        count.all += 1;
+        count.loud += u32::from(!is_quiet);
         house.tell(protocol::Event::Arrived { device, session });
     }
     Ok(count)

@@ -43,6 +43,11 @@ fn pass() -> Vec<(&'static str, Vector, bool)> {
         ("save-further", save_vector("Two further repositories.", &further_save()), true),
         ("save-course", save_vector("Where the code stood.", &course_save()), true),
         ("summary-typical", summary_vector("A summary of 512 bytes.", &summary()), true),
+        (
+            "summary-quiet",
+            summary_vector("A summary of a save that is to raise no notification.", &quiet()),
+            true,
+        ),
         ("summary-long", summary_vector("Texts cut to 1024 bytes.", &long_summary()), true),
         ("card-plain", card("A device's card.", &Card::sign(&identity(1), VAULT)), true),
         ("card-successor", card("A card signed by the one before.", &succeeded()), true),
@@ -134,6 +139,10 @@ pub(super) fn summary_vector(about: &str, summary: &Summary) -> Vector {
         .with("device", device)
         .with("name", ring().session_name(&summary.session))
         .with("sealed", hex(sealed.as_bytes()))
+}
+
+fn quiet() -> Summary {
+    Summary { quiet: true, ..summary() }
 }
 
 fn long_summary() -> Summary {
