@@ -113,7 +113,7 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
     }
     let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&format!(
         "looked at again, {} from what was saved: {}",
-        count(report.differences.len(), "path differs"),
+        differing(report.differences.len()),
         some(&report.differences),
     ));
     frame = frame.line("").line("hint: `convosyncctl undo` brings back what stood here before");
@@ -218,6 +218,11 @@ fn verified(left: usize) -> String {
     }
 }
 
+fn differing(paths: usize) -> String {
+    let verb = if paths == 1 { "differs" } else { "differ" };
+    format!("{} {verb}", count(paths, "path"))
+}
+
 fn here_already(of: &str, left: usize) -> String {
     match left {
         0 => format!("the code{of} is here already"),
@@ -247,6 +252,7 @@ mod tests {
             here_already(" of `lib`", 2),
             "the code of `lib` is here already, but for 2 paths"
         );
+        assert_eq!([differing(1), differing(3)], ["1 path differs", "3 paths differ"]);
         assert_eq!(new_commits(0), "");
         assert_eq!(new_commits(2), ", 2 new commits");
         assert_eq!(new_commits(COMMITS_COUNTED_MAX), ", 1000 new commits or more");
