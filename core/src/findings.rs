@@ -3,8 +3,12 @@
 //! Nothing is asked and nothing is done here: the client shows each finding, or names its flags. What refuses
 //! whatever the answer is stays `checkout`'s matter ([`Refusal`](crate::checkout::Refusal)).
 
+mod ways;
+
 use crate::checkout::{Apart, Change, Met, Outlook};
 use crate::code::{Head, RepoPath};
+
+pub use ways::Way;
 
 /// How many files are named.
 const FILES_SHOWN_MAX: usize = 5;
@@ -27,6 +31,8 @@ pub enum Finding {
         count: usize,
         /// The first of them.
         first: Vec<(String, Change)>,
+        /// The branch that they could be committed to.
+        branch: Option<String>,
     },
     /// The branch of the session has commits of its own here.
     Diverged {
@@ -55,6 +61,8 @@ pub enum Answer {
     Stay,
     /// Put the changes into `git stash`.
     Stash,
+    /// Commit the changes to the branch here.
+    Commit,
     /// Replace the changes; they are recorded.
     Replace,
     /// Merge the session's commits into the branch.
@@ -65,19 +73,6 @@ pub enum Answer {
     Take,
     /// Do nothing.
     Cancel,
-}
-
-/// A way out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
-    /// What is decided.
-    pub answer: Answer,
-    /// How it is called in a list.
-    pub label: String,
-    /// The option that decides it, if it has one.
-    pub flag: Option<&'static str>,
-    /// What the option does, as a hint says it.
-    pub effect: String,
 }
 
 /// Returns what has to be decided before a plan is carried out.
@@ -95,7 +90,8 @@ pub fn findings(met: &Met, outlook: &Outlook) -> Vec<Finding> {
     if !met.changes.is_empty() {
         let named = |(path, change): (&RepoPath, &Change)| (path.shown(), *change);
         let first = met.changes.iter().take(FILES_SHOWN_MAX).map(named).collect();
-        found.push(Finding::Changes { count: met.changes.len(), first });
+        let (count, branch) = (met.changes.len(), met.here.branch.clone());
+        found.push(Finding::Changes { count, first, branch });
     }
     if let (Some(apart), Some(_), Some(beside)) = (&met.apart, &outlook.instead_of, &outlook.branch)
     {
@@ -133,7 +129,7 @@ impl Finding {
             Self::OtherBranch { session, here } => {
                 vec![format!("Session is on: {session}"), format!("You're on:     {here}")]
             }
-            Self::Changes { count, first } => {
+            Self::Changes { count, first, .. } => {
                 let mut lines = vec!["You have uncommitted changes in:".to_owned()];
                 lines.extend(
                     first.iter().map(|(path, change)| format!("  {path} ({})", change.word())),
@@ -173,7 +169,7 @@ impl Finding {
             Self::OtherBranch { session, here } => {
                 format!("the session is on {session}, and you are on {here}")
             }
-            Self::Changes { count, first } => {
+            Self::Changes { count, first, .. } => {
                 let named =
                     first.first().map(|(path, change)| format!("`{path}` ({})", change.word()));
                 let named = named.unwrap_or_default();
@@ -207,80 +203,6 @@ impl Finding {
                 )
             }
         }
-    }
-
-    /// The ways out, the recommended one first.
-    pub fn ways(&self) -> Vec<Way> {
-        let way = |answer, flag, label: String, effect: &str| Way {
-            answer,
-            label,
-            flag: Some(flag),
-            effect: effect.to_owned(),
-        };
-        let mut ways = match self {
-            Self::OtherBranch { session, here } => vec![
-                way(
-                    Answer::Switch,
-                    "--switch-branch",
-                    format!("Switch to {session} (recommended)"),
-                    "goes there",
-                ),
-                way(
-                    Answer::Stay,
-                    "--stay-on-branch",
-                    format!("Continue on {here} (risky, the context may be wrong)"),
-                    "brings the conversation only",
-                ),
-            ],
-            Self::Changes { .. } => vec![
-                way(
-                    Answer::Stash,
-                    "--stash",
-                    "Stash & continue: save the changes with `git stash`".to_owned(),
-                    "puts them into `git stash`",
-                ),
-                way(
-                    Answer::Replace,
-                    "--theirs",
-                    "Replace & continue: `convosyncctl undo` brings the changes back".to_owned(),
-                    "replaces them (`convosyncctl undo` brings them back)",
-                ),
-            ],
-            Self::Diverged { apart, beside } => vec![
-                way(
-                    Answer::Merge,
-                    "--merge",
-                    format!("Merge the session into `{}` (recommended)", apart.branch),
-                    "merges the session into it",
-                ),
-                way(
-                    Answer::Beside,
-                    "--beside",
-                    format!("Put the code on a new branch `{beside}` beside it"),
-                    "puts the code on a new branch",
-                ),
-                way(
-                    Answer::Take,
-                    "--theirs",
-                    format!(
-                        "Move `{}` to the session's commit: `convosyncctl undo` moves it back",
-                        apart.branch
-                    ),
-                    "moves the branch (`convosyncctl undo` moves it back)",
-                ),
-            ],
-            Self::NotMerged { .. } => {
-                let (label, effect) =
-                    (String::new(), "puts the code on a new branch, to be merged there");
-                vec![way(Answer::Beside, "--beside", label, effect)]
-            }
-        };
-        if let Self::NotMerged { .. } = self {
-            return ways;
-        }
-        let (answer, label) = (Answer::Cancel, "Cancel: don't resume".to_owned());
-        ways.push(Way { answer, label, flag: None, effect: String::new() });
-        ways
     }
 
     /// What is decided where nobody can be asked and no option says: only what leaves everything of the user's

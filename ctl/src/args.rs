@@ -254,6 +254,9 @@ pub(crate) struct Resume {
     /// Put uncommitted changes that stand here into `git stash`, with untracked files
     #[arg(long, conflicts_with_all = ["no_code", "worktree"])]
     pub(crate) stash: bool,
+    /// Commit uncommitted changes that stand here, as `save` does, but push nothing
+    #[arg(long, conflicts_with_all = ["stash", "theirs", "no_code", "worktree"])]
+    pub(crate) commit: bool,
     /// Replace uncommitted changes that stand here, and move the branch where it has commits of its own (all of it
     /// is recorded)
     #[arg(long, conflicts_with = "no_code")]
@@ -450,6 +453,7 @@ mod tests {
             "replay 4d56 --at-commit main~1",
             "replay --at @7",
             "resume --shell --switch-branch --stash --beside",
+            "resume --commit --merge --switch-branch --force",
             "resume --stay-on-branch --theirs --launch",
             "resume --worktree d --no-pull --theirs",
             "resume --pull --merge --theirs",
@@ -482,6 +486,8 @@ mod tests {
             "resume --shell --launch",
             "resume --shell --json",
             "resume --worktree d --stash",
+            "resume --commit --stash",
+            "resume --commit --theirs",
             "key export f --print",
             "join --recover words",
             "nonsense",

@@ -43,9 +43,9 @@ pub(crate) enum CtlError {
     Phrase(#[from] PhraseError),
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// Something failed after changes that stood here were put into `git stash`.
+    /// Something failed after changes that stood here were stashed or committed.
     #[error("{}", cause.message())]
-    Stashed { cause: Box<CtlError>, way_back: String },
+    PutAside { cause: Box<CtlError>, way_back: String },
     /// The answer could not be printed.
     #[error("write the output")]
     Output(#[from] io::Error),
@@ -68,7 +68,7 @@ impl CtlError {
             Self::Start(source) => source.exit_code(),
             Self::Ask(_) => ExitCode::NeedsDecision,
             Self::Refused { code, .. } => *code,
-            Self::Stashed { cause, .. } => cause.exit_code(),
+            Self::PutAside { cause, .. } => cause.exit_code(),
             Self::Checkout(CheckoutError::Refused(_)) => ExitCode::NeedsDecision,
             Self::Config(_)
             | Self::Checkout(_)
@@ -99,7 +99,7 @@ impl CtlError {
             Self::Service(source) => source.hint(),
             Self::Ask(source) => source.hint(),
             Self::Refused { hint, .. } => hint.clone(),
-            Self::Stashed { cause, way_back } => {
+            Self::PutAside { cause, way_back } => {
                 let hint = cause.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
                 Some(format!("{way_back}{hint}"))
             }
@@ -112,7 +112,7 @@ impl CtlError {
     pub(crate) fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Socket(SocketError::Failed(failure)) => Some(failure),
-            Self::Stashed { cause, .. } => cause.failure(),
+            Self::PutAside { cause, .. } => cause.failure(),
             _ => None,
         }
     }

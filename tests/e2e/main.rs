@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod aside;
+#[cfg(test)]
 mod autosave;
 #[cfg(test)]
 mod between;
@@ -62,6 +64,8 @@ mod saving;
 mod settings;
 #[cfg(test)]
 mod sleep;
+#[cfg(test)]
+mod stage;
 #[cfg(test)]
 mod stops;
 #[cfg(test)]

@@ -1,80 +1,14 @@
 //! What `resume` finds before it touches anything: each finding with each of its ways out, by option and by
 //! question, and nothing decided where nobody said so.
 
-use std::path::PathBuf;
-
 use convosync_tests::work::{seen, write};
-use convosync_tests::world::Way;
-use convosync_tests::{Device, Run, World, Writer, files, work};
+use convosync_tests::{Device, files, work};
 
-use crate::SAVED_WITHIN;
+use crate::stage::{
+    NEEDS_DECISION, Stage, assert_undecided, commit, diverged, git, on_a_topic, own_work,
+    transcript,
+};
 use crate::terminal::{DOWN, ENTER, Terminal, plain};
-
-/// The exit code of "nothing was done, because the user has to decide first".
-const NEEDS_DECISION: i32 = 4;
-
-/// Two devices with clones of one remote, and a session of the first one that is saved as it stands.
-struct Stage {
-    world: World,
-    session: String,
-}
-
-impl Stage {
-    /// `work` is what the first device does before it saves.
-    fn new(work: impl FnOnce(&Device)) -> Self {
-        let mut world = World::new(&["ada", "bob"], Way::File);
-        let (ada, bob) = world.pair();
-        ada.start();
-        let phrase = ada.init();
-        work(ada);
-        let mut writer = ada.writer(1);
-        save(ada, &mut writer);
-        bob.start();
-        bob.join(&phrase);
-        Self { session: writer.session().to_owned(), world }
-    }
-
-    fn pair(&mut self) -> (&mut Device, &mut Device, &str) {
-        let (ada, bob) = self.world.pair();
-        (ada, bob, &self.session)
-    }
-}
-
-fn save(device: &Device, writer: &mut Writer) {
-    writer.turn();
-    device.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
-}
-
-fn git(device: &Device, words: &[&str]) -> String {
-    device.home.git(words).ok().text()
-}
-
-fn commit(device: &Device, file: &str, text: &str) {
-    write(device, file, text);
-    git(device, &["add", "--", file]);
-    git(device, &["commit", "-q", "-m", file]);
-}
-
-/// The first device works on a branch of its own.
-fn on_a_topic(ada: &Device) {
-    git(ada, &["switch", "-q", "-c", "feature/oauth"]);
-    commit(ada, "oauth.js", "login\n");
-}
-
-/// The transcript of the session on the second device.
-fn transcript(device: &Device, session: &str) -> PathBuf {
-    device.home.transcripts().join(format!("{session}.jsonl"))
-}
-
-/// Panics unless nothing was done but that the message and every option were named.
-#[track_caller]
-fn assert_undecided(run: &Run, said: &str, options: &[&str]) {
-    assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
-    assert!(run.errors().contains(said), "{run}");
-    let hint = run.errors().lines().find(|line| line.starts_with("hint: ")).map(str::to_owned);
-    let hint = hint.unwrap_or_else(|| panic!("no hint: {run}"));
-    options.iter().for_each(|option| assert!(hint.contains(option), "{option}: {run}"));
-}
 
 #[test]
 fn another_branch_is_left_only_when_the_user_says_so() {
@@ -141,14 +75,6 @@ fn on_a_terminal_a_box_asks_which_branch() {
     terminal.types(ENTER);
     assert_eq!(terminal.ends(), 0);
     assert_eq!(seen(bob), seen(ada));
-}
-
-/// Changes of the second device where the first one has others.
-fn own_work(bob: &Device) {
-    write(bob, "README.md", "bob's own change\n");
-    write(bob, "new/untracked file.txt", "bob's own file\n");
-    write(bob, "elsewhere.txt", "bob's, and nobody else has it\n");
-    write(bob, ".env", "TOKEN=of bob's own\n");
 }
 
 #[test]
@@ -249,17 +175,6 @@ fn several_findings_are_told_together_and_answered_together() {
     assert_undecided(&run, "README.md", &["--stash", "--theirs"]);
     bob.ctl(&["resume", "--switch-branch", "--stash", session]).ok();
     assert_eq!(seen(bob)[..3], seen(ada)[..3]);
-}
-
-/// Both devices have commits on `main` that the other one has not.
-fn diverged() -> Stage {
-    let mut stage = Stage::new(|ada| {
-        commit(ada, "one.txt", "of ada\n");
-        commit(ada, "two.txt", "of ada\n");
-    });
-    let (_, bob, _) = stage.pair();
-    commit(bob, "three.txt", "of bob\n");
-    stage
 }
 
 #[test]

@@ -96,19 +96,25 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What the user can do about it.
+    /// What the user can do about it who saves.
     pub fn hint(&self) -> String {
-        const STASH: &str = "`convosyncctl save --stash` saves everything as it stands";
+        let is_saved_anyway = match self {
+            Self::Detached { .. } | Self::NoRemote | Self::Conflicts(_) => true,
+            Self::Obstacle(obstacle) => matches!(obstacle, Obstacle::Unfinished(_)),
+        };
+        let instead = "`convosyncctl save --stash` saves everything as it stands";
+        let way_out = self.way_out();
+        if is_saved_anyway { format!("{way_out}; {instead}") } else { way_out }
+    }
+
+    /// What makes the commit possible.
+    pub fn way_out(&self) -> String {
         match self {
-            Self::Detached { .. } => {
-                format!(
-                    "switch to a branch (`git switch main`), or make one with `convosyncctl save -b NAME`; {STASH}"
-                )
-            }
-            Self::NoRemote => {
-                format!("add one with `git remote add origin URL`; {STASH}")
-            }
-            Self::Conflicts(_) => format!("resolve them and `git add` them; {STASH}"),
+            Self::Detached { .. } => "switch to a branch (`git switch main`), or make one with \
+                 `convosyncctl save -b NAME`"
+                .to_owned(),
+            Self::NoRemote => "add one with `git remote add origin URL`".to_owned(),
+            Self::Conflicts(_) => "resolve them and `git add` them".to_owned(),
             Self::Obstacle(Obstacle::Restoring) => {
                 "run `convosyncctl undo`, if no resume is running".to_owned()
             }
@@ -119,7 +125,7 @@ impl Refusal {
                 "end it with `git bisect reset`, then save".to_owned()
             }
             Self::Obstacle(Obstacle::Unfinished(kind)) => {
-                format!("finish it or end it (`{}`); {STASH}", way_out(*kind))
+                format!("finish it or end it (`{}`)", way_out(*kind))
             }
         }
     }

@@ -109,6 +109,7 @@ fn uncommitted_changes_are_named_and_never_replaced_unasked() {
          config.js (new file)\n\n\
          The session brings other code.\n\
          [Stash & continue: save the changes with `git stash`]\n\
+         [Commit & continue: commit the changes to `main` first]\n\
          [Replace & continue: `convosyncctl undo` brings the changes back]\n\
          [Cancel: don't resume]"
     );
@@ -120,6 +121,10 @@ fn uncommitted_changes_are_named_and_never_replaced_unasked() {
     met.changes = changes(&[("gone.js", Change::Deleted)]);
     let found = findings(&met, &to(Some("main")));
     assert_eq!(found[0].message(), "an uncommitted change stands here: `gone.js` (deleted)");
+    met.here = detached(1);
+    met.saved = detached(2);
+    let (_, hint) = undecided(&[&findings(&met, &to(None))[0]]);
+    assert!(!hint.contains("--commit"), "there is no branch to commit to: {hint}");
 }
 
 #[test]
@@ -186,7 +191,9 @@ fn one_hint_names_every_option_of_all_that_is_undecided() {
         message,
         "the session is on topic, and you are on main; an uncommitted change stands here: `auth.js` (modified)"
     );
-    for flag in ["--switch-branch", "--stay-on-branch", "--stash", "--theirs", "--worktree DIR"] {
+    for flag in
+        ["--switch-branch", "--stay-on-branch", "--stash", "--commit", "--theirs", "--worktree DIR"]
+    {
         assert!(hint.contains(flag), "{hint}");
     }
 }

@@ -1,6 +1,8 @@
 //! `resume`: a session comes back on this device, and Claude Code goes on with it.
 
+mod aside;
 mod code;
+mod commit;
 mod further;
 mod preflight;
 mod shell;
@@ -13,11 +15,11 @@ use convosync_core::protocol::{
     List, ListReply, Request, Resume, ResumeAction, ResumeReply, SessionInfo, SessionQuery, Warning,
 };
 
+use aside::Aside;
 use code::{Offer, Put};
 use convosync_core::checkout::Report;
 use further::FurtherReport;
 use shell::command_line;
-use stash::Stash;
 pub(crate) use told::tell_report;
 
 use super::list;
@@ -109,11 +111,11 @@ fn restore(
         with_code(call, args, request)?
     };
     if call.print.json {
-        let (code, repositories, stashed) = (put.report.as_ref(), &put.further, &put.stashed);
-        call.print.answer(&Answer { reply: &reply, code, repositories, stashed })?;
+        let (code, repositories, aside) = (put.report.as_ref(), &put.further, &put.aside);
+        call.print.answer(&Answer { reply: &reply, code, repositories, aside })?;
     } else {
         report(call, args, &reply)?;
-        put.stashed.iter().try_for_each(|stash| stash.tell(call))?;
+        put.aside.tell(call)?;
     }
     if args.launch || args.shell {
         agree(call, args, &reply, &put)?;
@@ -138,9 +140,9 @@ struct Answer<'a> {
     /// What was done to those of further repositories.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     repositories: &'a [FurtherReport],
-    /// Changes that stood here and were put into `git stash`.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    stashed: &'a [Stash],
+    /// Where changes are that stood here.
+    #[serde(flatten)]
+    aside: &'a Aside,
 }
 
 /// Puts the code in place, then the conversation. What speaks against the conversation is found out first:
@@ -155,18 +157,16 @@ fn with_code(
     (request.is_refreshed, request.code_is_here) = (true, true);
     let rehearsal = Resume { dry_run: true, ..request.clone() };
     let rehearsed: ResumeReply = call.ask(Request::Resume(rehearsal))?;
-    let mut stashed = Vec::new();
-    let put = offer.put(call, args, &mut stashed);
-    let mut put = put.map_err(|error| stash::with_way_back(error, &stashed))?;
+    let mut aside = Aside::default();
+    let put = offer.put(call, args, &mut aside);
+    let mut put = put.map_err(|error| aside.with_way_back(error))?;
     request.code_is_here = put.report.is_some() || put.stays;
     request.worktree.clone_from(&put.worktree);
     let mut reply = match args.dry_run {
         true => rehearsed,
-        false => call
-            .ask(Request::Resume(request))
-            .map_err(|error| stash::with_way_back(error, &stashed))?,
+        false => call.ask(Request::Resume(request)).map_err(|error| aside.with_way_back(error))?,
     };
-    put.stashed = stashed;
+    put.aside = aside;
     // The session was fetched when its code was asked for.
     reply.received += offer.received();
     reply.announced = offer.announced().or(reply.announced);

@@ -1,8 +1,8 @@
 //! `save`: commits and pushes what stands here, by the user's git, and has the daemon save the session.
 
-mod code;
-mod tell;
+pub(super) mod code;
 mod dialog;
+mod tell;
 
 use convosync_core::commit::Plan;
 use convosync_core::protocol::{
@@ -24,7 +24,7 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Save) -> Result<ExitCode, Ct
         hold: args.no_push,
         quiet: args.no_notify,
     };
-    let work = if args.stash { None } else { Work::of(call, args.no_push)? };
+    let work = if args.stash { None } else { Work::of(call, &call.directory(), args.no_push)? };
     match work {
         Some(work) if args.retry => {
             let done = work.push_again(call)?;

@@ -9,9 +9,9 @@ use convosync_core::protocol::{
     Code, CodeReply, Request, ResumeReply, SavedCode, SessionQuery, Warning,
 };
 
+use super::aside::Aside;
 use super::further::{self, Further, FurtherReport};
 use super::preflight::{self, Onward, Planned};
-use super::stash::Stash;
 use super::told::{self, Tense};
 use crate::args;
 use crate::ask::AskError;
@@ -36,8 +36,8 @@ pub(super) struct Put {
     pub(super) missing: Vec<Warning>,
     /// Whether the code here was left alone because the user said so.
     pub(super) stays: bool,
-    /// Changes that stood here and were put into `git stash`.
-    pub(super) stashed: Vec<Stash>,
+    /// Where changes are that stood here.
+    pub(super) aside: Aside,
 }
 
 /// The code of a saved session, as the daemon opened it.
@@ -113,7 +113,7 @@ impl Offer {
         &self,
         call: &mut Call<'_>,
         args: &args::Resume,
-        stashed: &mut Vec<Stash>,
+        aside: &mut Aside,
     ) -> Result<Put, CtlError> {
         if let Some(dir) = &args.worktree {
             let mut put = self.put_apart(call, args, dir)?;
@@ -128,13 +128,13 @@ impl Offer {
         let (mut put, mut planned) = (Put::default(), Vec::new());
         match &main {
             None => put.missing.push(self.missing()),
-            Some((opened, clone)) => match self.plan(call, args, opened, clone, stashed)? {
+            Some((opened, clone)) => match self.plan(call, args, opened, clone, aside)? {
                 Ok(prepared) => planned.push(((None, &clone.steps), prepared)),
                 Err(put_off) => put = put_off,
             },
         }
         for (further, clone) in self.further.iter().zip(&clones) {
-            match further.plan(call, args, &self.reply.session.session, clone, stashed)? {
+            match further.plan(call, args, &self.reply.session.session, clone, aside)? {
                 Ok(Some((prepared, clone))) => {
                     planned.push(((Some(further), &clone.steps), prepared));
                 }
@@ -188,7 +188,7 @@ impl Offer {
         dir: &Path,
     ) -> Result<Put, CtlError> {
         let clone = Clone::of(call, dir)?;
-        match self.plan(call, args, opened, &clone, &mut Vec::new())? {
+        match self.plan(call, args, opened, &clone, &mut Aside::default())? {
             Err(put) => Ok(put),
             Ok(prepared) => {
                 let mut put = Put { worktree: Some(dir.to_owned()), ..Put::default() };
@@ -205,11 +205,11 @@ impl Offer {
         args: &args::Resume,
         opened: &'a Opened,
         clone: &'a Clone,
-        stashed: &mut Vec<Stash>,
+        aside: &mut Aside,
     ) -> Result<Result<Prepared<'a>, Put>, CtlError> {
         let session = &self.reply.session.session;
         let restoring = restoring(opened, self.known.as_ref(), session, clone, args);
-        match preflight::plan(call, args, None, (clone, restoring, &self.onward), stashed) {
+        match preflight::plan(call, args, None, (clone, restoring, &self.onward), aside) {
             Ok(Planned::Ready(prepared)) => Ok(Ok(*prepared)),
             Ok(Planned::Stays(finding)) => {
                 let message = format!(

@@ -7,9 +7,9 @@ use convosync_core::checkout::{Opened, Prepared, Report};
 use convosync_core::id::SessionId;
 use convosync_core::protocol::{FurtherCode, SavedCode, Warning};
 
+use super::aside::Aside;
 use super::code::{opened, restoring};
 use super::preflight::{self, Onward, Planned};
-use super::stash::Stash;
 use crate::args;
 use crate::call::Call;
 use crate::clone::Clone;
@@ -98,7 +98,7 @@ impl Further {
         args: &args::Resume,
         session: &'a SessionId,
         clone: &'a Option<Result<Clone, CtlError>>,
-        stashed: &mut Vec<Stash>,
+        aside: &mut Aside,
     ) -> Result<Result<Option<Placed<'a>>, Warning>, CtlError> {
         if let Some(missing) = &self.missing {
             return Ok(Err(missing.clone()));
@@ -115,7 +115,7 @@ impl Further {
                 args,
                 Some(&self.name),
                 (clone, restoring, &self.onward),
-                stashed,
+                aside,
             ) {
                 Ok(Planned::Ready(prepared)) => Ok(Some((*prepared, clone))),
                 Ok(Planned::Stays(finding)) => Err(self.left(&finding.message(), None)),

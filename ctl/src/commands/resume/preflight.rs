@@ -1,11 +1,13 @@
 //! What a plan meets that is the user's to decide: settled by an option, by asking, or not at all.
 
 use std::cell::OnceCell;
+use std::mem::{self, Discriminant};
 
 use convosync_core::checkout::{Merged, Opened, Prepared, Pulled, Restoring};
 use convosync_core::findings::{Answer, Finding, findings, undecided};
 
-use super::stash::{self, Stash};
+use super::aside::Aside;
+use super::{commit, stash};
 use crate::args;
 use crate::ask;
 use crate::call::Call;
@@ -36,59 +38,56 @@ pub(super) struct Onward {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Decided {
     stash: bool,
+    commit: bool,
     merge: bool,
     take: bool,
 }
+
+/// What the user answered, by the kind of finding: nobody is asked twice.
+type Answers = Vec<(Discriminant<Finding>, Answer)>;
 
 enum Settled {
     Go(Decided),
     End(Planned<'static>),
 }
 
-/// Looks at everything, and settles what is the user's to decide. Changes go into the stash only when nothing else
-/// refuses. `name` is that of a further repository.
+/// Looks at everything, and settles what is the user's to decide. Changes go into the stash, or are committed, only
+/// when nothing else refuses. `name` is that of a further repository.
 pub(super) fn plan<'a>(
     call: &mut Call<'_>,
     args: &args::Resume,
     name: Option<&str>,
     (clone, mut restoring, onward): (&Clone, Restoring<'a>, &'a Onward),
-    stashed: &mut Vec<Stash>,
+    aside: &mut Aside,
 ) -> Result<Planned<'a>, CtlError> {
     restoring.replace = true;
-    if args.pull && name.is_none() {
-        match restoring.pull()? {
-            Pulled::Same => {}
-            Pulled::Newer(opened) => {
-                tell(call, "the branch is newer at the remote, and comes from there")?;
-                restoring.opened = onward.pulled.get_or_init(|| *opened);
-            }
-            Pulled::Not(why) => {
-                let hint = "without `--pull`, the code comes as it was saved".to_owned();
-                return Ok(Planned::Undecided(format!("`--pull` cannot be done: {why}"), hint));
-            }
-        }
+    if args.pull
+        && name.is_none()
+        && let Some(end) = pull(call, &mut restoring, onward)?
+    {
+        return Ok(end);
     }
-    let mut prepared = clone.plan(&restoring)?;
-    let found = findings(&prepared.met(), prepared.outlook());
-    let decided = match settle(call, args, name, &found)? {
+    let (mut prepared, mut answers) = (clone.plan(&restoring)?, Answers::new());
+    let mut decided = match settle(call, args, name, &prepared, &mut answers)? {
         Settled::Go(decided) => decided,
         Settled::End(end) => return Ok(end),
     };
-    if decided.merge {
-        let branch = restoring.opened.state.head.branch.clone().unwrap_or_default();
-        let (conflicts, why) = match prepared.merge()? {
-            Merged::Clean(opened) => {
-                restoring.opened = onward.merged.get_or_init(|| *opened);
-                (Vec::new(), None)
-            }
-            Merged::Conflicts(conflicts) => (conflicts, None),
-            Merged::Not(why) => (Vec::new(), Some(why)),
+    if decided.commit && args.dry_run {
+        tell(call, "the changes would be committed here first")?;
+    } else if decided.commit {
+        drop(prepared);
+        commit::make(call, args, &restoring.place.project.root, &mut aside.committed)?;
+        // The branch may have gone two ways by it.
+        prepared = clone.plan(&restoring)?;
+        decided = match settle(call, args, name, &prepared, &mut answers)? {
+            Settled::Go(decided) => decided,
+            Settled::End(end) => return Ok(end),
         };
-        if !conflicts.is_empty() || why.is_some() {
-            return not_merged(call, name, &Finding::NotMerged { branch, conflicts, why });
+    }
+    if decided.merge {
+        if let Some(end) = merge(call, args, name, &prepared, (&mut restoring, onward))? {
+            return Ok(end);
         }
-        let is = if args.dry_run { "would be" } else { "is" };
-        tell(call, &format!("the session {is} merged into `{branch}`"))?;
         drop(prepared);
         prepared = clone.plan(&restoring)?;
     }
@@ -99,14 +98,61 @@ pub(super) fn plan<'a>(
     }
     if decided.stash && args.dry_run {
         tell(call, "the changes would go into `git stash`")?;
-    } else if decided.stash {
+    } else if (decided.stash || decided.commit) && !args.dry_run {
         drop(prepared);
-        stash::push(restoring.place, stashed)?;
-        // What the stash did not take is not replaced.
+        if decided.stash {
+            stash::push(restoring.place, &mut aside.stashed)?;
+        }
+        // What neither stash nor commit took is not replaced.
         restoring.replace = false;
         prepared = clone.plan(&restoring)?;
     }
     Ok(Planned::Ready(Box::new(prepared)))
+}
+
+/// Goes on to where the branch stands at the remote, or says why not.
+fn pull<'a>(
+    call: &mut Call<'_>,
+    restoring: &mut Restoring<'a>,
+    onward: &'a Onward,
+) -> Result<Option<Planned<'a>>, CtlError> {
+    match restoring.pull()? {
+        Pulled::Same => {}
+        Pulled::Newer(opened) => {
+            tell(call, "the branch is newer at the remote, and comes from there")?;
+            restoring.opened = onward.pulled.get_or_init(|| *opened);
+        }
+        Pulled::Not(why) => {
+            let hint = "without `--pull`, the code comes as it was saved".to_owned();
+            return Ok(Some(Planned::Undecided(format!("`--pull` cannot be done: {why}"), hint)));
+        }
+    }
+    Ok(None)
+}
+
+/// Goes on to the merge with the branch here, or says why not.
+fn merge<'a>(
+    call: &mut Call<'_>,
+    args: &args::Resume,
+    name: Option<&str>,
+    prepared: &Prepared<'a>,
+    (restoring, onward): (&mut Restoring<'a>, &'a Onward),
+) -> Result<Option<Planned<'a>>, CtlError> {
+    let branch = restoring.opened.state.head.branch.clone().unwrap_or_default();
+    let (conflicts, why) = match prepared.merge()? {
+        Merged::Clean(opened) => {
+            restoring.opened = onward.merged.get_or_init(|| *opened);
+            (Vec::new(), None)
+        }
+        Merged::Conflicts(conflicts) => (conflicts, None),
+        Merged::Not(why) => (Vec::new(), Some(why)),
+    };
+    if !conflicts.is_empty() || why.is_some() {
+        return not_merged(call, name, &Finding::NotMerged { branch, conflicts, why }).map(Some);
+    }
+    let is = if args.dry_run { "would be" } else { "is" };
+    tell(call, &format!("the session {is} merged into `{branch}`"))?;
+    Ok(None)
 }
 
 /// Shows why it is not merged; nothing was touched.
@@ -134,20 +180,26 @@ fn settle(
     call: &mut Call<'_>,
     args: &args::Resume,
     name: Option<&str>,
-    found: &[Finding],
+    prepared: &Prepared<'_>,
+    answers: &mut Answers,
 ) -> Result<Settled, CtlError> {
     let (mut decided, mut open) = (Decided::default(), Vec::new());
-    for finding in found {
-        let answer = match given(args, finding) {
+    let found = findings(&prepared.met(), prepared.outlook());
+    for finding in &found {
+        let kind = mem::discriminant(finding);
+        let before = answers.iter().find(|(answered, _)| *answered == kind);
+        let answer = match before.map(|(_, answer)| *answer).or_else(|| given(args, finding)) {
             None if call.is_interactive() && !args.dry_run => Some(ask_about(call, name, finding)?),
             None => finding.default_answer(),
             given => given,
         };
+        answers.extend(answer.map(|answer| (kind, answer)));
         match answer {
             None => open.push(finding),
             Some(Answer::Stay) => return Ok(Settled::End(Planned::Stays(finding.clone()))),
             Some(Answer::Cancel) => return Ok(Settled::End(Planned::Cancelled)),
             Some(Answer::Stash) => decided.stash = true,
+            Some(Answer::Commit) => decided.commit = true,
             Some(Answer::Merge) => decided.merge = true,
             Some(Answer::Take) => decided.take = true,
             Some(Answer::Switch | Answer::Replace | Answer::Beside) => {}
@@ -170,7 +222,11 @@ fn given(args: &args::Resume, finding: &Finding) -> Option<Answer> {
             (args.switch_branch || asks_nothing, Answer::Switch),
         ],
         Finding::Changes { .. } => {
-            vec![(args.stash, Answer::Stash), (args.theirs || asks_nothing, Answer::Replace)]
+            vec![
+                (args.stash, Answer::Stash),
+                (args.commit, Answer::Commit),
+                (args.theirs || asks_nothing, Answer::Replace),
+            ]
         }
         Finding::NotMerged { .. } => Vec::new(),
         Finding::Diverged { .. } => vec![

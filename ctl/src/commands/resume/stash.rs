@@ -6,7 +6,6 @@ use std::time::Duration;
 use convosync_core::checkout::{CheckoutError, Place};
 use convosync_core::code::RepoPath;
 
-use crate::call::Call;
 use crate::error::CtlError;
 
 /// How long stashing may take: of a large work tree every changed file is read and written.
@@ -20,19 +19,19 @@ const SHORT: usize = 12;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Stash {
     /// The work tree they stood in.
-    root: PathBuf,
+    pub(super) root: PathBuf,
     /// The commit that holds them.
-    commit: String,
+    pub(super) commit: String,
 }
 
 impl Stash {
     /// Says that they are there.
-    pub(super) fn tell(&self, call: &mut Call<'_>) -> Result<(), CtlError> {
-        let text = format!("your changes of `{}` are in `git stash`", self.root.display());
-        Ok(call.print.note(&text, Some(&self.way_back()))?)
+    pub(super) fn said(&self) -> String {
+        format!("your changes of `{}` are in `git stash`", self.root.display())
     }
 
-    fn way_back(&self) -> String {
+    /// How they come back.
+    pub(super) fn way_back(&self) -> String {
         let commit: String = self.commit.chars().take(SHORT).collect();
         format!("`git stash apply --index {commit}` there brings them back")
     }
@@ -81,45 +80,4 @@ fn guarded(place: Place<'_>) -> Result<Vec<RepoPath>, CtlError> {
     let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     let paths = names.filter_map(|name| RepoPath::new(name).ok());
     Ok(paths.filter(|path| place.guard.covers(path)).collect())
-}
-
-/// Adds to what failed that the changes are in the stash, and how to get them back.
-pub(super) fn with_way_back(error: CtlError, stashed: &[Stash]) -> CtlError {
-    if stashed.is_empty() {
-        return error;
-    }
-    let ways: Vec<_> = stashed
-        .iter()
-        .map(|stash| {
-            format!(
-                "your changes of `{}` are in `git stash`: {}",
-                stash.root.display(),
-                stash.way_back()
-            )
-        })
-        .collect();
-    CtlError::Stashed { cause: Box::new(error), way_back: ways.join("; ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::exit::ExitCode;
-
-    #[test]
-    fn what_fails_after_stashing_says_where_the_changes_are() {
-        let failed = || CtlError::refused(ExitCode::NeedsDecision, "it failed", "mend it");
-        assert_eq!(with_way_back(failed(), &[]).hint().as_deref(), Some("mend it"));
-        let (root, commit) = (PathBuf::from("/work tree/shop"), "1a2b3c4d5e6f7a8b".repeat(3));
-        let error = with_way_back(failed(), &[Stash { root, commit }]);
-        assert_eq!(error.message(), "it failed");
-        assert_eq!(error.exit_code(), ExitCode::NeedsDecision);
-        assert_eq!(
-            error.hint().as_deref(),
-            Some(
-                "your changes of `/work tree/shop` are in `git stash`: \
-                 `git stash apply --index 1a2b3c4d5e6f` there brings them back; mend it"
-            )
-        );
-    }
 }

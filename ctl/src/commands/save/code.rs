@@ -1,10 +1,10 @@
 //! The part of `save` that is the user's own git: commit and push.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use convosync_core::code::{Guard, Head};
 use convosync_core::commit::{
-    self, Committed, Facts, Hands, Known, LARGE_COMMIT, Left, Plan, Pushed, Site, Switched, Way,
+    self, Committed, Facts, Hands, Known, LARGE_COMMIT, Left, Plan, Pushed, Refusal, Site, Switched, Way,
 };
 use convosync_core::config::Config;
 use convosync_core::git::Git;
@@ -23,7 +23,7 @@ use crate::signals::Held;
 const LARGE_SHOWN: usize = 3;
 
 /// The work tree of a directory, and how it stands.
-pub(super) struct Work {
+pub(in crate::commands) struct Work {
     project: Project,
     git: Git,
     guard: Guard,
@@ -36,34 +36,34 @@ pub(super) struct Work {
 
 /// What was done to the code.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(in crate::commands) struct Done {
     /// What was committed.
-    pub(super) commit: Option<Commit>,
+    pub(in crate::commands) commit: Option<Commit>,
     /// Whether the branch is another one than before.
-    pub(super) switched: Option<(String, Switched)>,
+    pub(in crate::commands) switched: Option<(String, Switched)>,
     /// What stays as it is.
-    pub(super) left: Vec<Left>,
+    pub(in crate::commands) left: Vec<Left>,
     /// Where it was pushed to, and with which result.
-    pub(super) push: Option<(Way, Pushed)>,
+    pub(in crate::commands) push: Option<(Way, Pushed)>,
     /// How many commits a push brought, or was to bring.
-    pub(super) commits: u32,
+    pub(in crate::commands) commits: u32,
     /// Commits that nobody pushed, of a branch.
-    pub(super) unpushed: Option<(String, u32)>,
+    pub(in crate::commands) unpushed: Option<(String, u32)>,
 }
 
 /// A commit that was made.
 #[derive(Debug)]
-pub(super) struct Commit {
-    pub(super) id: String,
-    pub(super) branch: String,
-    pub(super) message: String,
-    pub(super) modified: usize,
-    pub(super) new: usize,
+pub(in crate::commands) struct Commit {
+    pub(in crate::commands) id: String,
+    pub(in crate::commands) branch: String,
+    pub(in crate::commands) message: String,
+    pub(in crate::commands) modified: usize,
+    pub(in crate::commands) new: usize,
 }
 
 impl Done {
     /// Nothing was committed.
-    pub(super) fn nothing(plan: &Plan, facts: &Facts) -> Self {
+    pub(in crate::commands) fn nothing(plan: &Plan, facts: &Facts) -> Self {
         let unpushed = plan.branch.clone().filter(|_| facts.ahead > 0);
         Self {
             left: plan.left.clone(),
@@ -73,12 +73,12 @@ impl Done {
     }
 
     /// Whether commits that were to be pushed are on this device only.
-    pub(super) fn is_held_up(&self) -> bool {
+    pub(in crate::commands) fn is_held_up(&self) -> bool {
         self.push.as_ref().is_some_and(|(_, pushed)| *pushed != Pushed::Done)
     }
 
     /// What was done, if anything was.
-    pub(super) fn in_a_word(&self) -> Option<String> {
+    pub(in crate::commands) fn in_a_word(&self) -> Option<String> {
         let pushed = match &self.push {
             Some((way, Pushed::Done)) => format!(" and pushed to {}", way.shown()),
             _ => String::new(),
@@ -93,15 +93,18 @@ impl Done {
 
 impl Work {
     /// Looks at the work tree of the directory; `None` where there is none under git.
-    pub(super) fn of(call: &Call<'_>, no_push: bool) -> Result<Option<Self>, CtlError> {
-        let directory = call.directory();
+    pub(in crate::commands) fn of(
+        call: &Call<'_>,
+        directory: &Path,
+        no_push: bool,
+    ) -> Result<Option<Self>, CtlError> {
         if !directory.ancestors().any(|above| above.join(".git").exists()) {
             return Ok(None);
         }
         let paths = call.paths()?;
         let config = Config::load(&paths.config_file)?;
         let git = Git::find(config.git_program.as_deref(), &|name| call.env.get(name))?;
-        let project = project::discover(&directory, &git)?;
+        let project = project::discover(directory, &git)?;
         let home = call.env.home().unwrap_or_default();
         let guard = Guard::of(&config.code, &project.root, &home);
         let site = Site { project: &project, git: &git, guard: &guard };
@@ -119,11 +122,11 @@ impl Work {
     }
 
     /// Lets nothing leave this device.
-    pub(super) fn keep_here(&mut self) {
+    pub(in crate::commands) fn keep_here(&mut self) {
         self.no_push = true;
     }
 
-    pub(super) fn facts(&self) -> &Facts {
+    pub(in crate::commands) fn facts(&self) -> &Facts {
         &self.facts
     }
 
@@ -135,20 +138,25 @@ impl Work {
     }
 
     /// Decides what is committed, on `branch` if another one is meant.
-    pub(super) fn plan(&self, branch: Option<&str>) -> Result<Plan, CtlError> {
-        let mut facts = self.facts.clone();
-        if let Some(branch) = branch {
-            facts.head.branch = Some(branch.to_owned());
-        }
-        commit::plan(&facts, self.needs_remote).map_err(|refusal| CtlError::Refused {
+    pub(in crate::commands) fn plan(&self, branch: Option<&str>) -> Result<Plan, CtlError> {
+        self.decide(branch).map_err(|refusal| CtlError::Refused {
             code: ExitCode::NeedsDecision,
             message: refusal.to_string(),
             hint: Some(refusal.hint()),
         })
     }
 
+    /// The same, with the reason why not as it is.
+    pub(in crate::commands) fn decide(&self, branch: Option<&str>) -> Result<Plan, Refusal> {
+        let mut facts = self.facts.clone();
+        if let Some(branch) = branch {
+            facts.head.branch = Some(branch.to_owned());
+        }
+        commit::plan(&facts, self.needs_remote)
+    }
+
     /// Asks before much is committed; without anybody to ask, that is the end.
-    pub(super) fn confirm(
+    pub(in crate::commands) fn confirm(
         &self,
         call: &mut Call<'_>,
         plan: &Plan,
@@ -176,7 +184,7 @@ impl Work {
     }
 
     /// Switches, commits and pushes. Ctrl-C ends what runs, and what it left half done is taken back.
-    pub(super) fn carry_out(
+    pub(in crate::commands) fn carry_out(
         mut self,
         call: &mut Call<'_>,
         branch: Option<&str>,
@@ -273,7 +281,7 @@ impl Work {
     }
 
     /// Pushes what is committed already.
-    pub(super) fn push_again(&self, call: &mut Call<'_>) -> Result<Done, CtlError> {
+    pub(in crate::commands) fn push_again(&self, call: &mut Call<'_>) -> Result<Done, CtlError> {
         let _held = Held::new();
         let mut done = Done::default();
         let Facts { head, ahead, upstream, .. } = &self.facts;
@@ -285,7 +293,7 @@ impl Work {
     }
 
     /// Where a commit would be pushed to, and how many commits of before would go there with it.
-    pub(super) fn destination(
+    pub(in crate::commands) fn destination(
         &self,
         call: &Call<'_>,
         branch: &str,

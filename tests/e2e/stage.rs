@@ -1,0 +1,94 @@
+//! Two devices of which the first has saved a session: where `resume` begins.
+
+use std::path::PathBuf;
+
+use convosync_tests::work::write;
+use convosync_tests::world::Way;
+use convosync_tests::{Device, Run, World, Writer};
+
+use crate::SAVED_WITHIN;
+
+/// The exit code of "nothing was done, because the user has to decide first".
+pub(crate) const NEEDS_DECISION: i32 = 4;
+
+/// Two devices with clones of one remote, and a session of the first one that is saved as it stands.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) session: String,
+}
+
+impl Stage {
+    /// `work` is what the first device does before it saves.
+    pub(crate) fn new(work: impl FnOnce(&Device)) -> Self {
+        let mut world = World::new(&["ada", "bob"], Way::File);
+        let (ada, bob) = world.pair();
+        ada.start();
+        let phrase = ada.init();
+        work(ada);
+        let mut writer = ada.writer(1);
+        save(ada, &mut writer);
+        bob.start();
+        bob.join(&phrase);
+        Self { session: writer.session().to_owned(), world }
+    }
+
+    pub(crate) fn pair(&mut self) -> (&mut Device, &mut Device, &str) {
+        let (ada, bob) = self.world.pair();
+        (ada, bob, &self.session)
+    }
+}
+
+pub(crate) fn save(device: &Device, writer: &mut Writer) {
+    writer.turn();
+    device.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+}
+
+pub(crate) fn git(device: &Device, words: &[&str]) -> String {
+    device.home.git(words).ok().text()
+}
+
+pub(crate) fn commit(device: &Device, file: &str, text: &str) {
+    write(device, file, text);
+    git(device, &["add", "--", file]);
+    git(device, &["commit", "-q", "-m", file]);
+}
+
+/// The first device works on a branch of its own.
+pub(crate) fn on_a_topic(ada: &Device) {
+    git(ada, &["switch", "-q", "-c", "feature/oauth"]);
+    commit(ada, "oauth.js", "login\n");
+}
+
+/// The transcript of the session on the second device.
+pub(crate) fn transcript(device: &Device, session: &str) -> PathBuf {
+    device.home.transcripts().join(format!("{session}.jsonl"))
+}
+
+/// Panics unless nothing was done but that the message and every option were named.
+#[track_caller]
+pub(crate) fn assert_undecided(run: &Run, said: &str, options: &[&str]) {
+    assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
+    assert!(run.errors().contains(said), "{run}");
+    let hint = run.errors().lines().find(|line| line.starts_with("hint: ")).map(str::to_owned);
+    let hint = hint.unwrap_or_else(|| panic!("no hint: {run}"));
+    options.iter().for_each(|option| assert!(hint.contains(option), "{option}: {run}"));
+}
+
+/// Changes of the second device where the first one has others.
+pub(crate) fn own_work(bob: &Device) {
+    write(bob, "README.md", "bob's own change\n");
+    write(bob, "new/untracked file.txt", "bob's own file\n");
+    write(bob, "elsewhere.txt", "bob's, and nobody else has it\n");
+    write(bob, ".env", "TOKEN=of bob's own\n");
+}
+
+/// Both devices have commits on `main` that the other one has not.
+pub(crate) fn diverged() -> Stage {
+    let mut stage = Stage::new(|ada| {
+        commit(ada, "one.txt", "of ada\n");
+        commit(ada, "two.txt", "of ada\n");
+    });
+    let (_, bob, _) = stage.pair();
+    commit(bob, "three.txt", "of bob\n");
+    stage
+}
