@@ -50,6 +50,15 @@ pub enum Finding {
         /// Why it was not even tried.
         why: Option<String>,
     },
+    /// Not the newest save was named: what goes on from an older one goes another way than the newest.
+    NewerSave {
+        /// The number that was named.
+        named: u32,
+        /// The newest.
+        newest: u32,
+        /// Who made that, and when, in words.
+        made: String,
+    },
 }
 
 /// What can be decided.
@@ -71,6 +80,12 @@ pub enum Answer {
     Beside,
     /// Move the branch to where the session is.
     Take,
+    /// Take the newest save.
+    Newest,
+    /// Take the save that was named.
+    Named,
+    /// Open the files in the user's editor, and do nothing else.
+    Open,
     /// Do nothing.
     Cancel,
 }
@@ -120,6 +135,7 @@ impl Finding {
             Self::Changes { .. } => "Safety Check: Uncommitted Changes Detected",
             Self::Diverged { .. } => "Branch Divergence Detected",
             Self::NotMerged { .. } => "Merge Conflict Detected",
+            Self::NewerSave { .. } => "A Newer Save Exists",
         }
     }
 
@@ -145,6 +161,12 @@ impl Finding {
                 String::new(),
                 format!("Here:    {} ahead", commits(apart.ours)),
                 format!("Session: {} ahead", commits(apart.theirs)),
+            ],
+            Self::NewerSave { named, newest, made } => vec![
+                format!("You named: save {named}"),
+                format!("Newest:    save {newest} ({made})"),
+                String::new(),
+                "What goes on from an older save goes another way than the newest.".to_owned(),
             ],
             Self::NotMerged { why: Some(why), branch, .. } => {
                 vec![format!("Cannot merge into `{branch}`: {why}.")]
@@ -186,6 +208,9 @@ impl Finding {
                 commits(apart.ours),
                 commits(apart.theirs)
             ),
+            Self::NewerSave { named, newest, made } => {
+                format!("save {named} was named, and the newest is save {newest} ({made})")
+            }
             Self::NotMerged { why: Some(why), branch, .. } => {
                 format!("the session cannot be merged into `{branch}`: {why}")
             }
@@ -211,6 +236,7 @@ impl Finding {
         match self {
             Self::OtherBranch { .. } | Self::Changes { .. } | Self::NotMerged { .. } => None,
             Self::Diverged { .. } => Some(Answer::Beside),
+            Self::NewerSave { .. } => Some(Answer::Named),
         }
     }
 }

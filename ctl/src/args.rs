@@ -245,6 +245,12 @@ pub(crate) struct Resume {
     /// Print only what a shell has to run to go on: eval "$(convosyncctl resume --shell)"
     #[arg(long, conflicts_with_all = ["launch", "json"])]
     pub(crate) shell: bool,
+    /// Take the newest save, whichever was named
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) newest: bool,
+    /// Take the save that was named, though there is a newer one
+    #[arg(long, conflicts_with_all = ["newest", "read_only"])]
+    pub(crate) exact: bool,
     /// Where HEAD is on another branch than the session, go to the session's
     #[arg(long, conflicts_with_all = ["stay_on_branch", "no_code"])]
     pub(crate) switch_branch: bool,
@@ -453,6 +459,7 @@ mod tests {
             "replay 4d56 --at-commit main~1",
             "replay --at @7",
             "resume --shell --switch-branch --stash --beside",
+            "resume 4d56@7 --exact",
             "resume --commit --merge --switch-branch --force",
             "resume --stay-on-branch --theirs --launch",
             "resume --worktree d --no-pull --theirs",
@@ -487,6 +494,7 @@ mod tests {
             "resume --shell --json",
             "resume --worktree d --stash",
             "resume --commit --stash",
+            "resume --newest --exact",
             "resume --commit --theirs",
             "key export f --print",
             "join --recover words",

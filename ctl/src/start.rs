@@ -213,8 +213,42 @@ pub(crate) fn page(env: &Env, pager: &OsStr, text: File) -> StartError {
     StartError::Run { program: program.to_owned(), source }
 }
 
+/// Returns the shell command of the user's editor, if there is one.
+pub(crate) fn editor(env: &Env) -> Option<OsString> {
+    let named = ["VISUAL", "EDITOR"].into_iter().find_map(|name| env.get(name));
+    named.filter(|editor| !editor.is_empty())
+}
+
+/// Has the user edit files of `directory`, and waits until that is done. What it draws goes to standard error, for
+/// standard output may be read by a shell.
+pub(crate) fn edit(
+    env: &Env,
+    editor: &OsStr,
+    directory: &Path,
+    files: &[PathBuf],
+) -> Result<(), StartError> {
+    let program = Path::new("sh");
+    let mut line = editor.to_owned();
+    line.push(" \"$@\"");
+    let mut command = command(program, env);
+    command.arg("-c").arg(line).arg(editor).args(files).current_dir(directory);
+    command.stdout(Stdio::from(std::io::stderr()));
+    let failed = |source| StartError::Run { program: program.to_owned(), source };
+    command.status().map(drop).map_err(failed)
+}
+
 /// Runs a service tool to its end.
 pub(crate) fn tool(env: &Env, program: &Path, args: &[OsString]) -> Result<Output, StartError> {
+    tool_within(env, program, args, TOOL_LIMIT)
+}
+
+/// Runs a program to its end, or kills it after `limit`.
+pub(crate) fn tool_within(
+    env: &Env,
+    program: &Path,
+    args: &[OsString],
+    limit: Duration,
+) -> Result<Output, StartError> {
     let child = command(program, env)
         .args(args)
         .stdin(Stdio::null())
@@ -225,7 +259,7 @@ pub(crate) fn tool(env: &Env, program: &Path, args: &[OsString]) -> Result<Outpu
     let process = rustix::process::Pid::from_child(&child);
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || send.send(child.wait_with_output()));
-    match receive.recv_timeout(TOOL_LIMIT) {
+    match receive.recv_timeout(limit) {
         Ok(output) => {
             output.map_err(|source| StartError::Run { program: program.to_owned(), source })
         }

@@ -38,6 +38,7 @@ mod losses;
 mod machine;
 #[cfg(test)]
 mod mishaps;
+mod notices;
 #[cfg(test)]
 mod noticing;
 #[cfg(test)]
@@ -48,6 +49,8 @@ mod preflight;
 mod privacy;
 #[cfg(test)]
 mod protocols;
+#[cfg(test)]
+mod pulling;
 #[cfg(test)]
 mod real_client;
 #[cfg(test)]

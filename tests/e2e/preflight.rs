@@ -263,15 +263,92 @@ fn conflicts_are_told_before_anything_is_touched() {
     assert_eq!(seen(bob), before);
     assert_eq!(git(bob, &["stash", "list"]), "");
     assert!(!transcript(bob, session).exists());
+}
 
-    let mut terminal = Terminal::open(bob, &["resume", "--stash", session]);
-    terminal.sees("Branch Divergence Detected(?s).*What now");
+/// The files as they stand here, for the merge was only tried.
+#[test]
+fn on_a_terminal_the_files_in_conflict_are_opened_in_the_users_editor() {
+    let mut stage = Stage::new(|ada| commit(ada, "README.md", "of ada\n"));
+    let (ada, bob, session) = stage.pair();
+    commit(bob, "README.md", "of bob\n");
+    let before = seen(bob);
+    let editor = bob.home.root().join("my editor");
+    files::write_program(&editor, "#!/bin/sh\nprintf '%s|' \"$PWD\" \"$@\" >\"$0.log\"\n");
+    let mut command = bob.home.command(convosync_tests::program::binary("convosyncctl"));
+    command.args(["resume", session]).env("VISUAL", format!("'{}' --wait", editor.display()));
+    let mut terminal = Terminal::run(command);
+    terminal.sees("Branch Divergence Detected(?s).*What now.*Cancel");
     terminal.types(ENTER);
-    let told = plain(&terminal.sees("Nothing was touched"));
-    assert!(told.contains("━━ Merge Conflict Detected ━"), "{told}");
-    assert!(told.contains("┃   README.md"), "{told}");
+    let told = plain(&terminal.sees("Merge Conflict Detected(?s).*What now.*Cancel"));
+    for line in ["┃   README.md", "┃ Nothing was touched.", "Open the files here in your editor"]
+    {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    terminal.types(ENTER);
     assert_eq!(terminal.ends(), NEEDS_DECISION);
+    let log = files::read(&editor.with_extension("log"));
+    let opened = format!("{}|--wait|./README.md|", bob.home.project().display());
+    assert_eq!(String::from_utf8_lossy(&log), opened);
     assert_eq!(seen(bob), before);
+
+    // Without an editor there are two ways.
+    let mut terminal = Terminal::open(bob, &["resume", session]);
+    terminal.sees("Branch Divergence Detected(?s).*What now.*Cancel");
+    terminal.types(ENTER);
+    let told = plain(&terminal.sees("Merge Conflict Detected(?s).*What now.*Cancel"));
+    assert!(!told.contains("Open the files"), "{told}");
+    terminal.types(ENTER);
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(seen(bob)[2..], seen(ada)[2..]);
+    assert_eq!(git(bob, &["rev-parse", "main"]), before[0]);
+}
+
+/// Has git sign every commit with a program that says it did, or fails.
+fn sign(device: &Device, succeeds: bool) {
+    let program = device.home.root().join("gpg");
+    let script = "cat >/dev/null\nprintf '\\n[GNUPG:] SIG_CREATED D\\n' >&2\n\
+                  printf -- '-----BEGIN PGP SIGNATURE-----\\n\\nnone\\n-----END PGP SIGNATURE-----\\n'\n";
+    let script = if succeeds { script } else { "echo 'no key' >&2\nexit 1\n" };
+    files::write_program(&program, &format!("#!/bin/sh\n{script}"));
+    git(device, &["config", "commit.gpgSign", "true"]);
+    git(device, &["config", "gpg.program", program.to_str().expect("the tests' paths are text")]);
+}
+
+#[test]
+fn a_merge_is_signed_where_commits_are_and_is_not_made_where_signing_fails() {
+    let mut stage = diverged();
+    let (_, bob, session) = stage.pair();
+    let before = seen(bob);
+    sign(bob, false);
+    let run = bob.ctl(&["resume", "--merge", session]);
+    assert_eq!(run.status.code(), Some(1), "{run}");
+    assert!(run.errors().contains("make the commit of the merge"), "{run}");
+    assert_eq!(seen(bob), before);
+    assert!(!transcript(bob, session).exists());
+    sign(bob, true);
+    bob.ctl(&["resume", "--merge", session]).ok();
+    assert!(git(bob, &["cat-file", "commit", "main"]).contains("gpgsig"));
+    assert_eq!(git(bob, &["rev-parse", "main^1"]), before[0]);
+}
+
+/// A merge that was not finished there cannot be merged here.
+#[test]
+fn what_cannot_be_tried_to_merge_is_told_with_its_reason() {
+    let mut stage = Stage::new(|ada| {
+        git(ada, &["switch", "-q", "-c", "side"]);
+        commit(ada, "README.md", "of the side\n");
+        git(ada, &["switch", "-q", "main"]);
+        commit(ada, "README.md", "of main\n");
+        ada.home.git(&["merge", "-q", "side"]);
+    });
+    let (_, bob, session) = stage.pair();
+    commit(bob, "three.txt", "of bob\n");
+    let before = seen(bob);
+    let run = bob.ctl(&["resume", "--merge", session]);
+    assert_undecided(&run, "a merge or the like was not finished there", &["--beside"]);
+    assert_eq!(seen(bob), before);
+    bob.ctl(&["resume", "--beside", session]).ok();
+    assert!(git(bob, &["status", "--porcelain"]).contains("UU README.md"));
 }
 
 /// A change in the session that was not committed is as good as one that was.

@@ -29,7 +29,8 @@ pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("the tests' paths are text")
 }
 
-fn git_in(device: &Device, clone: &Path, words: &[&str]) {
+/// Runs git in a clone.
+pub(crate) fn git_in(device: &Device, clone: &Path, words: &[&str]) {
     device.home.git(&[&["-C", text(clone)], words].concat()).ok();
 }
 
@@ -131,7 +132,7 @@ impl Stage {
 }
 
 /// Has the session write to a file, as the client notes it.
-fn edit(writer: &Writer, file: &Path) {
+pub(crate) fn edit(writer: &Writer, file: &Path) {
     let call =
         json!({"type": "tool_use", "id": "t1", "name": "Edit", "input": {"file_path": file}});
     let line = json!({"type": "assistant", "uuid": "00000000-0000-4000-8000-0000000000ed", "message": {"id": "m-edit", "role": "assistant", "content": [call]}});

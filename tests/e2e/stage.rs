@@ -15,6 +15,7 @@ pub(crate) const NEEDS_DECISION: i32 = 4;
 pub(crate) struct Stage {
     pub(crate) world: World,
     pub(crate) session: String,
+    writer: Writer,
 }
 
 impl Stage {
@@ -29,7 +30,12 @@ impl Stage {
         save(ada, &mut writer);
         bob.start();
         bob.join(&phrase);
-        Self { session: writer.session().to_owned(), world }
+        Self { session: writer.session().to_owned(), world, writer }
+    }
+
+    /// The first device goes on with the conversation, and saves it.
+    pub(crate) fn save_again(&mut self) {
+        save(self.world.pair().0, &mut self.writer);
     }
 
     pub(crate) fn pair(&mut self) -> (&mut Device, &mut Device, &str) {

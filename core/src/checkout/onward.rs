@@ -21,7 +21,7 @@ pub enum Merged {
     /// The saved state, standing on the merge.
     Clean(Box<Opened>),
     /// The files that both sides changed.
-    Conflicts(Vec<String>),
+    Conflicts(Vec<RepoPath>),
     /// It cannot be tried, and why.
     Not(String),
 }
@@ -78,7 +78,7 @@ impl Prepared<'_> {
         &self,
         ours: Oid,
         theirs: Oid,
-    ) -> Result<Result<Oid, Vec<String>>, CheckoutError> {
+    ) -> Result<Result<Oid, Vec<RepoPath>>, CheckoutError> {
         if self.facts.branches.apart.as_ref().is_some_and(|apart| apart.theirs == 0) {
             return Ok(Ok(ours));
         }
@@ -91,9 +91,9 @@ impl Prepared<'_> {
         match (output.code, tree) {
             (Some(0), Some(tree)) => Ok(Ok(self.commit(&tree, ours, theirs)?)),
             (Some(1), Some(_)) => {
-                let shown = |name: &[u8]| RepoPath::new(name).map(|path| path.shown());
-                let names: BTreeSet<String> = words.filter_map(|name| shown(name).ok()).collect();
-                Ok(Err(names.into_iter().collect()))
+                let paths: BTreeSet<RepoPath> =
+                    words.filter_map(|name| RepoPath::new(name).ok()).collect();
+                Ok(Err(paths.into_iter().collect()))
             }
             _ => Err(CheckoutError::GitSaid { deed: "try the merge", why: output.said() }),
         }
@@ -116,11 +116,11 @@ impl Prepared<'_> {
 }
 
 /// Paths with uncommitted changes in the session that the merge changed, too.
-fn in_the_way(saved: &State, there: &Listing, merged: &Listing) -> Vec<String> {
+fn in_the_way(saved: &State, there: &Listing, merged: &Listing) -> Vec<RepoPath> {
     let index = saved.index.iter().map(|entry| &entry.path);
     let paths: BTreeSet<&RepoPath> = saved.tree.keys().chain(index).collect();
     let moved = paths.into_iter().filter(|path| there.get(*path) != merged.get(*path));
-    moved.map(RepoPath::shown).collect()
+    moved.cloned().collect()
 }
 
 impl Restoring<'_> {

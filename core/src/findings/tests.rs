@@ -170,7 +170,9 @@ fn a_merge_with_conflicts_names_the_files_and_touches_nothing() {
          auth.js\n  \
          config.js\n\n\
          Nothing was touched.\n\
-         []"
+         [Open the files here in your editor, and don't resume]\n\
+         [Put the code on a new branch beside `main`]\n\
+         [Cancel: don't resume]"
     );
     let (message, hint) = undecided(&[&finding]);
     assert_eq!(
@@ -179,6 +181,27 @@ fn a_merge_with_conflicts_names_the_files_and_touches_nothing() {
     );
     assert!(hint.starts_with("`--beside` puts the code on a new branch"), "{hint}");
     assert_eq!(finding.default_answer(), None);
+}
+
+#[test]
+fn an_older_save_that_was_named_is_taken_unless_the_user_says_otherwise() {
+    let made = "ada, 3 minutes ago".to_owned();
+    let finding = Finding::NewerSave { named: 3, newest: 7, made };
+    assert_eq!(
+        drawn(&finding),
+        "A Newer Save Exists\n\
+         You named: save 3\n\
+         Newest:    save 7 (ada, 3 minutes ago)\n\n\
+         What goes on from an older save goes another way than the newest.\n\
+         [Take save 7 (recommended)]\n\
+         [Take save 3]\n\
+         [Cancel: don't resume]"
+    );
+    assert_eq!(
+        finding.message(),
+        "save 3 was named, and the newest is save 7 (ada, 3 minutes ago)"
+    );
+    assert_eq!(finding.default_answer(), Some(Answer::Named));
 }
 
 #[test]

@@ -23,10 +23,8 @@ impl Finding {
             Self::OtherBranch { session, here } => of_another_branch(session, here),
             Self::Changes { branch, .. } => of_changes(branch.as_deref()),
             Self::Diverged { apart, beside } => of_a_divergence(apart, beside),
-            Self::NotMerged { .. } => {
-                let effect = "puts the code on a new branch, to be merged there";
-                return vec![way(Answer::Beside, "--beside", String::new(), effect)];
-            }
+            Self::NotMerged { branch, conflicts, .. } => of_conflicts(branch, conflicts),
+            Self::NewerSave { named, newest, .. } => of_a_newer_save(*named, *newest),
         };
         let (answer, label) = (Answer::Cancel, "Cancel: don't resume".to_owned());
         ways.push(Way { answer, label, flag: None, effect: String::new() });
@@ -87,6 +85,40 @@ fn of_a_divergence(apart: &Apart, beside: &str) -> Vec<Way> {
             "--theirs",
             format!("Move `{branch}` to the session's commit: `convosyncctl undo` moves it back"),
             "moves the branch (`convosyncctl undo` moves it back)",
+        ),
+    ]
+}
+
+fn of_conflicts(branch: &str, conflicts: &[String]) -> Vec<Way> {
+    let open = Way {
+        answer: Answer::Open,
+        label: "Open the files here in your editor, and don't resume".to_owned(),
+        flag: None,
+        effect: String::new(),
+    };
+    let beside = way(
+        Answer::Beside,
+        "--beside",
+        format!("Put the code on a new branch beside `{branch}`"),
+        "puts the code on a new branch, to be merged there",
+    );
+    let open = Some(open).filter(|_| !conflicts.is_empty());
+    open.into_iter().chain([beside]).collect()
+}
+
+fn of_a_newer_save(named: u32, newest: u32) -> Vec<Way> {
+    vec![
+        way(
+            Answer::Newest,
+            "--newest",
+            format!("Take save {newest} (recommended)"),
+            "takes the newest save",
+        ),
+        way(
+            Answer::Named,
+            "--exact",
+            format!("Take save {named}"),
+            "takes the save that was named",
         ),
     ]
 }

@@ -4,10 +4,12 @@ mod aside;
 mod code;
 mod commit;
 mod further;
+mod newer;
 mod preflight;
 mod shell;
 mod stash;
 mod told;
+mod version;
 
 use std::ffi::OsStr;
 
@@ -98,6 +100,7 @@ fn restore(
     args: &args::Resume,
     session: Option<SessionQuery>,
 ) -> Result<ExitCode, CtlError> {
+    let (session, older) = newer::settle(call, args, session)?;
     let request = Resume {
         directory: call.directory(),
         session,
@@ -105,11 +108,13 @@ fn restore(
         force: args.force,
         ..Resume::default()
     };
-    let (reply, put) = if args.no_code {
+    let (mut reply, put) = if args.no_code {
         (call.ask(Request::Resume(request))?, Put::default())
     } else {
         with_code(call, args, request)?
     };
+    reply.warnings.extend(older);
+    reply.warnings.extend(version::warning(call, &reply.session));
     if call.print.json {
         let (code, repositories, aside) = (put.report.as_ref(), &put.further, &put.aside);
         call.print.answer(&Answer { reply: &reply, code, repositories, aside })?;

@@ -2,9 +2,11 @@
 
 use std::cell::OnceCell;
 use std::mem::{self, Discriminant};
+use std::path::Path;
 
 use convosync_core::checkout::{Merged, Opened, Prepared, Pulled, Restoring};
-use convosync_core::findings::{Answer, Finding, findings, undecided};
+use convosync_core::code::RepoPath;
+use convosync_core::findings::{Answer, Finding, Way, findings, undecided};
 
 use super::aside::Aside;
 use super::{commit, stash};
@@ -14,6 +16,7 @@ use crate::call::Call;
 use crate::clone::Clone;
 use crate::error::CtlError;
 use crate::print::Frame;
+use crate::start;
 
 /// What came of it.
 pub(super) enum Planned<'a> {
@@ -62,8 +65,7 @@ pub(super) fn plan<'a>(
 ) -> Result<Planned<'a>, CtlError> {
     restoring.replace = true;
     if args.pull
-        && name.is_none()
-        && let Some(end) = pull(call, &mut restoring, onward)?
+        && let Some(end) = pull(call, name, &mut restoring, onward)?
     {
         return Ok(end);
     }
@@ -110,17 +112,28 @@ pub(super) fn plan<'a>(
     Ok(Planned::Ready(Box::new(prepared)))
 }
 
-/// Goes on to where the branch stands at the remote, or says why not.
+/// Goes on to where the branch stands at the remote, or says why not. A further repository then comes as it was
+/// saved: nobody named it.
 fn pull<'a>(
     call: &mut Call<'_>,
+    name: Option<&str>,
     restoring: &mut Restoring<'a>,
     onward: &'a Onward,
 ) -> Result<Option<Planned<'a>>, CtlError> {
     match restoring.pull()? {
         Pulled::Same => {}
         Pulled::Newer(opened) => {
-            tell(call, "the branch is newer at the remote, and comes from there")?;
+            let of = name.map(|name| format!(" of `{name}`")).unwrap_or_default();
+            tell(call, &format!("the branch{of} is newer at the remote, and comes from there"))?;
             restoring.opened = onward.pulled.get_or_init(|| *opened);
+        }
+        Pulled::Not(why) if name.is_some() => {
+            let name = name.unwrap_or_default();
+            let text =
+                format!("`{name}` comes as it was saved, `--pull` cannot be done there: {why}");
+            if !call.print.json {
+                call.print.note(&text, None)?;
+            }
         }
         Pulled::Not(why) => {
             let hint = "without `--pull`, the code comes as it was saved".to_owned();
@@ -142,30 +155,36 @@ fn merge<'a>(
     let (conflicts, why) = match prepared.merge()? {
         Merged::Clean(opened) => {
             restoring.opened = onward.merged.get_or_init(|| *opened);
-            (Vec::new(), None)
+            let is = if args.dry_run { "would be" } else { "is" };
+            tell(call, &format!("the session {is} merged into `{branch}`"))?;
+            return Ok(None);
         }
         Merged::Conflicts(conflicts) => (conflicts, None),
         Merged::Not(why) => (Vec::new(), Some(why)),
     };
-    if !conflicts.is_empty() || why.is_some() {
-        return not_merged(call, name, &Finding::NotMerged { branch, conflicts, why }).map(Some);
+    let shown = conflicts.iter().map(RepoPath::shown).collect();
+    let finding = Finding::NotMerged { branch, conflicts: shown, why };
+    if !call.is_interactive() || args.dry_run {
+        let (message, hint) = undecided(&[&finding]);
+        return Ok(Some(Planned::Undecided(message, hint)));
     }
-    let is = if args.dry_run { "would be" } else { "is" };
-    tell(call, &format!("the session {is} merged into `{branch}`"))?;
-    Ok(None)
+    match ask_about(call, name, &finding)? {
+        Answer::Beside => Ok(None),
+        Answer::Open => {
+            open(call, &restoring.place.project.root, &conflicts)?;
+            Ok(Some(Planned::Cancelled))
+        }
+        _ => Ok(Some(Planned::Cancelled)),
+    }
 }
 
-/// Shows why it is not merged; nothing was touched.
-fn not_merged<'a>(
-    call: &mut Call<'_>,
-    name: Option<&str>,
-    finding: &Finding,
-) -> Result<Planned<'a>, CtlError> {
-    if call.is_interactive() {
-        show(call, name, finding)?;
-    }
-    let (message, hint) = undecided(&[finding]);
-    Ok(Planned::Undecided(message, hint))
+/// Opens files in the user's editor, as they stand here; those that only the session has are left out.
+fn open(call: &Call<'_>, root: &Path, conflicts: &[RepoPath]) -> Result<(), CtlError> {
+    let Some(editor) = start::editor(call.env) else { return Ok(()) };
+    // A name that begins with `-` is no option.
+    let named = conflicts.iter().map(|path| Path::new(".").join(path.as_path()));
+    let files: Vec<_> = named.filter(|path| root.join(path).is_file()).collect();
+    Ok(start::edit(call.env, &editor, root, &files)?)
 }
 
 fn tell(call: &mut Call<'_>, text: &str) -> Result<(), CtlError> {
@@ -202,7 +221,7 @@ fn settle(
             Some(Answer::Commit) => decided.commit = true,
             Some(Answer::Merge) => decided.merge = true,
             Some(Answer::Take) => decided.take = true,
-            Some(Answer::Switch | Answer::Replace | Answer::Beside) => {}
+            Some(_) => {}
         }
     }
     if open.is_empty() {
@@ -228,7 +247,7 @@ fn given(args: &args::Resume, finding: &Finding) -> Option<Answer> {
                 (args.theirs || asks_nothing, Answer::Replace),
             ]
         }
-        Finding::NotMerged { .. } => Vec::new(),
+        Finding::NotMerged { .. } | Finding::NewerSave { .. } => Vec::new(),
         Finding::Diverged { .. } => vec![
             (args.merge, Answer::Merge),
             (args.theirs && !args.beside, Answer::Take),
@@ -239,13 +258,15 @@ fn given(args: &args::Resume, finding: &Finding) -> Option<Answer> {
 }
 
 /// Shows a finding in its box and has it decided.
-fn ask_about(
+pub(super) fn ask_about(
     call: &mut Call<'_>,
     name: Option<&str>,
     finding: &Finding,
 ) -> Result<Answer, CtlError> {
     show(call, name, finding)?;
-    let ways = finding.ways();
+    let has_editor = start::editor(call.env).is_some();
+    let is_possible = |way: &Way| way.answer != Answer::Open || has_editor;
+    let ways: Vec<_> = finding.ways().into_iter().filter(is_possible).collect();
     let label = |answer: Answer, label: &str| match (answer, name) {
         (Answer::Cancel, Some(name)) => format!("Leave `{name}` as it is"),
         _ => label.to_owned(),
