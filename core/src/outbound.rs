@@ -20,7 +20,7 @@ use crate::id::{Digest, LogId, LogName, Oid, Random, SessionId, SessionName};
 use crate::log::{Cursor, LogError};
 use crate::seal::{
     CodePoint, CodeSaved, Codec, Further, LogState, SaveRecord, SealError, Sealed, Summary,
-    seal_save,
+    Surroundings, seal_save,
 };
 use crate::store::{Store, StoreError};
 use crate::transcript::{LogFile, Scan, SessionFiles};
@@ -124,6 +124,8 @@ pub struct Request<'a> {
     pub trees: &'a [Tree],
     /// What the user says about this save.
     pub message: Option<String>,
+    /// What surrounds it.
+    pub surroundings: Surroundings,
     /// Makes a save even if nothing is new.
     pub insist: bool,
     /// Whether other devices are to show no notification of it.
@@ -342,6 +344,7 @@ fn next_record(
         code: code_of(work, base, request),
         further: further_of(work, base, request),
         course: None,
+        surroundings: request.surroundings.clone(),
         messages: work.ledger.scan.facts.messages,
         logs: changed.map(|(_, state)| state.clone()).collect(),
         gone: Vec::new(),

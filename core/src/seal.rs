@@ -45,7 +45,8 @@ pub use pack::{CHUNK_RAW_MAX, Codec, PREFIX_MAX};
 pub use phrase::{Phrase, PhraseError};
 pub use roster::{Enrolment, Member, Members, Revocation, Roster, RosterAction};
 pub use save::{
-    CodePoint, CodeSaved, FURTHER_MAX, Further, LogState, Parent, SaveRecord, open_save, seal_save,
+    CodePoint, CodeSaved, FURTHER_MAX, Further, LogState, Maker, Parent, SaveRecord, Surroundings,
+    open_save, seal_save,
 };
 pub use summary::{Summary, open_summary, project_key, seal_summary};
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::claude;
 use crate::id::{LogId, SessionId};
 
+mod commands;
 mod discover;
 mod facts;
 mod headings;
@@ -17,7 +18,9 @@ mod path;
 mod prompt;
 mod reading;
 mod touched;
+mod used;
 
+pub use commands::{Commands, Ended, Ran, ShellCommand};
 pub use discover::{
     DEPTH_MAX, Discovery, FILES_MAX, Scanner, Skipped, Why, discover, discover_dir,
 };
@@ -27,6 +30,7 @@ pub use outline::{Outline, Rest};
 pub use path::{BadPath, PATH_MAX, check_log, check_path};
 pub use reading::{Reading, ShownText};
 pub use touched::Touched;
+pub use used::Used;
 
 /// Why transcripts cannot be looked at.
 #[derive(Debug, thiserror::Error)]

@@ -57,6 +57,9 @@ pub(crate) enum Command {
     Log {
         /// Id, its first characters, or id@save [default: the newest of this project]
         session: Option<String>,
+        /// Show every shell command that was run, not only the last ones
+        #[arg(long)]
+        commands: bool,
     },
     /// Print a session as it was at a commit or at a save, and change nothing
     Replay(Replay),

@@ -17,6 +17,7 @@ mod show;
 mod status;
 mod sync;
 mod undo;
+mod used;
 mod watch;
 
 use crate::args::Command;
@@ -34,7 +35,7 @@ pub(crate) fn run(call: &mut Call<'_>, command: Command) -> Result<ExitCode, Ctl
         Command::Save(args) => save::run(call, &args),
         Command::List(args) => list::run(call, args),
         Command::Show { session } => show::run(call, session),
-        Command::Log { session } => log::run(call, session),
+        Command::Log { session, commands } => log::run(call, session, commands),
         Command::Replay(args) => replay::run(call, args),
         Command::Diff { a, b } => diff::run(call, a, b),
         Command::Resume(args) => resume::run(call, &args),

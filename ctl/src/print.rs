@@ -115,6 +115,14 @@ impl<'a> Printer<'a> {
         self.line("=".repeat(text.chars().count()).as_str())
     }
 
+    /// Prints facts by their names; those without a value are left out.
+    pub(crate) fn facts(&mut self, facts: &[(&str, String)]) -> io::Result<()> {
+        let mut known = facts.iter().filter(|(_, value)| !value.is_empty());
+        known.try_for_each(|(name, value)| {
+            self.line(Text::new().faint(&format!("{name:<12}")).plain(value))
+        })
+    }
+
     /// Prints the one obvious next step after a success.
     pub(crate) fn next(&mut self, step: &str) -> io::Result<()> {
         self.line("")?;

@@ -25,6 +25,7 @@ pub mod bases;
 pub mod house;
 pub mod course;
 pub mod autosave;
+pub mod surroundings;
 pub mod scan;
 pub mod code;
 pub mod work;

@@ -4,6 +4,7 @@
 
 mod further;
 mod listing;
+mod own;
 mod push;
 
 use std::collections::BTreeMap;
@@ -11,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convosync_core::cause::with_causes;
-use convosync_core::id::{Oid, SessionId, StoreId, SystemRandom};
-use convosync_core::outbound::{Own, ProjectFacts, Recorded, Request};
+use convosync_core::id::{SessionId, SystemRandom};
+use convosync_core::outbound::{ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
-use convosync_core::remote::{Remote, RemoteError, TIP_DOWNLOAD_MAX};
+use convosync_core::remote::{Remote, RemoteError};
 use convosync_core::seal::CodePoint;
-use convosync_core::store::{RefName, Store};
+use convosync_core::store::Store;
 
 use crate::autosave;
 use crate::clock::now_ms;
@@ -29,9 +30,11 @@ use crate::engine::{Event, ProjectKey, SaveEnd, StoreKey};
 use crate::fail;
 use crate::house::{Asker, Found, House, Place, lock};
 use crate::scan;
+use crate::surroundings;
 use further::has_moved_on;
 
 pub use listing::{Arrived, list, poll};
+pub use own::look_for_own;
 pub use push::push;
 
 /// A list of refs is small: it never gets longer than this, whatever is configured for git commands.
@@ -100,6 +103,7 @@ pub fn save(
                 taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
             let message = wish.message.clone();
             let (files, trees) = (&found.files, &trees[&found.project][..]);
+            let surroundings = surroundings::now(house);
             Request {
                 files,
                 project,
@@ -108,6 +112,7 @@ pub fn save(
                 further,
                 trees,
                 message,
+                surroundings,
                 insist,
                 quiet: wish.quiet,
             }
@@ -139,72 +144,6 @@ fn maintain(house: &House, store: &Store) {
         .and_then(|wanted| if wanted { store.maintain(&house.git) } else { Ok(()) });
     if let Err(error) = packed {
         tracing::debug!(error = with_causes(&error), "the store could not be packed");
-    }
-}
-
-/// What stands on the remote under our name.
-enum Standing {
-    /// A tip that this device signed, fetched whole.
-    Ours(Oid),
-    /// Something else.
-    Foreign(Oid),
-    /// Nothing.
-    Nothing,
-}
-
-/// Fetches our own ref: its tip first, and the rest only if this device signed it.
-fn fetch_own(
-    house: &House,
-    place: &Place,
-    store: &Store,
-    reference: &RefName,
-    asker: Asker,
-) -> Result<Standing, RemoteError> {
-    let Some(vault) = house.vault() else { return Ok(Standing::Nothing) };
-    let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
-    let fetched = with_remote(house, place, store, asker, |remote| {
-        let remote = remote.with_deadlines(OWN_REF_WITHIN, deadline);
-        let Some(there) = remote.read_back(reference)? else { return Ok(Standing::Nothing) };
-        remote.fetch_tips(&[*reference], TIP_DOWNLOAD_MAX)?;
-        let signed_for = Own::signed_for(&vault, store, there);
-        if signed_for.is_none_or(|store| is_elsewhere(house, place, store)) {
-            return Ok(Standing::Foreign(there));
-        }
-        Ok(remote.fetch_own(reference)?.map_or(Standing::Nothing, Standing::Ours))
-    });
-    fetched.map_or(Ok(Standing::Nothing), |fetched| fetched.and_then(|standing| standing))
-}
-
-/// Whether a store's id is that of another remote of ours: a tip from there was copied here by somebody.
-fn is_elsewhere(house: &House, here: &Place, store: StoreId) -> bool {
-    let others = house.places().into_iter().filter(|place| place.key != here.key);
-    let mut ids = others.map(|place| place.desk.lock().own.store_id());
-    ids.any(|id| id == Some(store))
-}
-
-/// Before the first save into an empty store, asks the remote whether it has our ref: the store may have
-/// been lost, and the saves go on from what was sent. A remote that cannot be asked is no reason to wait.
-pub fn look_for_own(house: &House, place: &Place, asker: Asker) {
-    let (store, reference) = {
-        let desk = place.desk.lock();
-        if !desk.misses_own() {
-            return;
-        }
-        (desk.store.clone(), desk.own.reference)
-    };
-    let names = std::iter::once(reference).chain(reference.others());
-    let found = names
-        .map(|name| Ok((name, fetch_own(house, place, &store, &name, asker)?)))
-        .find_map(|found: Result<_, RemoteError>| match found {
-            Ok((name, Standing::Ours(tip))) => Some(Ok((name, tip))),
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
-        });
-    let taken = found.transpose().map_err(|error| fail::remote(&error)).and_then(|found| {
-        place.desk.lock().take_own(found).map_err(|error| fail::outbound(&error))
-    });
-    if let Err(failure) = taken {
-        tracing::debug!(reason = %failure.message, "our own ref could not be looked for");
     }
 }
 

@@ -65,6 +65,7 @@ impl<'a> Story<'a> {
             "content": [
                 {"type": "text", "text": format!("answer {}", self.said)},
                 {"type": "tool_use", "name": "Write", "id": "t", "input": {"file_path": format!("/code/{}", self.said)}},
+                {"type": "tool_use", "name": "Bash", "id": format!("b{}", self.said), "input": {"command": format!("run\u{1b}[2J {}", self.said)}},
             ],
         });
         self.line(second, branch, "user", &json!({"role": "user", "content": said}));
@@ -76,7 +77,7 @@ impl<'a> Story<'a> {
         let line = json!({
             "type": kind, "uuid": format!("{kind}-{}", self.said), "timestamp": at.to_string(),
             "cwd": self.device.home.project(), "gitBranch": branch, "sessionId": self.session,
-            "version": "2.1.0", "message": message,
+            "version": "2.1.0", "permissionMode": "acceptEdits", "message": message,
         });
         files::append(&self.path(), format!("{line}\n").as_bytes());
     }
@@ -230,9 +231,18 @@ fn log_shows_where_it_branched_and_a_commit_that_is_not_of_the_session_is_told_w
         &format!("Message 3-4: On feature/oauth @ {short}"),
         &format!("You're on: feature/oauth @ {short}"),
         "Code and conversation are in sync!",
+        "Claude Code 2.1.0\n",
+        "Model       claude-x\n",
+        "Permissions acceptEdits (not applied by resume)\n",
+        concat!("Saved with  ConvoSync ", env!("CARGO_PKG_VERSION"), ", git 2."),
     ] {
         assert!(log.contains(part), "{part}\n{log}");
     }
+    // What a command holds that would move the cursor is gone, and one without a result says nothing of it.
+    assert!(log.contains("$ run [2J 1\n") && !log.contains('\u{1b}'), "{log}");
+    let shown = ada.ctl_json(&["show", &session]);
+    assert_eq!(shown["used"]["permission_mode"], "acceptEdits");
+    assert_eq!(shown["saves"][0]["made_by"]["convosync"], env!("CARGO_PKG_VERSION"));
     let replayed = ada.ctl(&["replay", "--at-commit", "HEAD"]).ok().text();
     assert!(replayed.contains("question 2"), "{replayed}");
     let unknown = ada.ctl(&["replay", &session, "--at-commit", "abcdef0"]).fails();

@@ -11,7 +11,7 @@ use convosync_core::id::{LogId, Random, Role, SessionId};
 use convosync_core::inbound::{BringError, Bringing, Brought, Target, bring_back};
 use convosync_core::log::Kind;
 use convosync_core::outbound::{OutboundError, ProjectFacts, Request};
-use convosync_core::seal::Codec;
+use convosync_core::seal::{Codec, Surroundings};
 use convosync_core::transcript::{SessionFiles, discover_dir};
 use convosync_core::vault::Vault;
 use convosync_tests::files;
@@ -98,6 +98,7 @@ impl Device {
             further: Vec::new(),
             trees: &[],
             message: None,
+            surroundings: Surroundings::default(),
             insist: false,
             quiet: false,
         };

@@ -12,7 +12,7 @@ use convosync_core::history::{HistoryError, Reader};
 use convosync_core::id::{LogName, Oid, SeededRandom, SessionId};
 use convosync_core::inbound::{InboundError, Known, Peer, open_peer};
 use convosync_core::outbound::{ProjectFacts, Request};
-use convosync_core::seal::{Codec, Summary};
+use convosync_core::seal::{Codec, Summary, Surroundings};
 use convosync_core::store::{RefName, Store};
 use convosync_core::transcript::discover_dir;
 use convosync_core::vault::Vault;
@@ -86,6 +86,7 @@ impl Saved {
             further: Vec::new(),
             trees: &[],
             message: None,
+            surroundings: Surroundings::default(),
             insist: false,
             quiet: false,
         };

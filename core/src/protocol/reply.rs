@@ -4,6 +4,7 @@ mod code;
 mod diff;
 mod log;
 mod save;
+mod used;
 
 use std::path::PathBuf;
 
@@ -11,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use code::{CodeLeftOut, CodeReply, FurtherCode, LeftOut, SavedCode};
 pub use diff::{DiffReply, DiffSide};
-pub use log::{HereInfo, LogReply, PassageInfo};
+pub use log::{CommandInfo, CommandResult, HereInfo, LogReply, PassageInfo};
 pub use save::{SaveOutlookReply, SaveReply};
+pub use used::{MakerInfo, UsedInfo};
 
 use crate::id::{DeviceId, SessionId, VaultId};
 
@@ -345,6 +347,9 @@ pub struct ShowReply {
     /// Other repositories that it worked in, as of its newest save.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<RepositoryInfo>,
+    /// With what it was written.
+    #[serde(default)]
+    pub used: UsedInfo,
     /// Its saves, newest first.
     pub saves: Vec<SaveInfo>,
     /// Its files.
@@ -373,6 +378,9 @@ pub struct SaveInfo {
     /// Why its code is named only, where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<String>,
+    /// What made it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<MakerInfo>,
 }
 
 /// A further repository that a session worked in.

@@ -101,6 +101,7 @@ pub(super) fn save() -> SaveRecord {
         messages: 1234,
         further: Vec::new(),
         course: None,
+        surroundings: Surroundings::default(),
         logs: vec![log_state(LogId::main())],
         gone: Vec::new(),
         parents: Vec::new(),
@@ -170,6 +171,16 @@ pub(super) fn course_save() -> SaveRecord {
     ];
     let course = Course { generation: Generation([9; 16]), anew: true, passages };
     SaveRecord { course: Some(course), ..save() }
+}
+
+/// A save that says what made it.
+pub(super) fn surrounded_save() -> SaveRecord {
+    let maker = Maker {
+        convosync: "0.1.0".to_owned(),
+        git: "2.43".to_owned(),
+        system: "linux x86_64".to_owned(),
+    };
+    SaveRecord { surroundings: Surroundings { maker: Some(maker) }, ..save() }
 }
 
 /// A summary as most are.

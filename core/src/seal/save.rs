@@ -5,6 +5,7 @@
 
 mod course;
 mod further;
+mod surroundings;
 
 use super::context::Context;
 use super::envelope::{Binding, Sealed, padme};
@@ -18,6 +19,7 @@ use crate::id::{
 use crate::wire::{Fields, WireError, Writer};
 
 pub use further::{FURTHER_MAX, Further};
+pub use surroundings::{Maker, Surroundings};
 
 /// The longest message of a save in bytes; what is longer is cut.
 pub const MESSAGE_MAX: usize = 2 << 10;
@@ -182,6 +184,8 @@ pub struct SaveRecord {
     /// Where the code stood while the lines were written that are new in this save; a full one tells it of all
     /// lines. Absent where no repository was looked at.
     pub course: Option<Course>,
+    /// What surrounded it.
+    pub surroundings: Surroundings,
     /// The logs that changed, or all.
     pub logs: Vec<LogState>,
     /// The logs that are no longer part of the session.
@@ -268,6 +272,7 @@ pub(super) fn write(save: &SaveRecord) -> Vec<u8> {
         record.bytes(tag::FURTHER_LOG, &write_log(log));
     }
     record.optional(tag::COURSE, save.course.as_ref().map(course::write).as_deref());
+    surroundings::write(&mut record, &save.surroundings);
     record.finish()
 }
 
@@ -294,6 +299,7 @@ fn read(number: u32, bytes: &[u8]) -> Result<SaveRecord, WireError> {
             .map(further::read)
             .collect::<Result<_, _>>()?,
         course: fields.bytes(tag::COURSE)?.map(course::read).transpose()?,
+        surroundings: surroundings::read(&fields)?,
         gone: fields.all(tag::GONE).map(gone).collect::<Result<_, _>>()?,
         parents: fields.all(tag::PARENT).map(read_parent).collect::<Result<_, _>>()?,
     })

@@ -131,9 +131,11 @@ impl Vector {
             "save" => {
                 let number = self.get("number").parse().unwrap();
                 let record = open_save(&keys(), &self.session(), number, &self.sealed()?)?;
-                // The first vectors know of no further repositories, and of no course.
+                // The first vectors know of no further repositories, of no course and of no surroundings.
                 let described = shown(&record).replace("further: [], ", "");
                 let described = described.replace("course: None, ", "");
+                let none = format!("surroundings: {:?}, ", save::Surroundings::default());
+                let described = described.replace(&none, "");
                 Ok((hex(&save::write(&record)), described))
             }
             "summary" => {

@@ -1,10 +1,11 @@
 //! `log`: where the code stood while a session was written, and its saves.
 
 use convosync_core::protocol::{
-    HereInfo, List, ListReply, Log, LogReply, PassageInfo, Request, SaveInfo, SessionQuery,
+    CommandInfo, CommandResult, HereInfo, List, ListReply, Log, LogReply, PassageInfo, Request,
+    SaveInfo, SessionQuery,
 };
 
-use super::list;
+use super::{list, used};
 use crate::call::Call;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
@@ -13,8 +14,15 @@ use crate::print::{Text, ago, count, headline, place};
 /// How many saves are printed; JSON has more.
 const SAVES_MAX: usize = 20;
 
+/// So many commands are printed of each passage, the last ones, unless all are asked for.
+const COMMANDS_MAX: usize = 3;
+
 /// Shows the log of a session.
-pub(crate) fn run(call: &mut Call<'_>, session: Option<String>) -> Result<ExitCode, CtlError> {
+pub(crate) fn run(
+    call: &mut Call<'_>,
+    session: Option<String>,
+    all_commands: bool,
+) -> Result<ExitCode, CtlError> {
     let session = match session {
         Some(session) => SessionQuery(session),
         None => candidates(call)?.swap_remove(0),
@@ -26,7 +34,8 @@ pub(crate) fn run(call: &mut Call<'_>, session: Option<String>) -> Result<ExitCo
     }
     let info = &reply.session;
     call.print.heading(&format!("Session {} {}", info.short, headline(info)))?;
-    print_passages(call, &reply)?;
+    call.print.facts(&used::facts(&reply.used, &reply.saves))?;
+    print_passages(call, &reply, if all_commands { usize::MAX } else { COMMANDS_MAX })?;
     print_here(call, reply.here.as_ref())?;
     print_saves(call, &reply.saves)?;
     call.print.next(&format!("convosyncctl replay {} --at-commit COMMIT", info.short))?;
@@ -67,7 +76,11 @@ pub(crate) fn stood(passage: &PassageInfo) -> String {
     }
 }
 
-fn print_passages(call: &mut Call<'_>, reply: &LogReply) -> Result<(), CtlError> {
+fn print_passages(
+    call: &mut Call<'_>,
+    reply: &LogReply,
+    commands_max: usize,
+) -> Result<(), CtlError> {
     let look = call.print.look;
     let mut branch: Option<&str> = None;
     for passage in &reply.passages {
@@ -86,8 +99,34 @@ fn print_passages(call: &mut Call<'_>, reply: &LogReply) -> Result<(), CtlError>
         if let Some(title) = &passage.title {
             call.print.line(Text::new().plain("   ").faint(&format!("[{title}]")))?;
         }
+        print_commands(call, passage, commands_max)?;
     }
     Ok(())
+}
+
+fn print_commands(call: &mut Call<'_>, passage: &PassageInfo, max: usize) -> Result<(), CtlError> {
+    let hidden = passage.commands.len().saturating_sub(max);
+    let more = u32::try_from(hidden).unwrap_or(u32::MAX).saturating_add(passage.commands_left_out);
+    if more > 0 {
+        let way = if hidden > 0 { " (--commands shows more)" } else { ", too many to be shown" };
+        let told = format!("{} before{way}", count(more, "command"));
+        call.print.line(Text::new().plain("   ").faint(&told))?;
+    }
+    for command in &passage.commands[hidden..] {
+        let sign = if command.by_user { "!" } else { "$" };
+        let text = Text::new().plain(&format!("   {sign} ")).plain(&command.command);
+        call.print.line(text.bad(&ended(command)))?;
+    }
+    Ok(())
+}
+
+/// What became of a command, where there is something to say.
+fn ended(command: &CommandInfo) -> String {
+    match (command.result, command.exit_code) {
+        (CommandResult::Failed, Some(code)) => format!("  (exit code {code})"),
+        (CommandResult::Failed, None) => "  (failed or refused)".to_owned(),
+        (CommandResult::Ok | CommandResult::Unknown, _) => String::new(),
+    }
 }
 
 fn messages_of(passage: &PassageInfo) -> String {
@@ -153,6 +192,8 @@ mod tests {
             branch: branch.map(str::to_owned),
             commit: commit.map(str::to_owned),
             title: None,
+            commands: Vec::new(),
+            commands_left_out: 0,
         }
     }
 

@@ -123,6 +123,8 @@ mod tests {
             branch: Some("m".to_owned()),
             commit: Some(commit.repeat(10)),
             title: None,
+            commands: Vec::new(),
+            commands_left_out: 0,
         };
         let hint = places(&[passage("aaaa"), passage("bbbb"), passage("aaaa")]);
         assert!(hint.ends_with("known: m @ aaaaaaa, m @ bbbbbbb"), "{hint}");

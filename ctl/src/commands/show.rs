@@ -2,6 +2,7 @@
 
 use convosync_core::protocol::{Request, SessionQuery, Show, ShowReply};
 
+use super::used;
 use crate::call::Call;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
@@ -54,7 +55,6 @@ fn print_facts(call: &mut Call<'_>, reply: &ShowReply) -> Result<(), CtlError> {
         None => "another device's",
     };
     let folder = if info.subdirectory.is_empty() { "." } else { &info.subdirectory };
-    let client = [info.client.as_deref(), info.model.as_deref()];
     let facts = [
         ("Title", info.title.clone().unwrap_or_else(|| headline(info))),
         ("Id", info.session.to_string()),
@@ -65,13 +65,12 @@ fn print_facts(call: &mut Call<'_>, reply: &ShowReply) -> Result<(), CtlError> {
         ("Code", code(reply)),
         ("Size", size),
         ("On remote", remote.to_owned()),
-        ("Claude Code", client.into_iter().flatten().collect::<Vec<_>>().join(", ")),
         ("Runs here", if info.live { "yes, now" } else { "no" }.to_owned()),
     ];
-    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-        call.print.line(Text::new().faint(&format!("{name:<12}")).plain(value))?;
-    }
-    Ok(())
+    Ok(call
+        .print
+        .facts(&facts)
+        .and_then(|()| call.print.facts(&used::facts(&reply.used, &reply.saves)))?)
 }
 
 /// Where the code stood, and whether that is all that was saved of it.

@@ -6,11 +6,11 @@ use convosync_core::history::{History, HistoryError};
 use convosync_core::id::{DeviceId, LogId, Role, SessionId};
 use convosync_core::project;
 use convosync_core::protocol::{
-    ErrorKind, Failure, FileInfo, List, ListReply, Progress, Read, ReadReply, RepositoryInfo,
-    SaveInfo, SessionInfo, SessionQuery, Show, ShowReply, ShownMessage,
+    ErrorKind, Failure, FileInfo, List, ListReply, MakerInfo, Progress, Read, ReadReply,
+    RepositoryInfo, SaveInfo, SessionInfo, SessionQuery, Show, ShowReply, ShownMessage, UsedInfo,
 };
-use convosync_core::seal::{CodePoint, CodeSaved, Further, SaveRecord, Summary};
-use convosync_core::transcript::Reading;
+use convosync_core::seal::{CodePoint, CodeSaved, Further, Maker, SaveRecord, Summary};
+use convosync_core::transcript::{Reading, Used};
 
 use super::{Clerk, home, step, vault};
 use crate::clock::now_ms;
@@ -101,7 +101,9 @@ pub(super) fn show(clerk: &Clerk<'_>, show: &Show) -> Result<ShowReply, Failure>
     let repositories =
         history.record.further.iter().map(|further| repository(clerk.house, further)).collect();
     let session = info(clerk.house, &place, &held, &holding);
-    Ok(ShowReply { session, repositories, saves, files })
+    let mut used = Used::default();
+    open_main(&held, &history, &mut |raw| used.push(raw))?;
+    Ok(ShowReply { session, repositories, used: used_info(used), saves, files })
 }
 
 /// One save as people see it.
@@ -117,7 +119,18 @@ pub(super) fn save_info(record: SaveRecord) -> SaveInfo {
         withheld: code.and_then(why_withheld),
         message: record.message,
         messages: record.messages,
+        made_by: record.surroundings.maker.map(maker_info),
     }
+}
+
+fn maker_info(maker: Maker) -> MakerInfo {
+    MakerInfo { convosync: maker.convosync, git: maker.git, system: maker.system }
+}
+
+/// With what a conversation was written.
+pub(super) fn used_info(used: Used) -> UsedInfo {
+    let (clients, models, permission_mode) = used.finish();
+    UsedInfo { clients, models, permission_mode }
 }
 
 fn repository(house: &House, further: &Further) -> RepositoryInfo {

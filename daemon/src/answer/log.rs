@@ -3,8 +3,10 @@
 use convosync_core::context::Passage;
 use convosync_core::history::History;
 use convosync_core::project;
-use convosync_core::protocol::{Failure, HereInfo, Log, LogReply, PassageInfo};
-use convosync_core::transcript::Headings;
+use convosync_core::protocol::{
+    CommandInfo, CommandResult, Failure, HereInfo, Log, LogReply, PassageInfo,
+};
+use convosync_core::transcript::{Commands, Ended, Headings, ShellCommand, Used};
 
 use super::{Clerk, browse};
 use crate::fail;
@@ -30,14 +32,34 @@ pub(super) fn log(clerk: &Clerk<'_>, log: &Log) -> Result<LogReply, Failure> {
     let headed = passages.len().saturating_sub(HEADINGS_MAX);
     let begins: Vec<u64> = passages[headed..].iter().map(|passage| passage.from).collect();
     let mut headings = Headings::new(&begins);
-    browse::open_main(&held, &history, &mut |raw| headings.push(raw))?;
+    let all: Vec<u64> = passages.iter().map(|passage| passage.from).collect();
+    let (mut used, mut commands) = (Used::default(), Commands::new(&all));
+    browse::open_main(&held, &history, &mut |raw| {
+        headings.push(raw);
+        used.push(raw);
+        commands.push(raw);
+    })?;
     for (passage, title) in passages[headed..].iter_mut().zip(headings.finish()) {
         passage.title = title.map(|title| title.chars().take(HEADING_MAX).collect());
+    }
+    for (passage, ran) in passages.iter_mut().zip(commands.finish()) {
+        passage.commands_left_out = ran.left_out;
+        passage.commands = ran.commands.into_iter().map(command).collect();
     }
     let session = browse::info(clerk.house, &place, &held, &holding);
     drop(held);
     let here = here(clerk.house, log, &holding.summary.project, &history);
-    Ok(LogReply { session, saves: saves.map(browse::save_info).collect(), passages, here })
+    let (used, saves) = (browse::used_info(used), saves.map(browse::save_info).collect());
+    Ok(LogReply { session, used, saves, passages, here })
+}
+
+fn command(command: ShellCommand) -> CommandInfo {
+    let (result, exit_code) = match command.ended {
+        Ended::Unknown => (CommandResult::Unknown, None),
+        Ended::Well => (CommandResult::Ok, None),
+        Ended::Failed(code) => (CommandResult::Failed, code),
+    };
+    CommandInfo { command: command.text, by_user: command.by_user, result, exit_code }
 }
 
 /// The passages with their ends. What lies before the first one that is known is one, too.
@@ -59,6 +81,8 @@ pub(super) fn passages_of(history: &History) -> Vec<PassageInfo> {
         branch: passage.stand.branch.clone(),
         commit: passage.stand.commit.map(|commit| commit.to_string()),
         title: None,
+        commands: Vec::new(),
+        commands_left_out: 0,
     });
     told.collect()
 }

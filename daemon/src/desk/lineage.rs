@@ -9,7 +9,7 @@ use convosync_core::history::History;
 use convosync_core::id::{DeviceId, Digest, LogId, Oid, SessionId};
 use convosync_core::log::digest_of;
 use convosync_core::outbound::OutboundError;
-use convosync_core::seal::SaveRecord;
+use convosync_core::seal::{SaveRecord, Surroundings};
 use convosync_core::transcript::SessionFiles;
 
 use super::Desk;
@@ -83,6 +83,7 @@ impl Desk {
             messages: summary.messages,
             further: Vec::new(),
             course: None,
+            surroundings: Surroundings::default(),
             logs: Vec::new(),
             gone: Vec::new(),
             parents: Vec::new(),

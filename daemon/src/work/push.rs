@@ -7,7 +7,8 @@ use convosync_core::protocol::{self, Problem};
 use convosync_core::remote::{Outcome, PermanentKind, Remote, Sent};
 use convosync_core::store::{RefName, Store};
 
-use super::{Standing, fetch_own, shown_url, with_remote};
+use super::own::{Standing, fetch_own};
+use super::{shown_url, with_remote};
 use crate::clock::now_ms;
 use crate::desk::Doing;
 use crate::engine::{Event, Fault, PushEnd, StoreKey};

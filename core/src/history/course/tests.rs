@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{DeviceId, Digest, Generation, Oid};
-use crate::seal::{CodePoint, CodeSaved, LogState};
+use crate::seal::{CodePoint, CodeSaved, LogState, Surroundings};
 
 fn record(number: u32, generation: u8, length: u64) -> SaveRecord {
     let main = LogState {
@@ -31,6 +31,7 @@ fn record(number: u32, generation: u8, length: u64) -> SaveRecord {
         messages: number * 10,
         further: Vec::new(),
         course: None,
+        surroundings: Surroundings::default(),
         logs: vec![main],
         gone: Vec::new(),
         parents: Vec::new(),

@@ -2,13 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{SaveInfo, SessionInfo};
+use super::{SaveInfo, SessionInfo, UsedInfo};
 
 /// Answer of `log`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogReply {
     /// The session.
     pub session: SessionInfo,
+    /// With what it was written.
+    #[serde(default)]
+    pub used: UsedInfo,
     /// Its saves, newest first, from the one that was asked for on.
     pub saves: Vec<SaveInfo>,
     /// Where the code stood while it was written, in order; they cover the whole conversation.
@@ -36,6 +39,44 @@ pub struct PassageInfo {
     /// What the user said first in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// The shell commands that were run in it, the newest ones. Not told by `diff`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandInfo>,
+    /// How many were run before those.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub commands_left_out: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own form")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A shell command that was run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandInfo {
+    /// The command, on one line; a long one is cut.
+    pub command: String,
+    /// Whether the user typed it, not Claude.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_user: bool,
+    /// What became of it.
+    pub result: CommandResult,
+    /// Its exit code, where it failed and that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// What became of a shell command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommandResult {
+    /// It is not known, or it went on in the background.
+    Unknown,
+    /// It ended well.
+    Ok,
+    /// It failed; without an exit code it may have been refused.
+    Failed,
 }
 
 /// Where the code stands here.

@@ -227,6 +227,24 @@ fn a_course_comes_back_and_older_readers_pass_over_it() {
 }
 
 #[test]
+fn what_made_a_save_comes_back_and_older_readers_pass_over_it() {
+    let record = surrounded_save();
+    let len = check_round_trip(&record);
+    assert!(len <= 416, "{len}");
+    let without = SaveRecord { surroundings: Surroundings::default(), ..record.clone() };
+    assert!(write(&record).starts_with(&write(&without)));
+    assert_eq!(write(&record)[write(&without).len()], 17);
+
+    let long = Maker { convosync: "日".repeat(100), git: String::new(), system: "x".repeat(100) };
+    let sealed = seal(&SaveRecord { surroundings: Surroundings { maker: Some(long) }, ..save() });
+    let read = open_save(&ring(), &uuid(), 42, &sealed).unwrap().surroundings.maker.unwrap();
+    assert_eq!(
+        (read.convosync, read.git, read.system),
+        ("日".repeat(21), String::new(), "x".repeat(64))
+    );
+}
+
+#[test]
 fn a_course_that_lacks_something_or_is_out_of_order_is_refused() {
     let whole = course_save().course.unwrap();
     let mut reversed = whole.clone();

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use convosync_core::code::{Guard, Head};
 use convosync_core::commit::{
-    self, Committed, Facts, Hands, Known, LARGE_COMMIT, Left, Plan, Pushed, Refusal, Site, Switched, Way,
+    self, Committed, Facts, Hands, Known, LARGE_COMMIT, Left, Plan, Pushed, Refusal, Site,
+    Switched, Way,
 };
 use convosync_core::config::Config;
 use convosync_core::git::Git;
