@@ -54,6 +54,8 @@ mod pulling;
 #[cfg(test)]
 mod real_client;
 #[cfg(test)]
+mod real_context;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod repositories;

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::http;
 
+/// A prompt that begins so has the model run what stands behind it in the shell, and then repeat what it said.
+pub const RUN: &str = "Please run: ";
+
 /// A request body larger than this is not the client's doing.
 const BODY_MAX: usize = 64 << 20;
 
@@ -131,17 +134,15 @@ fn serve(stream: TcpStream, recorded: &Mutex<Vec<Request>>) -> io::Result<()> {
 fn reply(request: &Request) -> (&'static str, &'static str, String) {
     const JSON: &str = "application/json";
     if request.is_message() {
-        let text = answer(&request.conversation());
         let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
-        let model = body["model"].as_str().unwrap_or("claude").to_owned();
+        let said = Said::next(&body);
         return if body["stream"] == json!(true) {
-            ("200 OK", "text/event-stream", events(&model, &text))
+            ("200 OK", "text/event-stream", said.events())
         } else {
             (
                 "200 OK",
                 JSON,
-                message(&model, &json!([{"type": "text", "text": text}]), &json!("end_turn"))
-                    .to_string(),
+                said.message(&json!([said.content]), &json!(said.stop_reason)).to_string(),
             )
         };
     }
@@ -153,29 +154,96 @@ fn reply(request: &Request) -> (&'static str, &'static str, String) {
     ("404 Not Found", JSON, error.to_string())
 }
 
-fn message(model: &str, content: &Value, stop_reason: &Value) -> Value {
-    json!({
-        "id": "msg_01TestTestTestTestTest", "type": "message", "role": "assistant", "model": model,
-        "content": content, "stop_reason": stop_reason, "stop_sequence": null,
-        "usage": {"input_tokens": 42, "output_tokens": 7}
-    })
+/// What the model says next.
+struct Said {
+    id: String,
+    model: String,
+    content: Value,
+    stop_reason: &'static str,
 }
 
-fn events(model: &str, text: &str) -> String {
-    let steps = [
-        json!({"type": "message_start", "message": message(model, &json!([]), &Value::Null)}),
-        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
-        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}),
-        json!({"type": "content_block_stop", "index": 0}),
-        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": {"output_tokens": 7}}),
-        json!({"type": "message_stop"}),
-    ];
-    steps
-        .iter()
-        .map(|step| {
-            format!("event: {}\ndata: {step}\n\n", step["type"].as_str().unwrap_or_default())
+impl Said {
+    fn next(body: &Value) -> Self {
+        let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let last = messages.iter().rev().find(|message| message["role"] == "user");
+        let last = last.map(blocks).unwrap_or_default();
+        let result = last.iter().find(|block| block["type"] == "tool_result");
+        let text = |block: &Value| block["text"].as_str().map(str::to_owned);
+        let command = last
+            .iter()
+            .filter_map(text)
+            .find_map(|text| Some(text.strip_prefix(RUN)?.to_owned()).filter(|_| has_shell(body)));
+        // Every answer of a conversation has a name of its own.
+        let number = messages.len();
+        let (content, stop_reason) = match (result, command) {
+            (Some(result), _) => (said(&format!("It said: {}", words(result))), "end_turn"),
+            (None, Some(command)) => {
+                let id = format!("toolu_01{number:022}");
+                let input = json!({"command": command, "description": "as asked"});
+                (json!({"type": "tool_use", "id": id, "name": "Bash", "input": input}), "tool_use")
+            }
+            (None, None) => (said(&answer(&body["messages"].to_string())), "end_turn"),
+        };
+        let model = body["model"].as_str().unwrap_or("claude").to_owned();
+        Self { id: format!("msg_01{number:022}"), model, content, stop_reason }
+    }
+
+    fn message(&self, content: &Value, stop_reason: &Value) -> Value {
+        json!({
+            "id": self.id, "type": "message", "role": "assistant", "model": self.model,
+            "content": content, "stop_reason": stop_reason, "stop_sequence": null,
+            "usage": {"input_tokens": 42, "output_tokens": 7}
         })
-        .collect()
+    }
+
+    fn events(&self) -> String {
+        let (mut start, delta) = match self.content["text"].as_str() {
+            Some(text) => (said(""), json!({"type": "text_delta", "text": text})),
+            None => {
+                let input = self.content["input"].to_string();
+                (self.content.clone(), json!({"type": "input_json_delta", "partial_json": input}))
+            }
+        };
+        if let Some(input) = start.get_mut("input") {
+            *input = json!({});
+        }
+        let end = json!({"stop_reason": self.stop_reason, "stop_sequence": null});
+        let steps = [
+            json!({"type": "message_start", "message": self.message(&json!([]), &Value::Null)}),
+            json!({"type": "content_block_start", "index": 0, "content_block": start}),
+            json!({"type": "content_block_delta", "index": 0, "delta": delta}),
+            json!({"type": "content_block_stop", "index": 0}),
+            json!({"type": "message_delta", "delta": end, "usage": {"output_tokens": 7}}),
+            json!({"type": "message_stop"}),
+        ];
+        let event = |step: &Value| {
+            format!("event: {}\ndata: {step}\n\n", step["type"].as_str().unwrap_or_default())
+        };
+        steps.iter().map(event).collect()
+    }
+}
+
+fn said(text: &str) -> Value {
+    json!({"type": "text", "text": text})
+}
+
+/// The blocks of a message, whose content may be bare text.
+fn blocks(message: &Value) -> Vec<Value> {
+    match &message["content"] {
+        Value::String(text) => vec![said(text)],
+        content => content.as_array().cloned().unwrap_or_default(),
+    }
+}
+
+/// What a tool said.
+fn words(result: &Value) -> String {
+    let text = |block: &Value| block["text"].as_str().map(str::to_owned);
+    blocks(result).iter().filter_map(text).collect()
+}
+
+/// Whether the client lets the model use the shell: it does not where it only wants a title.
+fn has_shell(body: &Value) -> bool {
+    body["tools"].as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == "Bash"))
 }
 
 #[cfg(test)]
