@@ -47,6 +47,8 @@ pub struct Config {
     pub autosave: Autosave,
     /// What of the code is saved with a conversation.
     pub code: Code,
+    /// Names of variables that travel with a session; see [`crate::environment`].
+    pub environment: Vec<String>,
     /// Whether the operating system is asked for events; otherwise only rescans notice anything.
     pub events: bool,
     /// All transcripts are looked at so often, whatever events said.
@@ -88,6 +90,7 @@ impl Default for Config {
             commit_suffix: "[ConvoSync]".to_owned(),
             autosave: Autosave::default(),
             code: Code::default(),
+            environment: Vec::new(),
             events: true,
             rescan_every_ms: MINUTE,
             code_check_every_ms: MINUTE,

@@ -13,6 +13,7 @@ use std::io;
 use sha2::{Digest as _, Sha256};
 
 use crate::context::Course;
+use crate::environment::Variables;
 use crate::id::{Digest, LogId, LogName, Oid, Role, SessionId};
 use crate::seal::{
     ChunkKind, ChunkPlace, CodeSaved, Further, KeyRing, LogState, PREFIX_MAX, SaveRecord,
@@ -101,6 +102,8 @@ pub struct History {
     pub logs: BTreeMap<LogName, LogState>,
     /// Where the code stood while the main log's lines were written, as of this save.
     pub course: Course,
+    /// Variables that travel with the session, as of this save.
+    pub environment: Variables,
 }
 
 impl History {
@@ -193,7 +196,7 @@ impl<'a> Reader<'a> {
     ) -> Result<History, HistoryError> {
         let newest = self.record(session, commit, number, digest)?;
         let mut logs: BTreeMap<LogName, LogState> = BTreeMap::new();
-        let mut records = Vec::new();
+        let (mut records, mut environment) = (Vec::new(), None);
         let mut record = newest.clone();
         loop {
             for state in &record.logs {
@@ -202,6 +205,7 @@ impl<'a> Reader<'a> {
             }
             let (is_last, number, previous) =
                 (record.full || record.number <= 1, record.number, record.previous);
+            environment = environment.or_else(|| record.surroundings.environment.clone());
             records.push(record);
             if is_last {
                 break;
@@ -209,7 +213,8 @@ impl<'a> Reader<'a> {
             record = self.record(session, commit, number - 1, previous)?;
         }
         let course = course::of(records.into_iter().rev());
-        Ok(History { session: session.clone(), commit, record: newest, digest, logs, course })
+        let (session, environment) = (session.clone(), environment.unwrap_or_default());
+        Ok(History { session, commit, record: newest, digest, logs, course, environment })
     }
 
     /// Reads the newest save that a commit of our own store holds. Only for commits that were checked

@@ -12,6 +12,7 @@ pub mod cause;
 pub mod id;
 pub mod wire;
 pub mod disk;
+pub mod environment;
 pub mod config;
 pub mod claude;
 pub mod transcript;

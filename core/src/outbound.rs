@@ -9,6 +9,7 @@ mod course;
 mod growth;
 mod own;
 mod summary;
+mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -204,7 +205,8 @@ fn take_in(
             result => result?,
         }
     }
-    Ok(work.is_changed() || request.insist || is_code_news(pen, ledger, request))
+    let is_news = is_code_news(pen, ledger, request) || surroundings::is_news(ledger, request);
+    Ok(work.is_changed() || request.insist || is_news)
 }
 
 impl OutboundError {
@@ -256,6 +258,7 @@ fn finish(
         digest,
         logs: std::mem::take(&mut work.logs),
         course: course::after(base.as_ref(), &record),
+        environment: surroundings::after(base.as_ref(), &record),
         record,
     };
     let summary = summary::of(&history, &work.ledger.scan.facts, request, pen.vault.device());
@@ -344,7 +347,7 @@ fn next_record(
         code: code_of(work, base, request),
         further: further_of(work, base, request),
         course: None,
-        surroundings: request.surroundings.clone(),
+        surroundings: surroundings::told(base, request, full),
         messages: work.ledger.scan.facts.messages,
         logs: changed.map(|(_, state)| state.clone()).collect(),
         gone: Vec::new(),

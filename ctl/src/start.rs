@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use convosync_core::config::Paths;
 use convosync_core::disk::{self, DiskError};
+use convosync_core::environment::Variables;
 
 use crate::env::{DAEMON, Env};
 use crate::exit::ExitCode;
@@ -190,9 +191,15 @@ fn spawn_daemon(env: &Env, log: File) -> Result<Child, StartError> {
         .map_err(|source| StartError::Spawn { program, source })
 }
 
-/// Replaces this process by `program` in `directory`; returns only when that fails.
-pub(crate) fn replace(env: &Env, program: &Path, args: &[&OsStr], directory: &Path) -> StartError {
-    let source = command(program, env).args(args).current_dir(directory).exec();
+/// Replaces this process by `program` in `directory`, with `more` variables; returns only when that fails.
+pub(crate) fn replace(
+    env: &Env,
+    program: &Path,
+    args: &[&OsStr],
+    directory: &Path,
+    more: &Variables,
+) -> StartError {
+    let source = command(program, env).args(args).envs(more).current_dir(directory).exec();
     StartError::Run { program: program.to_owned(), source }
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convosync_core::cause::with_causes;
+use convosync_core::environment::Variables;
 use convosync_core::id::{SessionId, SystemRandom};
 use convosync_core::outbound::{ProjectFacts, Recorded, Request};
 use convosync_core::project;
@@ -54,6 +55,8 @@ pub struct Wish {
     pub by_hand: bool,
     /// Whether other devices are to show no notification of it.
     pub quiet: bool,
+    /// Variables that travel with the session from now on.
+    pub environment: Option<Variables>,
 }
 
 /// Saves sessions of one store and reports to the engine.
@@ -103,7 +106,7 @@ pub fn save(
                 taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
             let message = wish.message.clone();
             let (files, trees) = (&found.files, &trees[&found.project][..]);
-            let surroundings = surroundings::now(house);
+            let surroundings = surroundings::now(house, wish.environment.clone());
             Request {
                 files,
                 project,

@@ -19,6 +19,8 @@ mod context;
 #[cfg(test)]
 mod counting;
 #[cfg(test)]
+mod environment;
+#[cfg(test)]
 mod evenings;
 #[cfg(test)]
 mod formats;

@@ -12,6 +12,7 @@ use super::autosave::RawAutosave;
 use super::nearest::nearest;
 use super::value::{Duration, Size};
 use super::{Code, Codec, Config, LogLevel};
+use crate::environment;
 
 /// So many folders of Claude Code at most: each costs file watches.
 const ROOTS_MAX: usize = 16;
@@ -74,6 +75,7 @@ pub(super) struct RawConfig {
     save: RawSave,
     autosave: RawAutosave,
     code: RawCode,
+    context: RawContext,
     watch: RawWatch,
     store: RawStore,
     fetch: RawFetch,
@@ -107,6 +109,12 @@ struct RawCode {
     files_max: Spanned<u32>,
     guard: Spanned<Vec<Spanned<String>>>,
     include_secrets: Spanned<Vec<Spanned<String>>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawContext {
+    environment: Spanned<Vec<Spanned<String>>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -177,6 +185,7 @@ impl From<&Config> for RawConfig {
                 guard: unplaced_list(&config.code.guard),
                 include_secrets: unplaced_list(&config.code.include_secrets),
             },
+            context: RawContext { environment: unplaced_list(&config.environment) },
             watch: RawWatch {
                 events: config.events,
                 rescan_every: unplaced(Duration(config.rescan_every_ms)),
@@ -229,7 +238,8 @@ impl Default for RawConfig {
 }
 
 default_from_config!(
-    RawClaude => claude, RawSave => save, RawAutosave => autosave, RawCode => code, RawWatch => watch, RawStore => store,
+    RawClaude => claude, RawSave => save, RawAutosave => autosave, RawCode => code, RawContext => context,
+    RawWatch => watch, RawStore => store,
     RawFetch => fetch, RawNotify => notify, RawGit => git, RawLog => log
 );
 
@@ -300,6 +310,7 @@ impl RawConfig {
             commit_suffix: one_line("save.commit_suffix", self.save.commit_suffix)?,
             autosave: self.autosave.check()?,
             code: self.code.check()?,
+            environment: variables("context.environment", self.context.environment)?,
             events: self.watch.events,
             rescan_every_ms: within("watch.rescan_every", &self.watch.rescan_every, RESCAN_EVERY)?,
             code_check_every_ms: within(
@@ -369,6 +380,17 @@ fn secrets(key: &str, list: Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>
         Err(bad_value(key, &pattern.span(), message))
     };
     limited(key, list, EXCLUDE_MAX)?.into_iter().map(check).collect()
+}
+
+fn variables(key: &str, list: Spanned<Vec<Spanned<String>>>) -> Result<Vec<String>, Wrong> {
+    let check = |name: Spanned<String>| match environment::refusal(name.get_ref()) {
+        None => Ok(name.into_inner()),
+        Some(why) => {
+            let message = format!("`{}` {}", name.get_ref(), why.as_str());
+            Err(bad_value(key, &name.span(), message))
+        }
+    };
+    limited(key, list, environment::VARIABLES_MAX)?.into_iter().map(check).collect()
 }
 
 fn within(key: &str, value: &Spanned<Duration>, bounds: RangeInclusive<i64>) -> Result<i64, Wrong> {

@@ -16,6 +16,7 @@ pub use log::{CommandInfo, CommandResult, HereInfo, LogReply, PassageInfo};
 pub use save::{SaveOutlookReply, SaveReply};
 pub use used::{MakerInfo, UsedInfo};
 
+use crate::environment::Variables;
 use crate::id::{DeviceId, SessionId, VaultId};
 
 /// Answer of `hello`.
@@ -456,6 +457,9 @@ pub struct ResumeReply {
     pub files: u32,
     /// Findings about code and folder; loud ones first.
     pub warnings: Vec<Warning>,
+    /// Variables that travel with it, for the client to set where its user allows them.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub environment: Variables,
 }
 
 /// What resuming did to the local transcript.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::environment::Variables;
 use crate::id::SessionId;
 
 /// Every method with its parameters.
@@ -178,6 +179,9 @@ pub struct Save {
     /// Whether other devices are to show no notification of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quiet: bool,
+    /// Variables that travel with the session from now on, instead of those it has; absent: it keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Variables>,
 }
 
 /// A session as a person names it: the whole id, a prefix of at least four characters, or

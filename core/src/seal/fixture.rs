@@ -180,7 +180,17 @@ pub(super) fn surrounded_save() -> SaveRecord {
         git: "2.43".to_owned(),
         system: "linux x86_64".to_owned(),
     };
-    SaveRecord { surroundings: Surroundings { maker: Some(maker) }, ..save() }
+    let surroundings = Surroundings { maker: Some(maker), environment: None };
+    SaveRecord { surroundings, ..save() }
+}
+
+/// A save with variables that its user named.
+pub(super) fn environment_save() -> SaveRecord {
+    let pairs =
+        [("APP_MODE", "it's a \"test\"\n日本"), ("EMPTY", ""), ("RUST_LOG", "shop=debug,warn")];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = Some(pairs.into_iter().collect());
+    SaveRecord { surroundings: Surroundings { environment, ..Surroundings::default() }, ..save() }
 }
 
 /// A summary as most are.

@@ -3,6 +3,7 @@
 mod aside;
 mod code;
 mod commit;
+mod environment;
 mod further;
 mod newer;
 mod preflight;
@@ -20,6 +21,7 @@ use convosync_core::protocol::{
 use aside::Aside;
 use code::{Offer, Put};
 use convosync_core::checkout::Report;
+use environment::Along;
 use further::FurtherReport;
 use shell::command_line;
 pub(crate) use told::tell_report;
@@ -115,21 +117,24 @@ fn restore(
     };
     reply.warnings.extend(older);
     reply.warnings.extend(version::warning(call, &reply.session));
+    let along = Along::take(call, &mut reply)?;
     if call.print.json {
         let (code, repositories, aside) = (put.report.as_ref(), &put.further, &put.aside);
-        call.print.answer(&Answer { reply: &reply, code, repositories, aside })?;
+        let environment = along.names();
+        call.print.answer(&Answer { reply: &reply, code, repositories, aside, environment })?;
     } else {
         report(call, args, &reply)?;
         put.aside.tell(call)?;
+        along.tell(call, args)?;
     }
     if args.launch || args.shell {
         agree(call, args, &reply, &put)?;
     }
     if args.launch {
-        return Err(launch(call, &reply));
+        return Err(launch(call, &reply, &along));
     }
     if args.shell {
-        call.print.shell(&shell::line(&reply))?;
+        call.print.shell(&shell::line(&reply, &along.set))?;
     }
     Ok(ExitCode::Ok)
 }
@@ -148,6 +153,9 @@ struct Answer<'a> {
     /// Where changes are that stood here.
     #[serde(flatten)]
     aside: &'a Aside,
+    /// Variables that came along and that `--launch` and `--shell` set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    environment: Vec<&'a str>,
 }
 
 /// Puts the code in place, then the conversation. What speaks against the conversation is found out first:
@@ -256,7 +264,7 @@ fn agree(
 }
 
 /// Becomes Claude Code; returns only when that fails.
-fn launch(call: &Call<'_>, reply: &ResumeReply) -> CtlError {
+fn launch(call: &Call<'_>, reply: &ResumeReply, along: &Along) -> CtlError {
     let Some(program) = call.env.find_program(CLAUDE) else {
         return CtlError::Refused {
             code: ExitCode::Failed,
@@ -266,5 +274,5 @@ fn launch(call: &Call<'_>, reply: &ResumeReply) -> CtlError {
     };
     let id = reply.session.session.as_str();
     let args = [OsStr::new("--resume"), OsStr::new(id)];
-    start::replace(call.env, &program, &args, &reply.directory).into()
+    start::replace(call.env, &program, &args, &reply.directory, &along.set).into()
 }

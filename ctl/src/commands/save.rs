@@ -1,6 +1,7 @@
 //! `save`: commits and pushes what stands here, by the user's git, and has the daemon save the session.
 
 pub(super) mod code;
+mod environment;
 mod dialog;
 mod tell;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Save) -> Result<ExitCode, Ct
         message: args.message.clone().or_else(|| args.text.clone()),
         hold: args.no_push,
         quiet: args.no_notify,
+        environment: environment::take(call)?,
     };
     let work = if args.stash { None } else { Work::of(call, &call.directory(), args.no_push)? };
     match work {
@@ -90,6 +92,7 @@ fn save_session(
         let outlook: SaveOutlookReply = call.ask(Request::SaveOutlook(request))?;
         return tell::foresee_session(call, &outlook, done);
     }
+    let taken = request.environment.clone();
     let asked: Result<SaveReply, CtlError> = call.ask(Request::Save(request));
     let reply = asked.map_err(|error| match done.and_then(Done::in_a_word) {
         Some(done) => CtlError::Refused {
@@ -99,6 +102,7 @@ fn save_session(
         },
         None => error,
     })?;
+    environment::tell(call, taken.as_ref())?;
     tell::saved(call, &reply, done)?;
     let is_held_up = done.is_some_and(Done::is_held_up);
     Ok(if is_held_up { ExitCode::KeptLocally } else { outcome(&reply) })

@@ -359,7 +359,9 @@ fn follow_log(call: &Call<'_>, source: &LogSource, lines: u32) -> CtlError {
     };
     let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
     match tool(call, name) {
-        Ok(program) => start::replace(call.env, &program, &args, Path::new("/")).into(),
+        Ok(program) => {
+            start::replace(call.env, &program, &args, Path::new("/"), &Default::default()).into()
+        }
         Err(error) => error.into(),
     }
 }

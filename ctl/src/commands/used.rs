@@ -3,7 +3,7 @@
 use convosync_core::protocol::{SaveInfo, UsedInfo};
 
 /// Names and values, the newest save's among them; what is not known is empty.
-pub(crate) fn facts(used: &UsedInfo, saves: &[SaveInfo]) -> [(&'static str, String); 4] {
+pub(crate) fn facts(used: &UsedInfo, saves: &[SaveInfo]) -> [(&'static str, String); 5] {
     let made_by = saves.first().and_then(|save| save.made_by.as_ref());
     let saved_with = made_by
         .map(|maker| format!("ConvoSync {}, git {}, {}", maker.convosync, maker.git, maker.system));
@@ -16,6 +16,7 @@ pub(crate) fn facts(used: &UsedInfo, saves: &[SaveInfo]) -> [(&'static str, Stri
             "Permissions",
             mode.map(|mode| format!("{mode} (not applied by resume)")).unwrap_or_default(),
         ),
+        ("Environment", used.environment.join(", ")),
         ("Saved with", saved_with.unwrap_or_default()),
     ]
 }

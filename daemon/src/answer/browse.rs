@@ -103,7 +103,7 @@ pub(super) fn show(clerk: &Clerk<'_>, show: &Show) -> Result<ShowReply, Failure>
     let session = info(clerk.house, &place, &held, &holding);
     let mut used = Used::default();
     open_main(&held, &history, &mut |raw| used.push(raw))?;
-    Ok(ShowReply { session, repositories, used: used_info(used), saves, files })
+    Ok(ShowReply { session, repositories, used: used_info(&history, used), saves, files })
 }
 
 /// One save as people see it.
@@ -128,9 +128,10 @@ fn maker_info(maker: Maker) -> MakerInfo {
 }
 
 /// With what a conversation was written.
-pub(super) fn used_info(used: Used) -> UsedInfo {
+pub(super) fn used_info(history: &History, used: Used) -> UsedInfo {
     let (clients, models, permission_mode) = used.finish();
-    UsedInfo { clients, models, permission_mode }
+    let environment = history.environment.keys().cloned().collect();
+    UsedInfo { clients, models, permission_mode, environment }
 }
 
 fn repository(house: &House, further: &Further) -> RepositoryInfo {

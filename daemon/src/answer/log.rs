@@ -49,7 +49,7 @@ pub(super) fn log(clerk: &Clerk<'_>, log: &Log) -> Result<LogReply, Failure> {
     let session = browse::info(clerk.house, &place, &held, &holding);
     drop(held);
     let here = here(clerk.house, log, &holding.summary.project, &history);
-    let (used, saves) = (browse::used_info(used), saves.map(browse::save_info).collect());
+    let (used, saves) = (browse::used_info(&history, used), saves.map(browse::save_info).collect());
     Ok(LogReply { session, used, saves, passages, here })
 }
 

@@ -257,6 +257,7 @@ fn restore(
         announced: fetched.announced,
         files: u32::try_from(history.files().count()).unwrap_or(u32::MAX),
         warnings,
+        environment: history.environment.clone(),
     })
     .inspect(|_| {
         tracing::info!(session = session.short(), project = job.home.key.0, ?action, "resumed")

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convosync_core::claude::{self, ClaudeRoot};
+use convosync_core::environment;
 use convosync_core::id::SessionId;
 use convosync_core::outbound::DEFAULT_MESSAGE;
 use convosync_core::protocol::{
@@ -35,7 +36,8 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
     let message = save.message.clone().filter(|text| !text.trim().is_empty());
     let insist = message.is_some();
     let message = Some(message.unwrap_or_else(|| DEFAULT_MESSAGE.to_owned()));
-    let wish = work::Wish { message, insist, by_hand: true, quiet: save.quiet };
+    let environment = save.environment.clone().map(environment::bounded);
+    let wish = work::Wish { message, insist, by_hand: true, quiet: save.quiet, environment };
     let mut saved = save_whole(clerk, &home, &session, &wish)?;
     if let Some((_, error)) = saved.failed.pop() {
         return Err(fail::outbound(&error));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 use convosync_core::context::Course;
+use convosync_core::environment::Variables;
 use convosync_core::history::History;
 use convosync_core::id::{DeviceId, Digest, LogId, Oid, SessionId};
 use convosync_core::log::digest_of;
@@ -90,7 +91,8 @@ impl Desk {
         };
         let (commit, digest) = (summary.commit, summary.record);
         let (session, logs, course) = (session.clone(), BTreeMap::new(), Course::default());
-        Some(History { session, commit, record, digest, logs, course })
+        let environment = Variables::new();
+        Some(History { session, commit, record, digest, logs, course, environment })
     }
 
     /// What was adopted of a session, by device; under our own id, what our transcript goes on from.

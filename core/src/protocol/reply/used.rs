@@ -12,6 +12,9 @@ pub struct UsedInfo {
     /// The permission mode it was in last. Nobody applies it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_mode: Option<String>,
+    /// Names of the variables that travel with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
 }
 
 /// What made a save.

@@ -236,12 +236,40 @@ fn what_made_a_save_comes_back_and_older_readers_pass_over_it() {
     assert_eq!(write(&record)[write(&without).len()], 17);
 
     let long = Maker { convosync: "日".repeat(100), git: String::new(), system: "x".repeat(100) };
-    let sealed = seal(&SaveRecord { surroundings: Surroundings { maker: Some(long) }, ..save() });
+    let sealed = seal(&SaveRecord {
+        surroundings: Surroundings { maker: Some(long), environment: None },
+        ..save()
+    });
     let read = open_save(&ring(), &uuid(), 42, &sealed).unwrap().surroundings.maker.unwrap();
     assert_eq!(
         (read.convosync, read.git, read.system),
         ("日".repeat(21), String::new(), "x".repeat(64))
     );
+}
+
+#[test]
+fn variables_come_back_and_what_is_refused_is_neither_written_nor_read() {
+    let record = environment_save();
+    check_round_trip(&record);
+    let none = Surroundings { environment: Some(Default::default()), ..Surroundings::default() };
+    check_round_trip(&SaveRecord { surroundings: none, ..save() });
+    let without = SaveRecord { surroundings: Surroundings::default(), ..record.clone() };
+    assert!(write(&record).starts_with(&write(&without)));
+    assert_eq!(write(&record)[write(&without).len()], 18);
+
+    let mut refused = record.clone();
+    let variables = refused.surroundings.environment.as_mut().unwrap();
+    variables.insert("PATH".to_owned(), "/evil".to_owned());
+    variables.insert("API_KEY".to_owned(), "k".to_owned());
+    variables.insert("LONG".to_owned(), "x".repeat(2000));
+    assert_eq!(open_save(&ring(), &uuid(), 42, &seal(&refused)), Ok(record));
+    let mut written = Writer::new();
+    written.bytes(1, &[1, 4, b'P', b'A', b'T', b'H', 2, 1, b'/']);
+    let mut outer = Writer::new();
+    outer.bytes(18, &written.finish());
+    let outer = outer.finish();
+    let read = surroundings::read(&Fields::parse(&outer).unwrap()).unwrap();
+    assert_eq!(read.environment, Some(Default::default()));
 }
 
 #[test]

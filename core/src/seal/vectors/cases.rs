@@ -43,6 +43,7 @@ fn pass() -> Vec<(&'static str, Vector, bool)> {
         ("save-further", save_vector("Two further repositories.", &further_save()), true),
         ("save-course", save_vector("Where the code stood.", &course_save()), true),
         ("save-surroundings", save_vector("What made it.", &surrounded_save()), true),
+        ("save-environment", save_vector("Variables.", &environment_save()), true),
         ("summary-typical", summary_vector("A summary of 512 bytes.", &summary()), true),
         (
             "summary-quiet",
