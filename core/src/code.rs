@@ -20,7 +20,7 @@ pub use format::{
 };
 pub use guard::{Guard, Limits};
 pub use pack::unfolded;
-pub use path::{BadPath, DEPTH_MAX, RepoPath};
+pub use path::{BadPath, DEPTH_MAX, RepoPath, some};
 
 use crate::id::Oid;
 
@@ -318,8 +318,7 @@ pub enum Withheld {
     #[error("a `git bisect` is running")]
     Bisecting,
     /// Commits that are not pushed hold something that must not leave the device.
-    #[error("commits that are not pushed hold `{}`{}, and {}", paths.first().map(RepoPath::shown).unwrap_or_default(),
-        if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() }, Why::Guarded.as_str())]
+    #[error("commits that are not pushed hold {}, and {}", some(paths, 1), Why::Guarded.as_str())]
     GuardedCommits {
         /// What they hold.
         paths: Vec<RepoPath>,

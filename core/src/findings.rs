@@ -6,7 +6,7 @@
 mod ways;
 
 use crate::checkout::{Apart, Change, Met, Outlook};
-use crate::code::{Head, RepoPath};
+use crate::code::{Head, RepoPath, some};
 
 pub use ways::Way;
 
@@ -215,17 +215,8 @@ impl Finding {
                 format!("the session cannot be merged into `{branch}`: {why}")
             }
             Self::NotMerged { branch, conflicts, .. } => {
-                let named: Vec<_> = conflicts
-                    .iter()
-                    .take(FILES_SHOWN_MAX)
-                    .map(|path| format!("`{path}`"))
-                    .collect();
-                let more = conflicts.len().saturating_sub(FILES_SHOWN_MAX);
-                let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-                format!(
-                    "the session cannot be merged into `{branch}`: conflicts in {}{rest}",
-                    named.join(", ")
-                )
+                let files = some(conflicts, FILES_SHOWN_MAX);
+                format!("the session cannot be merged into `{branch}`: conflicts in {files}")
             }
         }
     }

@@ -80,6 +80,22 @@ impl RepoPath {
     }
 }
 
+impl fmt::Display for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+/// Names the first `max` of some paths, and counts the others: "`a`, `b` and 2 more".
+pub fn some(paths: &[impl fmt::Display], max: usize) -> String {
+    let named: Vec<String> = paths.iter().take(max).map(|path| format!("`{path}`")).collect();
+    let named = named.join(", ");
+    match paths.len().saturating_sub(max) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 impl fmt::Debug for RepoPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RepoPath({:?})", self.shown())

@@ -1,7 +1,7 @@
 //! What enters a commit, what is left out and why, and how git is asked. Pure.
 
 use super::{Facts, Obstacle};
-use crate::code::{OperationKind, RepoPath, Why};
+use crate::code::{OperationKind, RepoPath, Why, some};
 use crate::id::Oid;
 
 /// A file of more bytes is warned of: GitHub warns from here on, and refuses twice as much.
@@ -88,7 +88,7 @@ pub enum Refusal {
     #[error("the repository has no remote")]
     NoRemote,
     /// Conflicts.
-    #[error("conflicts are not resolved in {}", listed(.0))]
+    #[error("conflicts are not resolved in {}", some(.0, SHOWN))]
     Conflicts(Vec<RepoPath>),
     /// Something is under way.
     #[error("{}", describe(.0))]
@@ -158,14 +158,6 @@ fn way_out(kind: OperationKind) -> &'static str {
         OperationKind::Revert => "git revert --abort",
         OperationKind::Series => "git rebase --abort",
     }
-}
-
-fn listed(paths: &[RepoPath]) -> String {
-    let names: Vec<String> =
-        paths.iter().take(SHOWN).map(|path| format!("`{}`", path.shown())).collect();
-    let more = paths.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    names.join(", ") + &more
 }
 
 /// Decides what is committed. `needs_remote`: whether it has to be pushed somewhere.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use convosync_core::checkout::{COMMITS_COUNTED_MAX, Gone, Opened, Outlook, Report, SubmoduleAt};
+use convosync_core::code::some;
 
 use crate::args;
 use crate::call::Call;
@@ -85,14 +86,16 @@ fn at(branch: Option<&str>, commit: Option<&str>) -> String {
 pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), CtlError> {
     tell_outlook(call, &report.outlook, Tense::Did)?;
     if !report.unfiltered.is_empty() {
-        let files = some(&report.unfiltered);
+        let files = some(&report.unfiltered, PATHS_SHOWN_MAX);
         let text = format!("a filter could not run, so these hold what git stores: {files}");
         let hint = "mend the filter (`git config --get-regexp '^filter'` names it), then check them out again";
         call.print.note(&text, Some(hint))?;
     }
     if let [first, ..] = report.behind.as_slice() {
-        let text =
-            format!("submodules stand elsewhere than the code has them: {}", some(&report.behind));
+        let text = format!(
+            "submodules stand elsewhere than the code has them: {}",
+            some(&report.behind, PATHS_SHOWN_MAX)
+        );
         let hint = format!("`git submodule update --init {first}` brings one there");
         call.print.note(&text, Some(&hint))?;
     }
@@ -114,7 +117,7 @@ pub(crate) fn tell_report(call: &mut Call<'_>, report: &Report) -> Result<(), Ct
     let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&format!(
         "looked at again, {} from what was saved: {}",
         differing(report.differences.len()),
-        some(&report.differences),
+        some(&report.differences, PATHS_SHOWN_MAX),
     ));
     frame = frame.line("").line("hint: `convosyncctl undo` brings back what stood here before");
     Ok(call.print.frame(&frame)?)
@@ -155,7 +158,7 @@ fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook, tense: Tense) -> Result<
     }
     if !outlook.programs.is_empty() {
         let came = tense.words("would come", "came");
-        let files = some(&outlook.programs);
+        let files = some(&outlook.programs, PATHS_SHOWN_MAX);
         let text = format!("files {came} along that make programs run: {files}");
         call.print.note(&text, Some("look at them before you start anything here"))?;
     }
@@ -163,7 +166,10 @@ fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook, tense: Tense) -> Result<
     if !outlook.set_aside.is_empty() {
         let (were, brings) =
             (tense.words("would be", "were"), tense.words("would bring", "brings"));
-        let text = format!("ignored files {were} set aside: {}", some(&outlook.set_aside));
+        let text = format!(
+            "ignored files {were} set aside: {}",
+            some(&outlook.set_aside, PATHS_SHOWN_MAX)
+        );
         call.print.note(&text, Some(&format!("`convosyncctl undo` {brings} them back")))?;
     }
     for module in &outlook.submodules {
@@ -228,14 +234,6 @@ fn here_already(of: &str, left: usize) -> String {
         0 => format!("the code{of} is here already"),
         left => format!("the code{of} is here already, but for {}", count(left, "path")),
     }
-}
-
-fn some(paths: &[String]) -> String {
-    let named: Vec<String> =
-        paths.iter().take(PATHS_SHOWN_MAX).map(|path| format!("`{path}`")).collect();
-    let more = paths.len().saturating_sub(PATHS_SHOWN_MAX);
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{rest}", named.join(", "))
 }
 
 #[cfg(test)]

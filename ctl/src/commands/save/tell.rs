@@ -1,5 +1,6 @@
 //! What `save` says: each part when it is done, and exactly how far it got.
 
+use convosync_core::code::some;
 use convosync_core::commit::{Left, Plan, Pushed, Switched, Way};
 use convosync_core::protocol::{SaveOutlookReply, SaveReply, SyncState};
 use serde::Serialize;
@@ -146,11 +147,9 @@ fn held_up(way: &Way, pushed: &Pushed) -> (String, String) {
             "`convosyncctl save --retry` when it can be".to_owned(),
         ),
         Pushed::Guarded(paths) => {
-            let name = paths.first().map(convosync_core::code::RepoPath::shown).unwrap_or_default();
-            let more = paths.len().saturating_sub(1);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let held = some(paths, 1);
             (
-                format!("commits that are not pushed hold `{name}`{more}, whose name says that it holds a secret"),
+                format!("commits that are not pushed hold {held}, whose name says that it holds a secret"),
                 "take it out of the commits, push them yourself, or allow it under `code.include_secrets`"
                     .to_owned(),
             )
