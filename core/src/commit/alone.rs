@@ -205,7 +205,7 @@ pub fn by_itself(
     if is_in_use(hands.site.project, &way.branch, now_ms - quiet_ms..now_ms) {
         return Err(Stays::Busy);
     }
-    ask_remote(hands, &way)?;
+    ask_remote(hands, &way, facts.upstream.as_deref())?;
     let commit = match &plan.manner {
         None => None,
         Some(_) => match hands.commit(&plan, &message(said, suffix))? {
@@ -259,13 +259,15 @@ fn is_in_use(project: &Project, branch: &str, fresh_ms: Range<i64>) -> bool {
 }
 
 /// Asks the remote before anything is committed: what cannot be pushed is better a snapshot.
-fn ask_remote(hands: &Hands<'_>, way: &Way) -> Result<(), Stays> {
+fn ask_remote(hands: &Hands<'_>, way: &Way, upstream: Option<&str>) -> Result<(), Stays> {
     let remote = || way.remote.clone();
     match hands.there(way) {
         Err(Some(said)) => Err(Stays::Unreachable { remote: remote(), said }),
         Err(None) => Err(Stays::Closed { remote: remote() }),
-        Ok(None) if way.is_first => Ok(()),
-        Ok(None) => Err(Stays::Gone { there: way.shown() }),
+        Ok(None) if upstream == Some(&*way.shown()) || hands.remembers(way)? => {
+            Err(Stays::Gone { there: way.shown() })
+        }
+        Ok(None) => Ok(()),
         Ok(Some(there)) if hands.has_below(there)? => Ok(()),
         Ok(Some(_)) => Err(Stays::Behind { there: way.shown() }),
     }

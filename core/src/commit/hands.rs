@@ -272,6 +272,13 @@ impl Hands<'_> {
         }
     }
 
+    /// Whether the branch at the other end was seen once.
+    pub(super) fn remembers(&self, way: &Way) -> Result<bool, CommitError> {
+        let name = format!("refs/remotes/{}^{{commit}}", way.shown());
+        let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &*name];
+        Ok(self.ask().args(args).run()?.success())
+    }
+
     /// Whether HEAD goes on from a commit.
     pub(super) fn has_below(&self, commit: Oid) -> Result<bool, CommitError> {
         let args = ["merge-base", "--is-ancestor", &commit.to_string(), "HEAD"].map(str::to_owned);

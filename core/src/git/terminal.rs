@@ -31,7 +31,8 @@ const ELSEWHERE: &[&str] = &[
 ];
 /// What keeps a command without a terminal from asking anybody, or from opening an editor or a window.
 const ALONE: &[(&str, &str)] = &[
-    ("LC_ALL", "C"),
+    // English, for what git says is looked at, and text of every language for hooks.
+    ("LC_ALL", "C.UTF-8"),
     ("GIT_TERMINAL_PROMPT", "0"),
     ("GIT_ASKPASS", ""),
     ("SSH_ASKPASS", ""),

@@ -262,3 +262,16 @@ fn a_commit_that_is_not_pushed_is_told_as_it_stands() {
     stage.sandbox.script("r/.git/hooks/pre-push", "exit 0");
     assert!(alone(&stage).unwrap().is_pushed);
 }
+
+/// `git switch -c wip origin/main` follows `main`, and is pushed under its own name: nothing was deleted there.
+#[test]
+fn a_branch_that_follows_another_one_is_pushed_under_its_own_name() {
+    let stage = Stage::new();
+    stage.sandbox.run("r", &["switch", "-q", "-c", "wip", "origin/main"]);
+    stage.sandbox.write("r/new", "1\n");
+    let main = stage.sandbox.run("remote.git", &["rev-parse", "main"]);
+    let done = alone(&stage).unwrap();
+    assert!(done.is_pushed);
+    let at = |branch| stage.sandbox.run("remote.git", &["rev-parse", branch]);
+    assert_eq!((at("wip"), at("main")), (done.commit.unwrap().to_string(), main));
+}
