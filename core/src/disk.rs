@@ -6,6 +6,7 @@
 
 mod append;
 mod beneath;
+mod moving;
 mod names;
 mod reading;
 
@@ -18,6 +19,7 @@ use rustix::fs::OFlags;
 
 pub use append::{append_from, append_verified};
 pub use beneath::{Access, Beneath, Found, Stamp};
+pub use moving::move_dir;
 pub use names::is_taken_for_git;
 pub use reading::read_at_most;
 

@@ -289,6 +289,11 @@ pub(crate) struct Resume {
     /// Bring back the conversation only
     #[arg(long, conflicts_with = "worktree")]
     pub(crate) no_code: bool,
+    /// Where no clone of the session's repository is on this device: clone it without the files' past into DIR, have it
+    /// saved from now on, and go on there [default: a folder of its name here]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    #[arg(conflicts_with_all = ["list", "read_only", "worktree", "stay_on_branch", "stash", "commit"])]
+    pub(crate) clone: Option<Option<PathBuf>>,
     /// Put the code into a new work tree at DIR, and go on there
     #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "read_only"])]
     pub(crate) worktree: Option<PathBuf>,
@@ -463,6 +468,8 @@ mod tests {
             "replay --at @7",
             "resume --shell --switch-branch --stash --beside",
             "resume 4d56@7 --exact",
+            "resume --clone 4d56 --launch",
+            "resume --clone=shop --dry-run",
             "resume --commit --merge --switch-branch --force",
             "resume --stay-on-branch --theirs --launch",
             "resume --worktree d --no-pull --theirs",
@@ -498,6 +505,7 @@ mod tests {
             "resume --worktree d --stash",
             "resume --commit --stash",
             "resume --newest --exact",
+            "resume --clone --worktree d",
             "resume --commit --theirs",
             "key export f --print",
             "join --recover words",

@@ -1,6 +1,7 @@
 //! Answers the client's requests. Each runs on a thread of its own and may block; long ones tell how far
 //! they are.
 
+mod address;
 mod browse;
 mod code;
 mod diff;

@@ -13,6 +13,8 @@ mod branches;
 #[cfg(test)]
 mod budget;
 #[cfg(test)]
+mod cloning;
+#[cfg(test)]
 mod code;
 #[cfg(test)]
 mod context;

@@ -338,6 +338,9 @@ pub struct SessionInfo {
     pub client: Option<String>,
     /// The model last used.
     pub model: Option<String>,
+    /// Where its repository can be cloned from, without credentials, as far as that is known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// Answer of `show`.

@@ -45,7 +45,11 @@ pub(crate) fn run_disable(call: &mut Call<'_>, all: bool) -> Result<ExitCode, Ct
 /// Asks the daemon to enable this project, or every one. What the repository's own configuration says of
 /// programs counts only if the user agrees: when asked, or, where nobody can be asked, by running this in
 /// that very repository.
-fn enable(call: &mut Call<'_>, all: bool, may_ask: bool) -> Result<EnableReply, CtlError> {
+pub(crate) fn enable(
+    call: &mut Call<'_>,
+    all: bool,
+    may_ask: bool,
+) -> Result<EnableReply, CtlError> {
     let first = match (may_ask, all) {
         (true, _) => OwnSettings::Ask,
         (false, true) => OwnSettings::Leave,

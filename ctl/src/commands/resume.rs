@@ -4,6 +4,7 @@ mod aside;
 mod code;
 mod commit;
 mod environment;
+mod fresh;
 mod further;
 mod newer;
 mod preflight;
@@ -44,6 +45,9 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Resume) -> Result<ExitCode, 
     if args.list {
         let request = here(call);
         return list::list(call, request);
+    }
+    if let Some(dir) = &args.clone {
+        return fresh::resume(call, args, dir.as_deref());
     }
     let session = choose(call, args)?;
     match session {

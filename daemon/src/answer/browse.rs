@@ -12,7 +12,7 @@ use convosync_core::protocol::{
 use convosync_core::seal::{CodePoint, CodeSaved, Further, Maker, SaveRecord, Summary};
 use convosync_core::transcript::{Reading, Used};
 
-use super::{Clerk, home, step, vault};
+use super::{Clerk, address, home, step, vault};
 use crate::clock::now_ms;
 use crate::desk::{self, Holding, Listed};
 use crate::fail;
@@ -332,6 +332,12 @@ pub(super) fn info(
     told(house, place, &house.homes(), &listed, held.is_unsent())
 }
 
+/// The enabled clone of a repository; one that is gone only where there is no other.
+pub(super) fn clone_of<'a>(homes: &'a [Arc<Home>], ids: &[String]) -> Option<&'a Arc<Home>> {
+    let clones = homes.iter().filter(|home| project::same(&home.project.ids, ids));
+    clones.min_by_key(|home| !home.project.root.join(".git").exists())
+}
+
 fn told(
     house: &House,
     place: &Place,
@@ -341,9 +347,7 @@ fn told(
 ) -> SessionInfo {
     let Listed { holding, device_name, device_kind, is_own } = listed;
     let summary = &holding.summary;
-    let home = homes
-        .iter()
-        .find(|home| convosync_core::project::same(&home.project.ids, &summary.project));
+    let home = clone_of(homes, &summary.project);
     SessionInfo {
         session: summary.session.clone(),
         short: summary.session.short().to_owned(),
@@ -368,6 +372,7 @@ fn told(
         on_remote: (*is_own && place.url.is_some()).then_some(!is_unsent),
         client: summary.client.clone(),
         model: summary.model.clone(),
+        address: address::of(&summary.project, place.url.as_deref()),
     }
 }
 

@@ -154,7 +154,7 @@ fn none(home: &Home) -> Failure {
 fn project_here(house: &House, resume: &Resume, holding: &Holding) -> Result<Arc<Home>, Failure> {
     let ids = &holding.summary.project;
     let here = house.owner(&resume.directory).filter(|home| project::same(&home.project.ids, ids));
-    let elsewhere = || house.homes().into_iter().find(|home| project::same(&home.project.ids, ids));
+    let elsewhere = || browse::clone_of(&house.homes(), ids).cloned();
     here.or_else(elsewhere).ok_or_else(|| {
         let first = |ids: &[String]| ids.first().cloned();
         let theirs = first(ids).unwrap_or_else(|| "an unknown repository".to_owned());

@@ -207,7 +207,8 @@ fn settle(
     for finding in &found {
         let kind = mem::discriminant(finding);
         let before = answers.iter().find(|(answered, _)| *answered == kind);
-        let answer = match before.map(|(_, answer)| *answer).or_else(|| given(args, finding)) {
+        let answer = match before.map(|(_, answer)| *answer).or_else(|| given(args, name, finding))
+        {
             None if call.is_interactive() && !args.dry_run => Some(ask_about(call, name, finding)?),
             None => finding.default_answer(),
             given => given,
@@ -232,9 +233,10 @@ fn settle(
 }
 
 /// What the command line says about a finding.
-fn given(args: &args::Resume, finding: &Finding) -> Option<Answer> {
-    // A work tree that was just made has nothing that could be lost.
-    let asks_nothing = args.force || args.worktree.is_some();
+fn given(args: &args::Resume, name: Option<&str>, finding: &Finding) -> Option<Answer> {
+    // A clone or a work tree that was just made has nothing that could be lost.
+    let is_fresh = args.clone.is_some() && name.is_none();
+    let asks_nothing = args.force || args.worktree.is_some() || is_fresh;
     let choices = match finding {
         Finding::OtherBranch { .. } => vec![
             (args.stay_on_branch, Answer::Stay),
@@ -250,7 +252,7 @@ fn given(args: &args::Resume, finding: &Finding) -> Option<Answer> {
         Finding::NotMerged { .. } | Finding::NewerSave { .. } => Vec::new(),
         Finding::Diverged { .. } => vec![
             (args.merge, Answer::Merge),
-            (args.theirs && !args.beside, Answer::Take),
+            ((args.theirs || is_fresh) && !args.beside, Answer::Take),
             (args.beside || asks_nothing, Answer::Beside),
         ],
     };

@@ -1,0 +1,212 @@
+//! A clone of a session's repository where there is none on this device, and the session resumed in it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use convosync_core::config::Config;
+use convosync_core::disk;
+use convosync_core::git::Git;
+use convosync_core::project;
+use convosync_core::protocol::{List, ListReply, Request, SessionInfo, SessionQuery};
+
+use crate::args;
+use crate::ask::{self, AskError};
+use crate::call::Call;
+use crate::commands::{enable, list};
+use crate::error::CtlError;
+use crate::exit::ExitCode;
+use crate::print::short_line;
+use crate::signals::Held;
+
+/// Clones, enables, and resumes there.
+pub(super) fn resume(
+    call: &mut Call<'_>,
+    args: &args::Resume,
+    dir: Option<&Path>,
+) -> Result<ExitCode, CtlError> {
+    let info = find(call, args)?;
+    let Some(address) = info.address.clone().filter(|it| project::normalise(it).is_some()) else {
+        return Err(CtlError::refused(
+            ExitCode::Failed,
+            &format!("it is not known here where `{}` can be cloned from", info.project),
+            "clone it yourself, run `convosyncctl enable` in the clone, and resume there",
+        ));
+    };
+    let dir = place(call, &info, dir)?;
+    if args.dry_run {
+        let text = format!("would clone {address} into `{}`", dir.display());
+        match call.print.json {
+            true => call.print.answer(&serde_json::json!({ "session": info, "clone": dir }))?,
+            false => call.print.done(&text)?,
+        }
+        return Ok(ExitCode::Ok);
+    }
+    clone(call, &address, &dir)?;
+    let stands = |error| {
+        let way_back = format!(
+            "the clone stands in `{}`: `convosyncctl resume {}` there goes on",
+            dir.display(),
+            info.short
+        );
+        CtlError::PutAside { cause: Box::new(error), way_back }
+    };
+    call.options.directory = Some(dir.clone());
+    enable(call).map_err(stands)?;
+    let session = args.session.clone().unwrap_or_else(|| info.session.to_string());
+    super::restore(call, args, Some(SessionQuery(session))).map_err(stands)
+}
+
+/// The session that is meant: one whose repository has no clone here.
+fn find(call: &mut Call<'_>, args: &args::Resume) -> Result<SessionInfo, CtlError> {
+    let request = List { all: true, refresh: true, ..List::default() };
+    let reply: ListReply = call.ask(Request::List(request))?;
+    list::print_problems(call, &reply)?;
+    let is_named = |info: &SessionInfo| match &args.session {
+        Some(name) => SessionQuery(name.clone()).matches(&info.session),
+        None => true,
+    };
+    let named: Vec<_> = reply.sessions.into_iter().filter(is_named).collect();
+    let root = |info: &SessionInfo| info.root.clone().filter(|root| root.join(".git").exists());
+    let mut found: Vec<_> = named.iter().filter(|info| root(info).is_none()).cloned().collect();
+    let mut seen = BTreeSet::new();
+    found.retain(|info| seen.insert(info.session.clone()));
+    let chosen = match (found.as_slice(), &args.session) {
+        ([], _) => {
+            return Err(none(named.iter().find_map(root).filter(|_| args.session.is_some())));
+        }
+        ([_, _, ..], Some(name)) => {
+            let message = format!("{} sessions answer to `{name}`", found.len());
+            return Err(CtlError::refused(ExitCode::Failed, &message, "write more of its id"));
+        }
+        ([_, _, ..], None) if call.is_interactive() => {
+            let (now_ms, look) = ((call.env.now_ms)(), call.print.look);
+            let lines = found.iter().map(|info| short_line(info, now_ms, look)).collect();
+            ask::choose("Which session?", lines, 0)?
+        }
+        _ => 0,
+    };
+    Ok(found.swap_remove(chosen))
+}
+
+fn none(here: Option<PathBuf>) -> CtlError {
+    match here {
+        Some(root) => CtlError::refused(
+            ExitCode::NeedsDecision,
+            &format!("its repository is on this device already: `{}`", root.display()),
+            "resume without `--clone`",
+        ),
+        None => CtlError::refused(
+            ExitCode::Failed,
+            "there is no saved session whose repository has no clone here",
+            "`convosyncctl list --all --refresh` shows all that is known here; what is saved to a remote \
+             that no project here has is found in a clone of it: `git clone`, then `convosyncctl enable`",
+        ),
+    }
+}
+
+/// Where the clone goes: nothing may be there yet.
+fn place(call: &Call<'_>, info: &SessionInfo, dir: Option<&Path>) -> Result<PathBuf, CtlError> {
+    let refused = |message: String, hint: &str| {
+        Err(CtlError::refused(ExitCode::NeedsDecision, &message, hint))
+    };
+    let dir = match dir {
+        Some(dir) => dir,
+        None if is_plain(&info.project) => Path::new(&info.project),
+        None => {
+            let message = format!("`{}` is no name for a folder", info.project);
+            return refused(message, "name one: `--clone=DIR`");
+        }
+    };
+    let dir = call.resolve(dir);
+    let is_free = match std::fs::read_dir(&dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    if !is_free {
+        let message = format!("`{}` is there already", dir.display());
+        return refused(message, "name another folder: `--clone=DIR`");
+    }
+    match dir.parent().filter(|parent| parent.is_dir()) {
+        Some(_) => Ok(dir),
+        None => refused(format!("the folder of `{}` is not there", dir.display()), "make it first"),
+    }
+}
+
+/// Whether a name that another device gave is one of a folder, and of no hidden one.
+fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    let is_one = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    is_one
+        && !name.starts_with(['.', '-'])
+        && !name.contains(['/', '\\'])
+        && !name.chars().any(char::is_control)
+}
+
+/// Has the user's own git clone beside `dir`, and moves the clone there when it is whole.
+fn clone(call: &mut Call<'_>, address: &str, dir: &Path) -> Result<(), CtlError> {
+    let config = Config::load(&call.paths()?.config_file)?;
+    let git = Git::find(config.git_program.as_deref(), &|name| call.env.get(name))?;
+    let parent = dir.parent().unwrap_or(dir);
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let beside = parent.join(format!(".{name}.convosync-{}", std::process::id()));
+    if !call.print.json {
+        let text = format!(
+            "cloning {address} into `{}`: the past of its files stays there until it is needed (git cannot \
+             say how large the rest is)",
+            dir.display()
+        );
+        call.print.done(&text)?;
+    }
+    let held = Held::new();
+    let mut arguments: Vec<OsString> =
+        ["clone", "--filter=blob:none", "--", address].map(OsString::from).into();
+    arguments.push(beside.clone().into());
+    let ran = git.as_user(parent, &call.env.variables).run(&arguments);
+    let moved = match ran {
+        Ok(Some(0)) => disk::move_dir(&beside, dir).map_err(CtlError::from),
+        Ok(_) if held.came() => Err(AskError::Cancelled.into()),
+        Ok(_) => Err(CtlError::refused(
+            ExitCode::Failed,
+            &format!("git did not clone {address}; what it said stands above"),
+            "nothing was left behind; clone it yourself, run `convosyncctl enable` in the clone, and \
+             resume there",
+        )),
+        Err(error) => Err(error.into()),
+    };
+    if moved.is_err() {
+        disk::remove_tree(&beside)?;
+    }
+    moved
+}
+
+/// Has the clone saved from now on: only then a session can go on in it.
+fn enable(call: &mut Call<'_>) -> Result<(), CtlError> {
+    let may_ask = call.is_interactive();
+    let reply = enable::enable(call, false, may_ask)?;
+    if call.print.json {
+        return Ok(());
+    }
+    for project in &reply.projects {
+        call.print.done(&format!("{} is saved from now on", project.name))?;
+        if let Some(probe) = project.probe.as_ref().filter(|probe| !probe.works) {
+            enable::print_probe(&mut call.print, probe)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_name_becomes_a_folder_unasked() {
+        for name in ["shop", "my shop", "a.b"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in ["", ".", "..", ".git", "-x", "a/b", "/etc", "a\\b", "a\nb"] {
+            assert!(!is_plain(name), "{name}");
+        }
+    }
+}
