@@ -52,6 +52,8 @@ mod preflight;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]
+mod prompts;
+#[cfg(test)]
 mod protocols;
 #[cfg(test)]
 mod pulling;
