@@ -6,6 +6,7 @@ mod enable;
 mod init;
 mod join;
 mod key;
+mod large;
 mod list;
 mod log;
 mod read;

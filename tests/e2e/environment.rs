@@ -3,9 +3,10 @@
 use convosync_tests::program::{self, Run, binary};
 use convosync_tests::world::Way;
 use convosync_tests::{Device, World, files};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::SAVED_WITHIN;
+use crate::terminal::{DOWN, ENTER, Terminal};
 
 /// What a shell has to take for nothing but text.
 const MODE: &str = "it's $(date); `x` \\ \"日本\"";
@@ -79,4 +80,31 @@ fn a_secret_and_what_makes_programs_run_are_refused_by_name() {
         let run = ada.ctl(&["config", "check"]).fails();
         assert!(run.errors().contains(&format!("`context.environment`: `{name}` {why}")), "{run}");
     }
+}
+
+#[test]
+fn the_box_of_an_interactive_save_offers_the_variables() {
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    allow(ada, &["APP_MODE"]);
+    ada.start();
+    ada.init();
+    let mut writer = ada.writer(8);
+    writer.turn();
+    let save = |keys: &str| {
+        let mut command = ada.home.command(binary("convosyncctl"));
+        command.args(["save", "-i"]).env("APP_MODE", "test");
+        let mut terminal = Terminal::run(command);
+        terminal.sees("Message:");
+        terminal.types(ENTER);
+        terminal.sees("Environment: take APP_MODE along");
+        terminal.types(keys);
+        terminal.sees("Save\\?");
+        terminal.types("y\r");
+        assert_eq!(terminal.ends(), 0);
+        ada.ctl_json(&["show", writer.session()])["used"]["environment"].clone()
+    };
+    // Without the tick nothing is told of them.
+    assert_eq!(save(&format!("{DOWN} {ENTER}")), Value::Null);
+    assert_eq!(save(ENTER), json!(["APP_MODE"]));
 }

@@ -82,6 +82,8 @@ mod stops;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod very_large;
+#[cfg(test)]
 mod weather;
 #[cfg(test)]
 mod wild;

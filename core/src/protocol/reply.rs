@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use code::{CodeLeftOut, CodeReply, FurtherCode, LeftOut, SavedCode};
 pub use diff::{DiffReply, DiffSide};
 pub use log::{CommandInfo, CommandResult, HereInfo, LogReply, PassageInfo};
-pub use save::{SaveOutlookReply, SaveReply};
+pub use save::{LargeSession, SaveInfo, SaveOutlookReply, SaveReply};
 pub use used::{MakerInfo, UsedInfo};
 
 use crate::environment::Variables;
@@ -134,6 +134,9 @@ pub struct StatusReply {
     pub watching: Vec<RootStatus>,
     /// What is wrong, newest first.
     pub problems: Vec<Problem>,
+    /// Sessions of this device that have become very large; nobody was told yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub large: Vec<LargeSession>,
     /// When this answer was put together, in Unix milliseconds.
     pub at_ms: i64,
 }
@@ -352,39 +355,12 @@ pub struct ShowReply {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<RepositoryInfo>,
     /// With what it was written.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "UsedInfo::is_nothing")]
     pub used: UsedInfo,
     /// Its saves, newest first.
     pub saves: Vec<SaveInfo>,
     /// Its files.
     pub files: Vec<FileInfo>,
-}
-
-/// One save of a session.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SaveInfo {
-    /// Its number.
-    pub save: u32,
-    /// When, in Unix milliseconds.
-    pub at_ms: i64,
-    /// Who made it.
-    pub device: DeviceId,
-    /// What the user said about it.
-    pub message: Option<String>,
-    /// Messages so far.
-    pub messages: u32,
-    /// Branch then.
-    pub branch: Option<String>,
-    /// Commit then.
-    pub commit: Option<String>,
-    /// Whether there were uncommitted changes.
-    pub dirty: bool,
-    /// Why its code is named only, where it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub withheld: Option<String>,
-    /// What made it, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_by: Option<MakerInfo>,
 }
 
 /// A further repository that a session worked in.

@@ -159,6 +159,9 @@ pub struct Status {
     /// Where the user stands; its project is described first.
     #[serde(default)]
     pub directory: Option<PathBuf>,
+    /// Whether a person reads the answer: what is told once is not told again then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells: bool,
 }
 
 /// Parameters of `save`.

@@ -38,9 +38,10 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Save) -> Result<ExitCode, Ct
         }
         None if args.interactive => {
             let outlook: SaveOutlookReply = call.ask(Request::SaveOutlook(request.clone()))?;
-            let chosen = dialog::ask(call, None, &outlook, request.message.as_deref())?;
+            let chosen = dialog::ask(call, None, &outlook, &request)?;
             let hold = request.hold || !chosen.send;
-            let request = Save { message: Some(chosen.message), hold, ..request };
+            let environment = request.environment.filter(|_| chosen.environment);
+            let request = Save { message: Some(chosen.message), hold, environment, ..request };
             save_session(call, args, request, None)
         }
         None => save_session(call, args, request, None),
@@ -66,8 +67,9 @@ fn save_code(
         return tell::foresee(call, &work, plan, args, &outlook);
     }
     if args.interactive {
-        let chosen = dialog::ask(call, Some(plan), &outlook, request.message.as_deref())?;
+        let chosen = dialog::ask(call, Some(plan), &outlook, &request)?;
         request.message = Some(chosen.message);
+        request.environment = request.environment.filter(|_| chosen.environment);
         request.hold |= !chosen.send;
         if !chosen.send {
             work.keep_here();

@@ -6,6 +6,7 @@ use convosync_core::protocol::{
     Sending, Status, StatusReply, SyncState, Warning,
 };
 
+use super::large;
 use crate::call::Call;
 use crate::clone::RECORDS;
 use crate::error::CtlError;
@@ -20,7 +21,7 @@ const LEFT_OUT_MAX: usize = 5;
 
 /// Shows how things stand.
 pub(crate) fn run(call: &mut Call<'_>) -> Result<ExitCode, CtlError> {
-    let request = Status { directory: Some(call.directory()) };
+    let request = Status { directory: Some(call.directory()), tells: !call.print.json };
     let reply: StatusReply = call.ask(Request::Status(request))?;
     let records = call.paths()?.state_dir.join(RECORDS);
     let records = checkout::stored(&records, checkout::RECORDS_TOLD);
@@ -74,6 +75,9 @@ fn print(print: &mut Printer<'_>, reply: &StatusReply, records: &[Stored]) -> Re
     for problem in reply.problems.iter().filter(|problem| !told(problem)) {
         let message = format!("{} ({})", problem.message, ago(problem.since_ms, reply.at_ms));
         print.finding(&message, problem.hint.as_deref())?;
+    }
+    for session in &reply.large {
+        large::tell(print, &session.short, session.messages)?;
     }
     print_records(print, records)?;
     Ok(print.next(next(reply))?)

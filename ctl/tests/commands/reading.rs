@@ -28,7 +28,7 @@ fn with_defaults(answer: &Value) -> Value {
 #[test]
 fn status_tells_projects_devices_roots_and_problems() {
     let asked = check("status", "status", &samples::status(), "status", ExitCode::Ok);
-    assert_eq!(asked, json!({ "directory": "/work-tree" }));
+    assert_eq!(asked, json!({ "directory": "/work-tree", "tells": true }));
 }
 
 #[test]
@@ -79,11 +79,17 @@ fn show_tells_facts_saves_and_files() {
         json!({
             "save": number, "at_ms": NOW_MS - 60_000, "device": "00112233445566aa",
             "message": "WIP: sync session", "messages": number, "branch": "main",
-            "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": false
+            "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": false,
+            "made_by": { "convosync": "0.1.0", "git": "2.43", "system": "linux x86_64" }
         })
     };
+    let used = json!({
+        "clients": ["2.0.9", "2.1.0"], "models": ["some-model"], "permission_mode": "plan",
+        "environment": ["APP_MODE", "RUST_LOG"]
+    });
     let answer = json!({
         "session": samples::session(),
+        "used": used,
         "saves": (0..25).rev().map(save).collect::<Vec<_>>(),
         "files": [{ "path": "4d5611e5.jsonl", "length": 52_000, "sha256": "ab".repeat(32) }]
     });

@@ -51,8 +51,10 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
         .ok_or_else(|| Failure::new(ErrorKind::NotEnabled, "the project was disabled"))?;
     let info = browse::info_of(house, &place, &session)?;
     let (code, devices) = (status::left_out(&place, &home), others(&place));
-    let held = place.desk.lock();
+    let mut held = place.desk.lock();
     let recorded = saved.recorded.first();
+    let name = held.vault.keys.session_name(&session);
+    let large = held.told.is_first_told_large(name, info.messages);
     Ok(SaveReply {
         session: info,
         changed: recorded.is_some(),
@@ -67,6 +69,7 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
         code,
         devices,
         held: save.hold,
+        large,
     })
 }
 

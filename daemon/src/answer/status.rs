@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use convosync_core::protocol::{
-    CodeLeftOut, DeviceStatus, Problem, ProjectStatus, RootStatus, Saving, Sending, SkippedFile,
-    Status, StatusReply,
+    CodeLeftOut, DeviceStatus, LargeSession, Problem, ProjectStatus, RootStatus, Saving, Sending,
+    SkippedFile, Status, StatusReply,
 };
 use convosync_core::store::RefKind;
 
@@ -52,6 +52,7 @@ pub(super) fn status(clerk: &Clerk<'_>, status: &Status) -> StatusReply {
         devices: devices(house),
         watching: roots(house, clerk.roots),
         problems: problems(house, clerk.roots),
+        large: large(house, status.tells),
         at_ms: now_ms(),
     }
 }
@@ -193,6 +194,25 @@ fn roots(house: &House, reports: &RootReports) -> Vec<RootStatus> {
         }
     };
     house.claude_roots().into_iter().map(describe).collect()
+}
+
+/// Conversations that have become very large; each is told a person once. At a desk that is busy it is not noted,
+/// and told again.
+fn large(house: &House, tells: bool) -> Vec<LargeSession> {
+    let mut large = Vec::new();
+    for place in house.places() {
+        let news = place.desk.board().large.clone();
+        if tells
+            && !news.is_empty()
+            && let Some(mut desk) = place.desk.try_lock()
+        {
+            for (name, session) in &news {
+                desk.told.is_first_told_large(*name, session.messages);
+            }
+        }
+        large.extend(news.into_iter().map(|(_, session)| session));
+    }
+    large
 }
 
 /// What a project's own configuration says and does not count.

@@ -2,10 +2,10 @@
 //! stand does not wait for it.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use convosync_core::id::{DeviceId, Oid};
-use convosync_core::protocol::{DeviceStatus, Problem, SyncState};
+use convosync_core::id::{DeviceId, Oid, SessionName};
+use convosync_core::protocol::{DeviceStatus, LargeSession, Problem, SyncState};
 use convosync_core::remote::{PermanentKind, Traffic};
 use convosync_core::store::RefKind;
 
@@ -46,6 +46,8 @@ pub struct Board {
     pub devices: Vec<DeviceStatus>,
     /// Every session of every device, at its newest save.
     pub sessions: Arc<[Listed]>,
+    /// Our own sessions that are very large, of which nobody was told yet, with their names on the remote.
+    pub large: Vec<(SessionName, LargeSession)>,
     tips: Tips,
 }
 
@@ -74,6 +76,20 @@ impl Desk {
             is_own: holding.device == self.vault.device(),
             holding,
         }
+    }
+
+    fn large(&self) -> Vec<(SessionName, LargeSession)> {
+        let own = self
+            .own
+            .sessions
+            .iter()
+            .filter(|(name, (summary, _))| self.told.is_large_news(**name, summary.messages));
+        let told = own.map(|(name, (summary, _))| {
+            let (session, messages) = (summary.session.clone(), summary.messages);
+            let short = session.short().to_owned();
+            (*name, LargeSession { session, short, messages })
+        });
+        told.collect()
     }
 
     fn tips(&self) -> Tips {
@@ -106,6 +122,7 @@ impl Board {
             ailing: desk.ailing.values().cloned().collect(),
             devices: devices(desk),
             sessions: known.map_or_else(listed, |before| before.sessions.clone()),
+            large: desk.large(),
             tips,
         }
     }
@@ -149,6 +166,16 @@ impl SharedDesk {
     pub fn lock(&self) -> Seat<'_> {
         let desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         Seat { desk, board: &self.board, was_used: false }
+    }
+
+    /// Takes the seat if it is free.
+    pub fn try_lock(&self) -> Option<Seat<'_>> {
+        let desk = match self.desk.try_lock() {
+            Ok(desk) => desk,
+            Err(TryLockError::Poisoned(left)) => left.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Seat { desk, board: &self.board, was_used: false })
     }
 
     /// How things stood when the seat was last left. Never waits for work.

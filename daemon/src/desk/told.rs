@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use convosync_core::disk;
+use convosync_core::id::SessionName;
 use serde::{Deserialize, Serialize};
 
 use crate::fail::Cause;
@@ -13,11 +14,17 @@ use crate::fail::Cause;
 /// Arrivals of other devices' saves are told so far apart: a device that is worked on saves every minute.
 const ARRIVALS_APART_MS: i64 = 60 * 60 * 1_000;
 
+/// A conversation of so many messages is very large: the original specification's figure.
+const LARGE_MESSAGES: u32 = 500;
+
+/// So many very large conversations are remembered, the last ones that were told.
+const LARGE_TOLD_MAX: usize = 256;
+
 /// The file in a store's folder that says what was notified of. Without it, what stands is told once more.
 const TOLD_FILE: &str = "told.json";
 
-/// More than two causes and an address take, however their characters are written.
-const TOLD_FILE_MAX: u64 = 16 << 10;
+/// More than two causes, an address and the names of sessions take, however their characters are written.
+const TOLD_FILE_MAX: u64 = 32 << 10;
 
 /// A longer address of a remote is not kept.
 const ADDRESS_MAX: usize = 1 << 10;
@@ -49,6 +56,8 @@ struct Notified {
     refused: [Option<Cause>; 2],
     moved_to: Option<String>,
     arrivals_ms: Option<i64>,
+    /// Sessions that are very large, by their names on the remote.
+    large: Vec<String>,
 }
 
 impl Told {
@@ -107,6 +116,24 @@ impl Told {
             self.change(|notified| notified.arrivals_ms = Some(now_ms));
         }
         is_time
+    }
+
+    /// Whether a session is very large, and nobody was told yet.
+    pub fn is_large_news(&self, session: SessionName, messages: u32) -> bool {
+        messages >= LARGE_MESSAGES && !self.notified.large.contains(&session.to_string())
+    }
+
+    /// Notes that somebody is told of a session if it is very large; whether that is news.
+    pub fn is_first_told_large(&mut self, session: SessionName, messages: u32) -> bool {
+        let is_news = self.is_large_news(session, messages);
+        if is_news {
+            self.change(|notified| {
+                let before = notified.large.len().saturating_sub(LARGE_TOLD_MAX - 1);
+                notified.large.drain(..before);
+                notified.large.push(session.to_string());
+            });
+        }
+        is_news
     }
 
     /// Changes what was notified of, and keeps it where it became another.
@@ -182,6 +209,29 @@ mod tests {
         let mut told = Told::default();
         assert!(told.is_time_for_arrivals(i64::MAX));
         assert!(told.is_time_for_arrivals(1_000));
+    }
+
+    #[test]
+    fn a_conversation_that_became_very_large_is_told_once_also_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let session = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            SessionName([high, low, 0, 0, 0, 0, 0, 0])
+        };
+        let mut told = Told::open(dir.path());
+        assert!(!told.is_first_told_large(session(0), LARGE_MESSAGES - 1));
+        assert!(told.is_large_news(session(0), LARGE_MESSAGES));
+        assert!(told.is_first_told_large(session(0), LARGE_MESSAGES));
+        assert!(!told.is_first_told_large(session(0), LARGE_MESSAGES + 9));
+        let mut told = Told::open(dir.path());
+        assert!(!told.is_large_news(session(0), LARGE_MESSAGES + 9));
+        for number in 1..1000 {
+            assert!(told.is_first_told_large(session(number), LARGE_MESSAGES), "{number}");
+        }
+        let told = Told::open(dir.path());
+        assert!(
+            (999 - 250..1000).all(|number| !told.is_large_news(session(number), LARGE_MESSAGES))
+        );
     }
 
     #[test]

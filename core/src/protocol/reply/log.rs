@@ -10,7 +10,7 @@ pub struct LogReply {
     /// The session.
     pub session: SessionInfo,
     /// With what it was written.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "UsedInfo::is_nothing")]
     pub used: UsedInfo,
     /// Its saves, newest first, from the one that was asked for on.
     pub saves: Vec<SaveInfo>,

@@ -1,9 +1,9 @@
-//! What the daemon answers when a session is to be saved.
+//! What the daemon answers when a session is to be saved, and how it tells a save.
 
 use serde::{Deserialize, Serialize};
 
-use super::{CodeLeftOut, Problem, SessionInfo, SyncState};
-use crate::id::SessionId;
+use super::{CodeLeftOut, MakerInfo, Problem, SessionInfo, SyncState};
+use crate::id::{DeviceId, SessionId};
 
 /// Answer of `save`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,20 @@ pub struct SaveReply {
     /// Whether it stays on this device until somebody says otherwise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// Whether the conversation has become very large, which is told now and not again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub large: bool,
+}
+
+/// A session whose conversation is very large.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LargeSession {
+    /// Which.
+    pub session: SessionId,
+    /// The first eight characters.
+    pub short: String,
+    /// How many messages it has.
+    pub messages: u32,
 }
 
 /// Answer of `save-outlook`.
@@ -48,4 +62,31 @@ pub struct SaveOutlookReply {
     /// The names of the other devices that would see it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
+}
+
+/// One save of a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SaveInfo {
+    /// Its number.
+    pub save: u32,
+    /// When, in Unix milliseconds.
+    pub at_ms: i64,
+    /// Who made it.
+    pub device: DeviceId,
+    /// What the user said about it.
+    pub message: Option<String>,
+    /// Messages so far.
+    pub messages: u32,
+    /// Branch then.
+    pub branch: Option<String>,
+    /// Commit then.
+    pub commit: Option<String>,
+    /// Whether there were uncommitted changes.
+    pub dirty: bool,
+    /// Why its code is named only, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<String>,
+    /// What made it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<MakerInfo>,
 }

@@ -17,6 +17,13 @@ pub struct UsedInfo {
     pub environment: Vec<String>,
 }
 
+impl UsedInfo {
+    /// Whether nothing is told: so an older daemon answers.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What made a save.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MakerInfo {

@@ -2,7 +2,7 @@
 
 use convosync_core::commit::Plan;
 use convosync_core::outbound::DEFAULT_MESSAGE;
-use convosync_core::protocol::SaveOutlookReply;
+use convosync_core::protocol::{Save, SaveOutlookReply};
 
 use super::tell::files;
 use crate::ask::{self, AskError};
@@ -18,6 +18,8 @@ pub(super) struct Chosen {
     pub(super) commit: bool,
     /// Whether anything leaves this device.
     pub(super) send: bool,
+    /// Whether the variables that the user named come along.
+    pub(super) environment: bool,
 }
 
 /// Shows the box and asks.
@@ -25,7 +27,7 @@ pub(super) fn ask(
     call: &mut Call<'_>,
     plan: Option<&Plan>,
     outlook: &SaveOutlookReply,
-    message: Option<&str>,
+    request: &Save,
 ) -> Result<Chosen, CtlError> {
     if !call.is_interactive() {
         let instead = "leave out `--interactive`, and say it with `-m`, `--stash` and `--no-push`";
@@ -33,11 +35,16 @@ pub(super) fn ask(
     }
     let plan = plan.filter(|plan| plan.manner.is_some());
     call.print.frame(&frame(plan, outlook))?;
-    let message = ask::text("Message:", message.unwrap_or(DEFAULT_MESSAGE))?;
+    let message = ask::text("Message:", request.message.as_deref().unwrap_or(DEFAULT_MESSAGE))?;
     let commit = plan.map(|_| "Code changes: commit them".to_owned());
     let send = "Send: push the branch, and let other devices have the session".to_owned();
+    let environment = request.environment.as_ref().filter(|named| !named.is_empty()).map(|named| {
+        let names: Vec<&str> = named.keys().map(String::as_str).collect();
+        format!("Environment: take {} along", names.join(", "))
+    });
     let has_commit = commit.is_some();
-    let ticked = ask::tick("What to do?", commit.into_iter().chain([send]).collect())?;
+    let entries = commit.into_iter().chain([send]).chain(environment);
+    let ticked = ask::tick("What to do?", entries.collect())?;
     let is_ticked = |index: usize| ticked.contains(&index);
     if !ask::confirm("Save?")? {
         return Err(AskError::Cancelled.into());
@@ -46,6 +53,7 @@ pub(super) fn ask(
         message,
         commit: has_commit && is_ticked(0),
         send: is_ticked(usize::from(has_commit)),
+        environment: is_ticked(usize::from(has_commit) + 1),
     })
 }
 

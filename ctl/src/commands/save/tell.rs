@@ -5,6 +5,7 @@ use convosync_core::commit::{Left, Plan, Pushed, Switched, Way};
 use convosync_core::protocol::{SaveOutlookReply, SaveReply, SyncState};
 use serde::Serialize;
 
+use super::super::large;
 use super::code::{Commit, Done, Work};
 use super::outcome;
 use crate::args;
@@ -254,6 +255,9 @@ fn session(call: &mut Call<'_>, reply: &SaveReply) -> Result<(), CtlError> {
             call.print.done("saved on this device; the remote does not have it yet")?;
         }
         SyncState::Stuck => {}
+    }
+    if reply.large {
+        large::tell(&mut call.print, &info.short, info.messages)?;
     }
     if let Some(problem) = &reply.problem {
         let message = format!("kept on this device only: {}", problem.message);
