@@ -75,26 +75,26 @@ fn whatever_speaks_against_a_commit_is_told_and_everything_is_saved_as_it_stands
     write(ada, "README.md", "changed\n");
     assert_stays(ada, &mut writer, "`main` is a protected branch");
 
+    // Where it would be pushed to counts as well. Each step is ready before the one before it is over: the daemon
+    // may look in between.
+    git(ada, &["config", "remote.origin.push", "refs/heads/wip:refs/heads/release/1"]);
     git(ada, &["switch", "-q", "wip"]);
-    git(ada, &["branch", "-q", "--set-upstream-to=origin/main"]);
-    git(ada, &["config", "push.default", "upstream"]);
-    assert_stays(ada, &mut writer, "`main` is a protected branch");
-    git(ada, &["config", "--unset", "push.default"]);
-    git(ada, &["branch", "-q", "--unset-upstream"]);
+    assert_stays(ada, &mut writer, "`release/1` is a protected branch");
 
     write(ada, "staged", "1\n");
     git(ada, &["add", "staged"]);
+    git(ada, &["config", "--unset", "remote.origin.push"]);
     assert_stays(ada, &mut writer, "some changes are staged and others are not");
-    git(ada, &["add", "."]);
 
     let hook = ada.home.project().join(".git/hooks/pre-commit");
     files::write_program(&hook, "#!/bin/sh\necho not today >&2; exit 1\n");
+    git(ada, &["add", "."]);
     assert_stays(ada, &mut writer, "did not commit: not today");
-    files::remove_file(&hook);
 
     git(bob, &["switch", "-q", "-c", "wip"]);
     git(bob, &["commit", "-q", "--allow-empty", "-m", "theirs"]);
     git(bob, &["push", "-q", "origin", "wip"]);
+    files::remove_file(&hook);
     assert_stays(ada, &mut writer, "`origin/wip` has commits that are not here");
 
     git(ada, &["checkout", "-q", "--detach"]);
