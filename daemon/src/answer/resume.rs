@@ -166,7 +166,10 @@ fn project_here(house: &House, resume: &Resume, holding: &Holding) -> Result<Arc
             ours.unwrap_or_default()
         );
         Failure::new(ErrorKind::OtherRepository, message)
-            .with_hint("clone it here, run `convosyncctl enable` in the clone, and resume there")
+            .with_hint(format!(
+                "`convosyncctl resume {session} --clone` clones it here and resumes there; so does a clone of \
+                 your own, after `convosyncctl enable` in it"
+            ))
     })
 }
 
