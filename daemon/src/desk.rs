@@ -2,6 +2,7 @@
 //! of the remote. Saving and finding happen here; the network never does.
 
 mod board;
+mod brought;
 mod lineage;
 mod peers;
 mod sent;
@@ -26,6 +27,7 @@ use convosync_core::vault::Vault;
 
 use crate::fail;
 pub use board::{Board, Listed, Seat, SharedDesk};
+use brought::Brought;
 pub use sent::was_sent;
 pub use told::{Doing, Told};
 
@@ -78,6 +80,7 @@ pub struct Desk {
     /// The left-over tip that the remote was last asked to remove.
     asked_to_remove: Option<Oid>,
     ledgers: HashMap<SessionId, Ledger>,
+    brought: Brought,
 }
 
 /// A session as one device holds it.
@@ -144,6 +147,7 @@ impl Desk {
             shown: Vec::new(),
             asked_to_remove: None,
             ledgers: HashMap::new(),
+            brought: Brought::open(dir),
         };
         desk.saved_ms = desk.own.sessions.values().map(|(summary, _)| summary.at_ms).max();
         desk.remember_peers(now_ms);
@@ -322,15 +326,27 @@ impl Desk {
             let left = self.left_by(session, base.as_ref());
             self.ledgers.insert(session.clone(), Ledger::from_base(base, left));
         }
+        if !request.insist && self.is_as_it_came(request.files) {
+            return Ok(None);
+        }
+        self.brought.note(session, None);
         let pen = Pen { store: &self.store, vault: &self.vault, codec, room };
         outbound::record(pen, &self.ledgers[session], request, now_ms, random)
+    }
+
+    /// Whether a session stands as another device's earlier save, which was brought back here.
+    fn is_as_it_came(&self, files: &SessionFiles) -> bool {
+        let base = self.ledgers.get(&files.id).and_then(|ledger| ledger.base.as_ref());
+        let base = base.filter(|base| base.record.device != self.vault.device());
+        base.is_some_and(|base| self.brought.is_as_it_came(&self.reader(), base, files))
     }
 
     /// Lets the next save of a session go on from this state, which was just brought back. After an earlier
     /// save it goes on from the newest one of the same history: numbers and chunks are never given twice.
     pub fn rebase(&mut self, base: History) {
-        let session = base.session.clone();
+        let (session, brought) = (base.session.clone(), base.record.number);
         let base = self.reader().newest_at(&session, base.commit).unwrap_or(base);
+        self.brought.note(&session, Some(brought).filter(|number| *number != base.record.number));
         let left = self.left_by(&session, Some(&base));
         let name = self.vault.keys.session_name(&session);
         let is_own = self.own.sessions.get(&name).is_some_and(|(own, _)| own.commit == base.commit);

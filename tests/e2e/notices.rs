@@ -33,6 +33,12 @@ fn an_older_save_that_was_named_comes_with_a_warning() {
     assert!(run.errors().contains("save 1 was named, and the newest is save 2 (ada, "), "{run}");
     assert!(run.errors().contains(&format!("`convosyncctl resume {session}` takes")), "{run}");
     assert!(run.text().contains(&format!("conversation restored: {older} messages")), "{run}");
+
+    // Nobody went on from it, so it hides nothing.
+    stage.save_again();
+    let (ada, bob, session) = stage.pair();
+    bob.ctl(&["resume", session]).ok();
+    assert_eq!(length(bob, session), length(ada, session));
 }
 
 #[test]

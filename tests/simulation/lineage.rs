@@ -75,6 +75,30 @@ fn after_an_earlier_save_was_brought_back_no_number_is_given_twice() {
     assert_eq!(device.opened(&third)[&LogId::main()], b"one\ntwo\nthree\n");
 }
 
+/// It was saved as the newest state, though nobody had said anything, and hid what came later.
+#[test]
+fn an_earlier_save_that_was_brought_back_is_saved_only_once_somebody_goes_on() {
+    let mut bench = bench(2);
+    for bytes in [&b"one\n"[..], b"one\ntwo\n"] {
+        bench.write(0, bytes);
+        bench.save(0);
+    }
+    let history = bench.fetch(0, 1);
+    let earlier = bench.devices[1].desk.reader().earlier(&history, 1).unwrap();
+    let slug_dir = bench.devices[1].slug_dir();
+    bench.devices[1].bring(&earlier, slug_dir).unwrap();
+    bench.devices[1].desk.rebase(earlier);
+    assert_eq!(bench.save(1), None);
+    bench.devices[1].restart();
+    assert_eq!(bench.save(1), None);
+    assert_eq!(bench.devices[1].desk.newest().pop().unwrap().summary.save, 2);
+
+    bench.write(1, b"one\nanother\n");
+    assert_eq!((bench.save(1), bench.saved(1)), (Some(3), b"one\nanother\n".to_vec()));
+    bench.write(1, b"one\n");
+    assert_eq!(bench.save(1), Some(4), "what is cut by hand is saved as it is");
+}
+
 #[test]
 fn a_save_whose_ref_moved_unnoticed_is_gone_on_from() {
     let mut bench = bench(1);
