@@ -7,12 +7,25 @@ use super::step::{Fetching, Step};
 use super::{CheckoutError, Opened, Place, Refusal};
 use crate::git::GitCommand;
 use crate::id::Oid;
+use crate::project;
 
 /// A fetch into the clone that moves nothing.
 pub(super) fn fetching(place: Place<'_>, protocols: &str) -> GitCommand {
     let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
     let command = objects::in_the_clone(place).args(flags).arg("--no-recurse-submodules");
-    command.network(protocols)
+    let command = command.network(protocols);
+    match own_ssh(place) {
+        Some(ssh) => command.config("core.sshCommand", ssh),
+        None => command,
+    }
+}
+
+/// The ssh that the user's own configuration names. One that the repository names is not run: nobody agreed to it
+/// here.
+fn own_ssh(place: Place<'_>) -> Option<String> {
+    let settings = project::settings(place.project, place.git).ok()?.with(&BTreeSet::new());
+    let mut named = settings.0.into_iter().rev();
+    named.find(|(key, _)| key.eq_ignore_ascii_case("core.sshCommand")).map(|(_, ssh)| ssh)
 }
 
 impl Objects<'_> {
