@@ -55,7 +55,7 @@ fn commits_of_the_branch_that_nobody_pushed_are_counted_before_they_are_pushed()
     git(ada, &["switch", "-q", "main"]);
     write(ada, "a", "1\n");
     let run = ada.ctl(&["save", "-b", "other", "--dry-run"]).ok();
-    let said = "push to origin/other: 3 commits, 2 of them made before";
+    let said = "push to origin/other: 3 commits not seen there yet, 2 of them made before";
     assert!(run.text().contains(&format!("would {said}")), "{run}");
     let reply = ada.ctl_json(&["save", "-b", "other", "--dry-run"]);
     assert_eq!(reply["commit"]["commits"], 3);
@@ -67,7 +67,9 @@ fn commits_of_the_branch_that_nobody_pushed_are_counted_before_they_are_pushed()
 
     let run = ada.ctl(&["save", "-b", "other"]).ok();
     assert!(
-        run.text().contains("pushed to origin/other: 3 commits, 2 of them made before"),
+        run.text().contains(
+            "pushed to origin/other: 3 commits not seen there yet, 2 of them made before"
+        ),
         "{run}"
     );
     assert_eq!(there(ada, "other"), here(ada));

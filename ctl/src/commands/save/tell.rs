@@ -120,12 +120,18 @@ pub(super) fn pushed(call: &mut Call<'_>, done: &Done) -> Result<(), CtlError> {
     Ok(call.print.note(&format!("not pushed, kept on this device: {message}"), Some(&hint))?)
 }
 
-/// Of how many commits a push is, where some of them were made before.
+/// Of how many commits a push is, where some of them were made before: by what was last seen of the remote, as
+/// another device may have pushed some of them since.
 fn with_before(commits: u32, before: u32) -> String {
     match before {
         0 => String::new(),
-        _ if before == commits => format!(": {} made before", count(commits, "commit")),
-        _ => format!(": {}, {before} of them made before", count(commits, "commit")),
+        _ if before == commits => {
+            format!(": {} made before, not seen there yet", count(commits, "commit"))
+        }
+        _ => format!(
+            ": {} not seen there yet, {before} of them made before",
+            count(commits, "commit")
+        ),
     }
 }
 
