@@ -42,6 +42,13 @@ pub(super) struct Limits {
     pub(super) is_gentle: bool,
 }
 
+impl Limits {
+    /// Those of a child that may be silent for as long as it may run.
+    pub(super) fn within(deadline: Duration, stdout_max: usize) -> Self {
+        Self { deadline, silence: deadline, stdout_max, listener: None, is_gentle: false }
+    }
+}
+
 enum Event {
     Out(Vec<u8>),
     Err(Vec<u8>),

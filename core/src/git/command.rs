@@ -315,15 +315,8 @@ impl GitCommand {
     }
 
     /// The process that ends the child's group when we are gone: a short one without network ends by itself.
-    #[expect(clippy::disallowed_methods, reason = "this is the builder every git child is made by")]
     fn watcher(&self) -> Option<Command> {
-        if self.protocols.is_none() && !self.watched {
-            return None;
-        }
-        let mut shell = Command::new("sh");
-        shell.args(["-c", WATCH]).env_clear().envs(self.inherited());
-        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        Some(shell)
+        (self.protocols.is_some() || self.watched).then(|| self.git.watcher(WATCH))
     }
 
     fn inherited(&self) -> impl Iterator<Item = (&'static str, &OsString)> {

@@ -41,16 +41,8 @@ impl Git {
         let mut command = self.other(program);
         command.args(args).stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut watcher = self.other(Path::new("sh"));
-        watcher.args(["-c", WATCH]).stdin(Stdio::piped());
-        watcher.stdout(Stdio::null()).stderr(Stdio::null());
-        let limits = Limits {
-            deadline,
-            silence: deadline,
-            stdout_max: STDOUT_MAX,
-            listener: None,
-            is_gentle: false,
-        };
+        let watcher = self.watcher(WATCH);
+        let limits = Limits::within(deadline, STDOUT_MAX);
         let run = child::run(command, stdin, Some(watcher), "notifier", &limits);
         run.map_err(|error| match error {
             GitError::Start { source, .. } => source,
@@ -59,8 +51,16 @@ impl Git {
         })
     }
 
+    /// The shell that ends a child should we die.
+    pub(super) fn watcher(&self, script: &str) -> Command {
+        let mut watcher = self.other(Path::new("sh"));
+        watcher.args(["-c", script]).stdin(Stdio::piped());
+        watcher.stdout(Stdio::null()).stderr(Stdio::null());
+        watcher
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the builder of the one other program")]
-    pub(super) fn other(&self, program: &Path) -> Command {
+    fn other(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         let inherited = self.inner.variables.iter().map(|(name, value)| (*name, value));
         command.env_clear().envs(inherited);

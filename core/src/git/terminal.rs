@@ -104,13 +104,7 @@ impl UserGit<'_> {
         {
             command.env(name, value);
         }
-        let limits = Limits {
-            deadline,
-            silence: deadline,
-            stdout_max: STDOUT_MAX,
-            listener: None,
-            is_gentle: false,
-        };
+        let limits = Limits::within(deadline, STDOUT_MAX);
         child::run(command, None, None, &what, &limits)
     }
 
@@ -133,17 +127,9 @@ impl UserGit<'_> {
             command.env(format!("GIT_CONFIG_KEY_{index}"), key);
             command.env(format!("GIT_CONFIG_VALUE_{index}"), value);
         }
-        let mut watcher = self.git.other(Path::new("sh"));
-        watcher.args(["-c", WATCH_GENTLY]).stdin(Stdio::piped());
-        watcher.stdout(Stdio::null()).stderr(Stdio::null());
+        let watcher = self.git.watcher(WATCH_GENTLY);
         tracing::debug!(what, "git, as the user, without a terminal");
-        let limits = Limits {
-            deadline,
-            silence: deadline,
-            stdout_max: STDOUT_MAX,
-            listener: None,
-            is_gentle: true,
-        };
+        let limits = Limits { is_gentle: true, ..Limits::within(deadline, STDOUT_MAX) };
         child::run(command, None, Some(watcher), &what, &limits)
     }
 
