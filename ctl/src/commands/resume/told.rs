@@ -74,11 +74,13 @@ pub(super) fn tell_work_tree(
     Ok(call.print.line(format!("  {} {place}", call.print.look.arrow()))?)
 }
 
+/// A commit's name, as far as it is shown.
+fn short(commit: &str) -> String {
+    commit.chars().take(COMMIT_SHOWN).collect()
+}
+
 fn at(branch: Option<&str>, commit: Option<&str>) -> String {
-    let commit = commit.map_or_else(
-        || "no commit yet".to_owned(),
-        |id| id.chars().take(COMMIT_SHOWN).collect::<String>(),
-    );
+    let commit = commit.map_or_else(|| "no commit yet".to_owned(), short);
     format!("{} at {commit}", branch.unwrap_or("a detached HEAD"))
 }
 
@@ -186,7 +188,7 @@ fn tell_submodule(call: &mut Call<'_>, module: &SubmoduleAt) -> Result<(), CtlEr
         let text = format!("submodule `{path}` was no repository there; here it stays as it is");
         return Ok(call.print.note(&text, None)?);
     };
-    let short: String = commit.chars().take(COMMIT_SHOWN).collect();
+    let short = short(commit);
     let text = format!(
         "submodule `{path}` stood at {short} there, which is not where the code has it; here it stays as it is"
     );
