@@ -5,7 +5,7 @@ use convosync_tests::files;
 
 use super::alone::has_own_disks;
 use super::disks::memory_disk;
-use super::look::look;
+use super::look::{Look, look};
 use super::states::Place;
 use super::trip::{Device, onward, stop_at};
 
@@ -25,6 +25,15 @@ fn with_filter(smudge: &str, clean: Option<&str>) -> Place {
     place
 }
 
+/// Panics unless one undo brings back what stood `before` in `b`, and one more the user's file.
+#[track_caller]
+fn assert_one_more_undo_away(place: &Place, b: &Device, file: &str, before: &Look) {
+    assert!(b.undo().unwrap().again, "{file}");
+    assert_eq!(look(place, "b"), *before, "{file}");
+    b.undo().unwrap();
+    assert_eq!(place.read(file), b"mine\n", "{file}");
+}
+
 /// It was taken for one that git had begun to check out: nobody knows what a filter makes.
 #[test]
 fn a_file_with_a_filter_that_somebody_writes_while_that_filter_fails_is_not_taken_away() {
@@ -38,10 +47,7 @@ fn a_file_with_a_filter_that_somebody_writes_while_that_filter_fails_is_not_take
 
         assert!(matches!(stopped, CheckoutError::Halfway { .. }), "{clean:?}: {stopped:?}");
         assert_eq!(place.read("b/b.first"), b"mine\n", "{clean:?}");
-        assert!(b.undo().unwrap().again, "{clean:?}");
-        assert_eq!(look(&place, "b"), before, "{clean:?}");
-        b.undo().unwrap();
-        assert_eq!(place.read("b/b.first"), b"mine\n", "{clean:?}");
+        assert_one_more_undo_away(&place, &b, "b/b.first", &before);
     }
 }
 
@@ -116,10 +122,7 @@ fn a_file_that_somebody_writes_while_git_checks_files_out_is_not_taken_away() {
 
         assert!(matches!(stopped, CheckoutError::Halfway { .. }), "{stopped:?}");
         assert_eq!(place.read("b/z.txt"), b"mine\n", "{program}");
-        assert!(b.undo().unwrap().again, "{program}");
-        assert_eq!(look(&place, "b"), before, "{program}");
-        b.undo().unwrap();
-        assert_eq!(place.read("b/z.txt"), b"mine\n", "{program}");
+        assert_one_more_undo_away(&place, &b, "b/z.txt", &before);
     }
 }
 
@@ -145,10 +148,7 @@ fn written_meanwhile(
     let stopped = b.restoring(&opened, false).plan().unwrap().apply(&writes).unwrap_err();
 
     assert!(matches!(stopped, CheckoutError::Halfway { .. }), "{stopped:?}");
-    assert!(b.undo().unwrap().again, "{path}");
-    assert_eq!(look(place, "b"), before, "{path}");
-    b.undo().unwrap();
-    assert_eq!(place.read(&format!("b/{path}")), b"mine\n", "{path}");
+    assert_one_more_undo_away(place, &b, &format!("b/{path}"), &before);
 }
 
 /// It was taken for what the restore had left.

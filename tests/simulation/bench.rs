@@ -59,6 +59,17 @@ impl Bench {
 
     pub(crate) fn resume(&mut self, from: usize, to: usize) {
         let history = self.fetch(from, to);
+        self.bring(to, history);
+    }
+
+    /// Brings back the save `number` of `from`, which may not be its newest.
+    pub(crate) fn resume_at(&mut self, from: usize, to: usize, number: u32) {
+        let history = self.fetch(from, to);
+        let earlier = self.devices[to].desk.reader().earlier(&history, number).unwrap();
+        self.bring(to, earlier);
+    }
+
+    fn bring(&mut self, to: usize, history: History) {
         let slug_dir = self.devices[to].slug_dir();
         self.devices[to].bring(&history, slug_dir).unwrap();
         self.devices[to].desk.rebase(history);

@@ -62,11 +62,7 @@ fn after_an_earlier_save_was_brought_back_no_number_is_given_twice() {
         bench.write(0, bytes);
         bench.save(0);
     }
-    let history = bench.fetch(0, 1);
-    let earlier = bench.devices[1].desk.reader().earlier(&history, 1).unwrap();
-    let slug_dir = bench.devices[1].slug_dir();
-    bench.devices[1].bring(&earlier, slug_dir).unwrap();
-    bench.devices[1].desk.rebase(earlier);
+    bench.resume_at(0, 1, 1);
     bench.write(1, b"one\nanother\n");
     assert_eq!((bench.save(1), bench.saved(1)), (Some(4), b"one\nanother\n".to_vec()));
     let device = &bench.devices[1];
@@ -83,11 +79,7 @@ fn an_earlier_save_that_was_brought_back_is_saved_only_once_somebody_goes_on() {
         bench.write(0, bytes);
         bench.save(0);
     }
-    let history = bench.fetch(0, 1);
-    let earlier = bench.devices[1].desk.reader().earlier(&history, 1).unwrap();
-    let slug_dir = bench.devices[1].slug_dir();
-    bench.devices[1].bring(&earlier, slug_dir).unwrap();
-    bench.devices[1].desk.rebase(earlier);
+    bench.resume_at(0, 1, 1);
     assert_eq!(bench.save(1), None);
     bench.devices[1].restart();
     assert_eq!(bench.save(1), None);
