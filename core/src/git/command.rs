@@ -84,11 +84,15 @@ impl Output {
         self.code == Some(0)
     }
 
-    /// The first thing it said, made printable: why it failed.
+    /// The first thing it said, made printable: why it failed. What ends with a colon goes on with the next line,
+    /// unless that is gpg's for programs.
     pub fn said(&self) -> String {
-        let line = self.stderr.lines().find(|line| !line.trim().is_empty());
-        let line = line.unwrap_or("git failed without a word").trim_start_matches("fatal: ");
-        line.chars().filter(|c| !c.is_control()).take(SAID_MAX).collect()
+        let is_said = |line: &&str| !line.trim().is_empty() && !line.starts_with("[GNUPG:]");
+        let mut lines = self.stderr.lines().filter(is_said);
+        let line = lines.next().unwrap_or("git failed without a word");
+        let next = lines.next().filter(|_| line.trim_end().ends_with(':')).unwrap_or_default();
+        let text = format!("{} {next}", line.trim_start_matches("fatal: ").trim_end());
+        text.trim_end().chars().filter(|c| !c.is_control()).take(SAID_MAX).collect()
     }
 }
 
@@ -446,6 +450,19 @@ pub(super) fn quiet_ssh(command: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_ends_with_a_colon_is_told_with_what_follows() {
+        let said = |stderr: &str| {
+            let stderr = stderr.to_owned();
+            Output { code: Some(128), signal: None, stdout: Vec::new(), stderr }.said()
+        };
+        assert_eq!(said(""), "git failed without a word");
+        assert_eq!(said("\nfatal: no such ref\nhint: x\n"), "no such ref");
+        assert_eq!(said("fatal: it ended:\n"), "it ended:");
+        let gpg = "error: gpg failed to sign the data:\n[GNUPG:] BEGIN_SIGNING\ngpg: no pinentry\n";
+        assert_eq!(said(gpg), "error: gpg failed to sign the data: gpg: no pinentry");
+    }
 
     #[test]
     fn the_users_ssh_keeps_its_options_and_asks_nothing() {

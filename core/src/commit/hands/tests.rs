@@ -215,6 +215,38 @@ fn a_hook_that_never_ends_is_ended_and_leaves_no_lock() {
 }
 
 #[test]
+fn a_signature_that_waits_for_a_passphrase_ends_and_changes_nothing() {
+    let stage = Stage::new();
+    stage.sandbox.run("r", &["switch", "-q", "-c", "wip"]);
+    stage.sandbox.write("r/new", "1\n");
+    stage.sandbox.run("r", &["config", "commit.gpgSign", "true"]);
+    let gpg = stage.sandbox.path("gpg");
+    stage.sandbox.run("r", &["config", "gpg.program", gpg.to_str().unwrap()]);
+    let before = stage.sandbox.run("r", &["rev-parse", "HEAD"]);
+    let unchanged = || {
+        assert!(!stage.sandbox.path("r/.git/index.lock").exists());
+        let status = stage.sandbox.run("r", &["status", "--porcelain"]);
+        assert_eq!(
+            (&stage.sandbox.run("r", &["rev-parse", "HEAD"]), &*status),
+            (&before, "?? new")
+        );
+    };
+    stage.sandbox.script("gpg", "exec sleep 600");
+    let stays = alone(&stage).unwrap_err();
+    assert!(stays.to_string().contains("`git commit`: no end after 2 s"), "{stays}");
+    unchanged();
+    // As it says where there is no terminal to ask at.
+    stage.sandbox.script("gpg", "echo \"gpg: no pinentry${GPG_TTY:+ at $GPG_TTY}\" >&2; exit 2");
+    let stays = alone(&stage).unwrap_err();
+    assert!(
+        matches!(&stays, Stays::NotCommitted { said } if said.contains("no pinentry")),
+        "{stays}"
+    );
+    assert!(!stays.to_string().contains(" at "), "{stays}");
+    unchanged();
+}
+
+#[test]
 fn what_would_ask_somebody_fails_and_changes_nothing() {
     let stage = Stage::new();
     stage.sandbox.run("r", &["switch", "-q", "-c", "wip"]);
