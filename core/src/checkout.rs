@@ -40,6 +40,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use error::{CheckoutError, Refusal};
+pub use fetch::Route;
 pub use met::{Apart, Change, Met};
 pub use old::{Gone, Stored, stored};
 pub use onward::{Merged, Pulled};
@@ -83,8 +84,8 @@ pub struct Restoring<'a> {
     /// What the work tree was at when it was last saved: what still stands as it was then may be replaced
     /// unasked.
     pub known: Option<&'a State>,
-    /// Where missing commits may be fetched from: an address and the protocols that git may use.
-    pub fetch: Option<(&'a str, &'a str)>,
+    /// How missing commits may be fetched, or why they are not.
+    pub fetch: Result<Route<'a>, &'a str>,
 }
 
 /// A work tree with what is needed to work on it.
@@ -329,10 +330,10 @@ impl Purpose<'_> {
         }
     }
 
-    fn fetch(&self) -> Option<(&str, &str)> {
+    fn fetch(&self) -> Result<Route<'_>, &str> {
         match self {
             Self::Resume(restoring) => restoring.fetch,
-            Self::Undo(_) => None,
+            Self::Undo(_) => Err(before::RECORDED),
         }
     }
 

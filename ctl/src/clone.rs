@@ -5,12 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use convosync_core::checkout::{CheckoutError, Fetching, Place, Prepared, Restoring, Step, Tell};
+use convosync_core::checkout::{
+    CheckoutError, Fetching, Place, Prepared, Restoring, Route, Step, Tell,
+};
 use convosync_core::code::{Guard, Limits};
 use convosync_core::config::Config;
 use convosync_core::git::Git;
 use convosync_core::project::{self, Project};
-use convosync_core::protocol::Progress;
+use convosync_core::protocol::{CloneReach, Progress};
 
 use crate::call::Call;
 use crate::error::CtlError;
@@ -20,6 +22,11 @@ use crate::socket::Watcher as _;
 /// The folder of what stood in work trees before, below the state directory.
 pub(crate) const RECORDS: &str = "undo";
 
+/// The protocols that missing commits may be fetched by; the address is the clone's own.
+const PROTOCOLS: &str = "file:git:http:https:ssh";
+/// Why nothing is fetched where nobody said how.
+const UNASKED: &str = "nothing is fetched for this";
+
 /// A clone with everything that is needed to work on it.
 pub(crate) struct Clone {
     pub(crate) project: Project,
@@ -28,6 +35,7 @@ pub(crate) struct Clone {
     guard: Guard,
     records: PathBuf,
     now_ms: i64,
+    reach: CloneReach,
     /// Shows how far it is.
     pub(crate) steps: Steps,
 }
@@ -44,7 +52,22 @@ impl Clone {
         let limits = Limits::of(&config.code);
         let (records, now_ms) = (paths.state_dir.join(RECORDS), (call.env.now_ms)());
         let steps = Steps::of(call);
-        Ok(Self { project, git, limits, guard, records, now_ms, steps })
+        let reach = CloneReach { ssh: None, not: Some(UNASKED.to_owned()) };
+        Ok(Self { project, git, limits, guard, records, now_ms, reach, steps })
+    }
+
+    /// The same, with what the daemon says of how its remote is reached.
+    pub(crate) fn reached_by(self, reach: &CloneReach) -> Self {
+        Self { reach: reach.clone(), ..self }
+    }
+
+    /// How missing commits may be fetched into it, or why they are not.
+    pub(crate) fn route(&self) -> Result<Route<'_>, &str> {
+        if let Some(why) = &self.reach.not {
+            return Err(why);
+        }
+        let url = self.project.push_url.as_deref().ok_or("there is no remote")?;
+        Ok(Route { url, protocols: PROTOCOLS, ssh: self.reach.ssh.as_deref() })
     }
 
     /// The clone as a place to put code.

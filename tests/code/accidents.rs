@@ -260,11 +260,11 @@ fn commits_that_are_missing_here_are_fetched_or_named() {
     let wanted = look(&place, "a");
     let opened = a.save(&place.path("log"));
     let mut offline = b.restoring(&opened, true);
-    offline.fetch = None;
+    offline.fetch = Err("it is offline");
     let refused = offline.plan();
     assert!(matches!(
         refused,
-        Err(CheckoutError::Refused(Refusal::MissingCommits { commit: Some(_) }))
+        Err(CheckoutError::Refused(Refusal::MissingCommits { commit: Some(_), .. }))
     ));
     let refs = place.run("b", &["for-each-ref"]);
     let prepared = b.restoring(&opened, true).plan().unwrap();

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use convosync_core::capture::{Memory, Scope, Spool, capture};
-use convosync_core::checkout::{self, CheckoutError, Opened, Report, Restoring};
+use convosync_core::checkout::{self, CheckoutError, Opened, Report, Restoring, Route};
 use convosync_core::code::{Guard, Limits, Withheld};
 use convosync_core::git::Git;
 use convosync_core::id::SessionId;
@@ -89,6 +89,12 @@ impl Device {
         }
     }
 
+    /// How its remote is reached.
+    fn route(&self) -> Result<Route<'_>, &str> {
+        let url = self.project.push_url.as_deref().ok_or("there is no remote")?;
+        Ok(Route { url, protocols: "file", ssh: None })
+    }
+
     /// What is restored.
     pub(crate) fn restoring<'a>(&'a self, opened: &'a Opened, replace: bool) -> Restoring<'a> {
         Restoring {
@@ -99,7 +105,7 @@ impl Device {
             replace,
             take: false,
             known: None,
-            fetch: self.project.push_url.as_deref().map(|url| (url, "file")),
+            fetch: self.route(),
         }
     }
 

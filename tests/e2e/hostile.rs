@@ -6,11 +6,13 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
 use convosync_tests::synthetic::Conversation;
+use convosync_tests::work::seen;
 use convosync_tests::world::Way;
 use convosync_tests::{Device, Remote, World, Writer, eventually, files, program};
 use serde_json::Value;
 
 use crate::SAVED_WITHIN;
+use crate::stage::{NEEDS_DECISION, commit, git, save};
 
 /// Every hook git knows that a command of ours could start, on either side.
 const HOOKS: &[&str] = &[
@@ -372,4 +374,58 @@ fn enabling_tells_what_of_the_repositorys_own_configuration_is_used_from_then_on
         .collect();
     assert_eq!(told, [("core.sshcommand", true), ("credential.helper", true)]);
     assert!(!problems(ada).iter().any(|told| told.contains("did not agree")));
+}
+
+/// Two devices of which the first has pushed a commit and saved. On the second, a program called `mine` is the ssh
+/// of its repository alone.
+fn a_commit_to_fetch() -> (World, String, Canaries) {
+    let mut world = World::new(&["ada", "bob"], Way::Counted);
+    let (ada, bob) = world.pair();
+    ada.start();
+    let phrase = ada.init();
+    commit(ada, "pushed.txt", "of ada\n");
+    git(ada, &["push", "-q", "origin", "main"]);
+    let mut writer = ada.writer(1);
+    save(ada, &mut writer);
+    bob.start();
+    bob.join(&phrase);
+    let stand_in = git(bob, &["config", "core.sshCommand"]);
+    let canaries = Canaries::new(bob);
+    let mine = canaries.program("mine", &format!("exec {} \"$@\"", stand_in.trim()));
+    git(bob, &["config", "--local", "core.sshCommand", &mine]);
+    (world, writer.session().to_owned(), canaries)
+}
+
+#[test]
+fn missing_commits_are_fetched_with_the_ssh_of_the_repository_that_was_agreed_to() {
+    let (mut world, session, canaries) = a_commit_to_fetch();
+    let (ada, bob) = world.pair();
+    git(bob, &["config", "--global", "--unset", "core.sshCommand"]);
+    bob.ctl(&["enable"]).ok();
+    files::remove_file(&canaries.ran_file());
+
+    bob.ctl(&["resume", &session]).ok();
+    assert_eq!(seen(bob), seen(ada));
+    bob.ctl(&["resume", "--pull", &session]).ok();
+    let ran = canaries.ran();
+    assert!(!ran.is_empty() && ran.iter().all(|name| name == "mine"), "{ran:?}");
+}
+
+#[test]
+fn what_the_repository_names_and_nobody_agreed_to_fetches_no_commits() {
+    let (mut world, session, canaries) = a_commit_to_fetch();
+    let (_, bob) = world.pair();
+    plant(bob, bob.home.project(), &canaries);
+    let before = git(bob, &["rev-parse", "HEAD"]);
+
+    let run = bob.ctl(&["resume", &session]).ok();
+    let said =
+        "its own git configuration says something that you did not agree to: core.sshcommand";
+    assert!(run.errors().contains("NOT THE SAME CODE") && run.errors().contains(said), "{run}");
+    assert!(run.errors().contains("run `convosyncctl enable` there if it is yours"), "{run}");
+    let run = bob.ctl(&["resume", "--pull", &session]);
+    assert!(run.status.code() == Some(NEEDS_DECISION) && run.errors().contains(said), "{run}");
+    assert_eq!(canaries.ran(), Vec::<String>::new());
+    assert_eq!(git(bob, &["rev-parse", "HEAD"]), before);
+    assert!(!bob.home.project().join("pushed.txt").exists());
 }

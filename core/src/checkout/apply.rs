@@ -143,7 +143,7 @@ impl Applier<'_, '_> {
         let tips: Vec<Oid> = tip.into_iter().collect();
         let objects = &self.prepared.objects;
         if !objects.is_connected(&tips)? {
-            return Err(Refusal::MissingCommits { commit: tip }.into());
+            return Err(Refusal::MissingCommits { commit: tip, why: None }.into());
         }
         self.prepared.check_blobs()
     }

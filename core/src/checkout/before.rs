@@ -15,6 +15,8 @@ use crate::id::{Oid, hex};
 
 /// The largest of git's own files that is set aside for one of an operation.
 const GIT_FILE_MAX: u64 = 1 << 20;
+/// Why nothing is fetched for what was recorded here.
+pub(super) const RECORDED: &str = "what is recorded was all here";
 
 impl Prepared<'_> {
     /// Makes sure that nothing changed since it was looked at.
@@ -154,6 +156,6 @@ impl Prepared<'_> {
         if recorded.state != self.facts.here {
             return Err(Refusal::Changing.into());
         }
-        recorded.check_contents(&Objects::take(self.place, &recorded, Limits::NONE, None)?)
+        recorded.check_contents(&Objects::take(self.place, &recorded, Limits::NONE, Err(RECORDED))?)
     }
 }

@@ -115,10 +115,16 @@ pub enum Refusal {
     #[error("another restore works on this work tree")]
     Busy,
     /// Commits that the state builds on are not here.
-    #[error("commit {} is not in this clone, and could not be fetched", commit.map(|id| id.to_string()).unwrap_or_default())]
+    #[error(
+        "commit {} is not in this clone, and could not be fetched{}",
+        commit.map(|id| id.to_string()).unwrap_or_default(),
+        why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+    )]
     MissingCommits {
         /// The commit that HEAD would stand at.
         commit: Option<Oid>,
+        /// What was in the way of a fetch, if anything was.
+        why: Option<String>,
     },
     /// Files that must be checked out are not here: this clone left them with its remote.
     #[error("{count} files of the saved code are not in this clone, the first is `{first}`")]

@@ -7,49 +7,59 @@ use super::step::{Fetching, Step};
 use super::{CheckoutError, Opened, Place, Refusal};
 use crate::git::GitCommand;
 use crate::id::Oid;
-use crate::project;
 
-/// A fetch into the clone that moves nothing.
-pub(super) fn fetching(place: Place<'_>, protocols: &str) -> GitCommand {
-    let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
-    let command = objects::in_the_clone(place).args(flags).arg("--no-recurse-submodules");
-    let command = command.network(protocols);
-    match own_ssh(place) {
-        Some(ssh) => command.config("core.sshCommand", ssh),
-        None => command,
+/// How a remote is reached from inside of the clone. Git reads the clone's own settings there, so that is for a
+/// clone whose settings the user set or agreed to.
+#[derive(Debug, Clone, Copy)]
+pub struct Route<'a> {
+    /// The remote's address.
+    pub url: &'a str,
+    /// The protocols that git may use.
+    pub protocols: &'a str,
+    /// The ssh that the settings name, if they name one.
+    pub ssh: Option<&'a str>,
+}
+
+impl Route<'_> {
+    /// Lets a child go that way.
+    pub(super) fn open(self, command: GitCommand) -> GitCommand {
+        let command = command.network(self.protocols);
+        match self.ssh {
+            Some(ssh) => command.config("core.sshCommand", ssh),
+            None => command,
+        }
     }
 }
 
-/// The ssh that the user's own configuration names. One that the repository names is not run: nobody agreed to it
-/// here.
-fn own_ssh(place: Place<'_>) -> Option<String> {
-    let settings = project::settings(place.project, place.git).ok()?.with(&BTreeSet::new());
-    let mut named = settings.0.into_iter().rev();
-    named.find(|(key, _)| key.eq_ignore_ascii_case("core.sshCommand")).map(|(_, ssh)| ssh)
+/// A fetch into the clone that moves nothing.
+pub(super) fn fetching(place: Place<'_>, route: Route<'_>) -> GitCommand {
+    let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
+    let command = objects::in_the_clone(place).args(flags).arg("--no-recurse-submodules");
+    route.open(command)
 }
 
 impl Objects<'_> {
-    fn fetching(&self, protocols: &str) -> GitCommand {
-        fetching(self.place, protocols)
-    }
-
-    /// Fetches the commits the state builds on: objects only, no ref moves.
+    /// Fetches the commits the state builds on: objects only, no ref moves. Returns why some did not come.
     pub(super) fn fetch(
         &self,
         opened: &Opened,
-        fetch: Option<(&str, &str)>,
-    ) -> Result<(), CheckoutError> {
-        let Some((url, protocols)) = fetch else { return Ok(()) };
+        fetch: Result<Route<'_>, &str>,
+    ) -> Result<Option<String>, CheckoutError> {
+        let route = match fetch {
+            Ok(route) => route,
+            Err(why) => return Ok(Some(why.to_owned())),
+        };
         let references: BTreeSet<&str> =
             opened.state.bases.iter().map(|base| &*base.reference).collect();
+        let mut why = None;
         for reference in references.into_iter().filter(|reference| !reference.is_empty()) {
-            let command = self.fetching(protocols).arg("--").arg(url).arg(reference);
+            let command = fetching(self.place, route).arg("--").arg(route.url).arg(reference);
             (self.place.tell.0)(Step::Fetch(Fetching::Commits));
-            // What cannot be fetched is missing, and that is said.
             let output = command.run()?;
             tracing::debug!(reference, fetched = output.success(), "missing commits");
+            why = why.or_else(|| (!output.success()).then(|| output.said()));
         }
-        Ok(())
+        Ok(why)
     }
 
     /// Fetches blobs that this clone has left with its remote, as git does when it needs one: no ref moves,
@@ -57,14 +67,15 @@ impl Objects<'_> {
     pub(super) fn fetch_blobs(
         &self,
         ids: &BTreeSet<Oid>,
-        fetch: Option<(&str, &str)>,
+        fetch: Result<Route<'_>, &str>,
     ) -> Result<(), CheckoutError> {
-        let Some((url, protocols)) = fetch.filter(|_| !ids.is_empty()) else { return Ok(()) };
+        let Some(route) = fetch.ok().filter(|_| !ids.is_empty()) else { return Ok(()) };
         let missing: BTreeSet<Oid> = self.missing(ids)?.into_iter().collect();
         if missing.is_empty() || !self.is_partial()? {
             return Ok(());
         }
-        let command = self.fetching(protocols).args(["--no-filter", "--stdin", "--"]).arg(url);
+        let command = fetching(self.place, route).args(["--no-filter", "--stdin", "--"]);
+        let command = command.arg(route.url);
         let command = command.stdin(lines(&missing));
         // What is asked for by its name is not what other commits bring.
         let command = command.config("fetch.negotiationAlgorithm", "noop");
@@ -78,17 +89,17 @@ impl Objects<'_> {
     pub(super) fn take_trees(
         &self,
         opened: &Opened,
-        fetch: Option<(&str, &str)>,
+        fetch: Result<Route<'_>, &str>,
     ) -> Result<(), CheckoutError> {
         let Some(commit) = opened.state.head.commit else { return Ok(()) };
         if !self.is_partial()? || self.has_trees(commit)? {
             return Ok(());
         }
-        if let Some((_, protocols)) = fetch {
+        if let Ok(route) = fetch {
             // Of commits that the remote does not know, most lies in those below.
             let bases = opened.state.bases.iter().map(|base| base.commit);
             for base in bases.chain([commit]) {
-                self.fetch_trees(base, protocols)?;
+                self.fetch_trees(base, route)?;
                 if self.has_trees(commit)? {
                     return Ok(());
                 }
@@ -104,7 +115,7 @@ impl Objects<'_> {
     }
 
     /// Fetches all folders of a commit, as git does when it needs one: from the remote that promised them.
-    fn fetch_trees(&self, commit: Oid, protocols: &str) -> Result<(), CheckoutError> {
+    fn fetch_trees(&self, commit: Oid, route: Route<'_>) -> Result<(), CheckoutError> {
         let asked = ["config", "--name-only", "--get-regexp", r"^remote\..*\.promisor$"];
         let output = self.in_the_clone().args(asked).run()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -117,7 +128,7 @@ impl Objects<'_> {
             return Ok(());
         };
         // Not the program that the clone names for its remote.
-        let command = self.fetching(protocols).arg("--upload-pack=git-upload-pack");
+        let command = fetching(self.place, route).arg("--upload-pack=git-upload-pack");
         let command = command.args(["--filter=blob:none", "--stdin", "--"]).arg(remote);
         let command = command.stdin(lines(&BTreeSet::from([tree])));
         let command = command.config("fetch.negotiationAlgorithm", "noop");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::record::{self, io_failed};
-use super::{COMMITS_COUNTED_MAX, CheckoutError, Opened, Place, Refusal};
+use super::{COMMITS_COUNTED_MAX, CheckoutError, Opened, Place, Refusal, Route};
 use crate::code::{self, Limits, Mode, RepoPath};
 use crate::disk::{self, NewFile};
 use crate::git::{GitCommand, GitError, Output, Version};
@@ -54,7 +54,7 @@ impl<'a> Objects<'a> {
         place: Place<'a>,
         opened: &Opened,
         limits: Limits,
-        fetch: Option<(&str, &str)>,
+        fetch: Result<Route<'_>, &str>,
     ) -> Result<Self, CheckoutError> {
         let common = place.project.common_dir.clone().ok_or(Refusal::NoWorkTree)?;
         disk::private_dir(place.records)?;
@@ -78,13 +78,14 @@ impl<'a> Objects<'a> {
         if !objects.has_all(opened)? {
             objects.take_packs(opened, limits)?;
         }
+        let mut why = None;
         if !objects.has_all(opened)? {
-            objects.fetch(opened, fetch)?;
+            why = objects.fetch(opened, fetch)?;
         }
         if !objects.has_all(opened)? {
             objects.fetch_blobs(&needed(opened), fetch)?;
         }
-        objects.check_all(opened)?;
+        objects.check_all(opened, why)?;
         objects.take_trees(opened, fetch)?;
         objects.lay_out_blobs(opened)?;
         Ok(objects)
@@ -112,20 +113,20 @@ impl<'a> Objects<'a> {
 
     /// Whether every commit and staged blob is there, with all it needs.
     fn has_all(&self, opened: &Opened) -> Result<bool, CheckoutError> {
-        match self.check_all(opened) {
+        match self.check_all(opened, None) {
             Err(CheckoutError::Refused(_)) => Ok(false),
             found => found.map(|()| true),
         }
     }
 
     /// Refuses where a commit or a blob is missing.
-    fn check_all(&self, opened: &Opened) -> Result<(), CheckoutError> {
+    fn check_all(&self, opened: &Opened, why: Option<String>) -> Result<(), CheckoutError> {
         let state = &opened.state;
         let mut tips: Vec<Oid> = state.head.commit.into_iter().collect();
         tips.extend(state.operation.iter().flat_map(|operation| operation.heads()));
         let commit = state.head.commit;
         if !self.is_connected(&tips)? {
-            return Err(Refusal::MissingCommits { commit }.into());
+            return Err(Refusal::MissingCommits { commit, why }.into());
         }
         let missing: BTreeSet<Oid> = self.missing(&needed(opened))?.into_iter().collect();
         if missing.is_empty() {
@@ -143,7 +144,7 @@ impl<'a> Objects<'a> {
             Some(first) if self.is_partial()? => {
                 Err(Refusal::MissingFiles { count: paths.len(), first: first.shown() }.into())
             }
-            _ => Err(Refusal::MissingCommits { commit }.into()),
+            _ => Err(Refusal::MissingCommits { commit, why }.into()),
         }
     }
 

@@ -137,10 +137,13 @@ impl Restoring<'_> {
         if !state.index.is_empty() || !state.tree.is_empty() || state.operation.is_some() {
             return not("the session has uncommitted changes, which stand on its own commit");
         }
-        let Some((url, protocols)) = self.fetch else { return not("there is no remote") };
+        let route = match self.fetch {
+            Ok(route) => route,
+            Err(why) => return not(why),
+        };
         let reference = format!("refs/heads/{branch}");
-        let command = self.place.git.command().dir(&self.place.project.root).network(protocols);
-        let output = command.args(["ls-remote", "--quiet", "--", url, &reference]).run()?;
+        let command = route.open(self.place.git.command().dir(&self.place.project.root));
+        let output = command.args(["ls-remote", "--quiet", "--", route.url, &reference]).run()?;
         if !output.success() {
             return Ok(Pulled::Not(format!("the remote does not answer: {}", output.said())));
         }
@@ -153,7 +156,7 @@ impl Restoring<'_> {
         if tip == commit {
             return Ok(Pulled::Same);
         }
-        let command = fetch::fetching(self.place, protocols).arg("--").arg(url).arg(&reference);
+        let command = fetch::fetching(self.place, route).arg("--").arg(route.url).arg(&reference);
         (self.place.tell.0)(Step::Fetch(Fetching::Commits));
         let output = command.run()?;
         if !output.success() {

@@ -21,6 +21,15 @@ const CONFIG_MAX: usize = 4 << 20;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct GitSettings(pub Vec<(String, String)>);
 
+impl GitSettings {
+    /// The ssh that they name, if they name one.
+    pub fn ssh(&self) -> Option<&str> {
+        let mut named = self.0.iter().rev();
+        let (_, ssh) = named.find(|(key, _)| key.eq_ignore_ascii_case("core.sshCommand"))?;
+        Some(ssh).filter(|ssh| !ssh.is_empty()).map(String::as_str)
+    }
+}
+
 impl std::fmt::Debug for GitSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "GitSettings({} keys)", self.0.len())

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use code::{CodeLeftOut, CodeReply, FurtherCode, LeftOut, SavedCode};
+pub use code::{CloneReach, CodeLeftOut, CodeReply, FurtherCode, LeftOut, SavedCode};
 pub use diff::{DiffReply, DiffSide};
 pub use log::{CommandInfo, CommandResult, HereInfo, LogReply, PassageInfo};
 pub use resume::{ResumeAction, ResumeReply, Warning};

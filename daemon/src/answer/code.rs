@@ -6,7 +6,9 @@ use convosync_core::disk;
 use convosync_core::history::History;
 use convosync_core::id::LogName;
 use convosync_core::project;
-use convosync_core::protocol::{Code, CodeReply, Failure, FurtherCode, Resume, SavedCode, Warning};
+use convosync_core::protocol::{
+    CloneReach, Code, CodeReply, Failure, FurtherCode, Resume, SavedCode, Warning,
+};
 use convosync_core::seal::{CodePoint, CodeSaved, Further};
 
 use super::resume::{self, Wanted};
@@ -34,6 +36,7 @@ pub(super) fn code(clerk: &Clerk<'_>, code: &Code) -> Result<CodeReply, Failure>
         root: home.project.root.clone(),
         code: saved_code(clerk, &held, &history, "")?,
         known: known(clerk, &held, &history),
+        reach: house.clone_reach(&home),
         further: further(clerk, &held, &home, &history),
         received: fetched.received,
         announced: fetched.announced,
@@ -116,6 +119,7 @@ fn one(
         root: None,
         code: NOTHING,
         known: NOTHING,
+        reach: CloneReach::default(),
         missing: Some(missing),
     };
     if let CodeSaved::Withheld(why) = &further.code.saved {
@@ -149,7 +153,8 @@ fn one(
     });
     let root = Some(home.project.root.clone());
     let known = known.unwrap_or(NOTHING);
-    Some(FurtherCode { name, root, code, known, missing: None })
+    let reach = clerk.house.clone_reach(home);
+    Some(FurtherCode { name, root, code, known, reach, missing: None })
 }
 
 fn not_saved(name: &str, why: Option<&String>) -> Warning {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use convosync_core::id::Digest;
 use convosync_core::project::{self, GitSettings, OwnSetting, Project, Settings};
-use convosync_core::protocol::{Failure, Problem};
+use convosync_core::protocol::{CloneReach, Failure, Problem};
 
 use super::{Home, House, Place, lock};
 use crate::fail;
@@ -29,12 +29,7 @@ impl Reach {
 
     /// What `status` says about settings that do not count.
     pub fn problem(&self, project: &str, now_ms: i64) -> Option<Problem> {
-        let mut keys: Vec<&str> = self.refused.iter().map(|own| own.key.as_str()).collect();
-        keys.dedup();
-        if keys.is_empty() {
-            return None;
-        }
-        let keys = keys.join(", ");
+        let keys = named(self.refused.iter())?;
         Some(Problem {
             message: format!(
                 "`{project}`: its own git configuration says something that you did not agree to, and that is not used: {keys}"
@@ -46,6 +41,13 @@ impl Reach {
             since_ms: now_ms,
         })
     }
+}
+
+/// The keys of settings, for people.
+fn named<'a>(own: impl Iterator<Item = &'a OwnSetting>) -> Option<String> {
+    let mut keys: Vec<&str> = own.map(|own| own.key.as_str()).collect();
+    keys.dedup();
+    (!keys.is_empty()).then(|| keys.join(", "))
 }
 
 impl Place {
@@ -92,6 +94,23 @@ impl House {
             to_agree.extend(project.push_url.as_deref().and_then(OwnSetting::of_remote));
         }
         Ok(Survey { project, to_agree, settings })
+    }
+
+    /// How a project's remote is reached from inside of its clone: as its own configuration says, so not at all
+    /// while that says what nobody agreed to. A remote that is a folder here runs nothing when it is read.
+    pub fn clone_reach(&self, home: &Home) -> CloneReach {
+        let survey = match self.survey(home.project.clone()) {
+            Ok(survey) => survey,
+            Err(failure) => return CloneReach { ssh: None, not: Some(failure.message) },
+        };
+        let Reach { settings, refused } = survey.reach(&home.agreed);
+        let not = named(refused.iter().filter(|own| !own.is_remote())).map(|keys| {
+            format!(
+                "its own git configuration says something that you did not agree to: {keys} \
+                 (run `convosyncctl enable` there if it is yours)"
+            )
+        });
+        CloneReach { ssh: settings.ssh().map(str::to_owned), not }
     }
 
     /// Goes by a survey of the project that says how a store's remote is reached; of others it takes nothing.

@@ -56,6 +56,9 @@ pub struct CodeReply {
     /// What the clone here stood at when this device last saved or resumed the session: that much of it is
     /// saved, and may be replaced unasked.
     pub known: SavedCode,
+    /// How its remote is reached from inside of it.
+    #[serde(default)]
+    pub reach: CloneReach,
     /// Other repositories that the session worked in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<FurtherCode>,
@@ -80,9 +83,23 @@ pub struct FurtherCode {
     pub code: SavedCode,
     /// What the clone here is known to have stood at, as above.
     pub known: SavedCode,
+    /// How its remote is reached from inside of it.
+    #[serde(default)]
+    pub reach: CloneReach,
     /// Why it cannot be put in place, and what to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Warning>,
+}
+
+/// How a clone's remote is reached from inside of it, where git reads the clone's own settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloneReach {
+    /// The ssh that the settings name, if they name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
+    /// Why it is not reached at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not: Option<String>,
 }
 
 /// What of the code was saved with a session.

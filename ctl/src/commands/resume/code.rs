@@ -20,9 +20,6 @@ use crate::clone::{Clone, Steps};
 use crate::error::CtlError;
 use crate::exit::ExitCode;
 
-/// The protocols that missing commits may be fetched by; the address is the clone's own.
-const PROTOCOLS: &str = "file:git:http:https:ssh";
-
 /// What became of the code.
 #[derive(Default)]
 pub(super) struct Put {
@@ -121,7 +118,7 @@ impl Offer {
             return Ok(put);
         }
         let main = match &self.opened {
-            Some(opened) => Some((opened, Clone::of(call, &self.reply.root)?)),
+            Some(opened) => Some((opened, self.clone_at(call, &self.reply.root)?)),
             None => None,
         };
         let clones = further::clones(call, &self.further);
@@ -180,6 +177,10 @@ impl Offer {
         put
     }
 
+    fn clone_at(&self, call: &Call<'_>, dir: &Path) -> Result<Clone, CtlError> {
+        Ok(Clone::of(call, dir)?.reached_by(&self.reply.reach))
+    }
+
     fn put_into(
         &self,
         call: &mut Call<'_>,
@@ -187,7 +188,7 @@ impl Offer {
         opened: &Opened,
         dir: &Path,
     ) -> Result<Put, CtlError> {
-        let clone = Clone::of(call, dir)?;
+        let clone = self.clone_at(call, dir)?;
         match self.plan(call, args, opened, &clone, &mut Aside::default())? {
             Err(put) => Ok(put),
             Ok(prepared) => {
@@ -250,7 +251,6 @@ pub(super) fn restoring<'a>(
     clone: &'a Clone,
     args: &args::Resume,
 ) -> Restoring<'a> {
-    let url = clone.project.push_url.as_deref().filter(|_| !args.no_pull);
     Restoring {
         opened,
         place: clone.place(),
@@ -259,7 +259,7 @@ pub(super) fn restoring<'a>(
         replace: false,
         take: false,
         known: known.map(|known| &known.state),
-        fetch: url.map(|url| (url, PROTOCOLS)),
+        fetch: if args.no_pull { Err("`--no-pull` keeps it from that") } else { clone.route() },
     }
 }
 

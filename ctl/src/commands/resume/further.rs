@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use convosync_core::checkout::{Opened, Prepared, Report};
 use convosync_core::id::SessionId;
-use convosync_core::protocol::{FurtherCode, SavedCode, Warning};
+use convosync_core::protocol::{CloneReach, FurtherCode, SavedCode, Warning};
 
 use super::aside::Aside;
 use super::code::{opened, restoring};
@@ -20,6 +20,7 @@ pub(super) struct Further {
     /// What people call the repository.
     pub(super) name: String,
     root: Option<PathBuf>,
+    reach: CloneReach,
     opened: Option<Opened>,
     known: Option<Opened>,
     missing: Option<Warning>,
@@ -42,7 +43,10 @@ pub(super) struct FurtherReport {
 
 /// The clones the code goes into, where there are any.
 pub(super) fn clones(call: &Call<'_>, further: &[Further]) -> Vec<Option<Result<Clone, CtlError>>> {
-    let clone = |further: &Further| Some(Clone::of(call, further.root.as_ref()?));
+    let clone = |further: &Further| {
+        let clone = Clone::of(call, further.root.as_ref()?);
+        Some(clone.map(|clone| clone.reached_by(&further.reach)))
+    };
     further.iter().map(clone).collect()
 }
 
@@ -61,6 +65,7 @@ impl Further {
         let mut further = Self {
             name: name.clone(),
             root: root.clone(),
+            reach: code.reach.clone(),
             known: opened(&code.known).ok().flatten(),
             missing: code.missing.clone(),
             opened: found,
