@@ -10,7 +10,7 @@ use convosync_core::code::Guard;
 use convosync_core::commit::{self, Alone, Done, Hands, Site, Stays};
 use convosync_core::config::AutosaveCode;
 use convosync_core::outbound::DEFAULT_MESSAGE;
-use convosync_core::protocol::Warning;
+use convosync_core::protocol::{Problem, Warning};
 
 use crate::clock::now_ms;
 use crate::enabled;
@@ -31,6 +31,27 @@ pub fn code_of(house: &House, home: &Home) -> AutosaveCode {
 /// Whether such a save has nothing of it.
 pub fn leaves_out_code(house: &House, home: &Home) -> bool {
     code_of(house, home) == AutosaveCode::Off
+}
+
+/// What `status` says of folders that are to be committed in and are no project here.
+pub fn unknown(house: &House) -> Option<Problem> {
+    let homes = house.homes();
+    let roots: Vec<&Path> = homes.iter().map(|home| &*home.project.root).collect();
+    let config = house.config();
+    let unknown = config.autosave.unknown(&roots, &house.paths.home);
+    let first = unknown.first()?;
+    let more = unknown.len() - 1;
+    let more = if more > 0 { format!(", nor are {more} more") } else { String::new() };
+    Some(Problem {
+        message: format!(
+            "`autosave.commit_in` names `{first}`, which is not the folder of a project that is enabled here{more}"
+        ),
+        hint: Some(
+            "name the top folder of the work tree, by its path without links, or run `convosyncctl enable` there"
+                .to_owned(),
+        ),
+        since_ms: now_ms(),
+    })
 }
 
 /// Commits in a project if the user agreed to that, notes for `status` why not, and reports to the engine.

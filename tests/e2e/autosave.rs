@@ -148,6 +148,9 @@ fn a_project_that_is_not_named_is_never_committed_in() {
         ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
     }
     assert_eq!((seen(ada), there(ada, "wip")), (before, String::new()));
+    let problems = ada.ctl_json(&["status"])["problems"].to_string();
+    let said = format!("`autosave.commit_in` names `{}`, which is not the folder", above.display());
+    assert!(problems.contains(&said), "{problems}");
 }
 
 #[test]

@@ -71,14 +71,18 @@ impl Default for Autosave {
 impl Autosave {
     /// What is done in the project at `root`: it is committed only where that very folder is named.
     pub fn of(&self, root: &Path, home: &Path) -> AutosaveCode {
-        let is_it = |named: &String| match named.strip_prefix("~/") {
-            Some(below) => home.join(below) == root,
-            None => Path::new(named) == root,
-        };
+        let is_it = |named: &String| is_named(named, root, home);
         match self.code {
             AutosaveCode::Commit if !self.commit_in.iter().any(is_it) => AutosaveCode::Snapshot,
             code => code,
         }
+    }
+
+    /// The folders that are to be committed in and are none of these projects.
+    pub fn unknown(&self, roots: &[&Path], home: &Path) -> Vec<&str> {
+        let is_unknown = |named: &&String| !roots.iter().any(|root| is_named(named, root, home));
+        let named = self.commit_in.iter().filter(|_| self.code == AutosaveCode::Commit);
+        named.filter(is_unknown).map(String::as_str).collect()
     }
 
     /// Whether a branch may be committed to by itself. Protected is one whatever its letters' case, and all
@@ -94,6 +98,13 @@ impl Autosave {
         }
         let names = |pattern: &String| fits_branch(pattern, branch, false);
         if self.sync_branches.iter().any(names) { Ok(()) } else { Err(Unfit::Unnamed) }
+    }
+}
+
+fn is_named(named: &str, root: &Path, home: &Path) -> bool {
+    match named.strip_prefix("~/") {
+        Some(below) => home.join(below) == root,
+        None => Path::new(named) == root,
     }
 }
 
@@ -202,6 +213,10 @@ mod tests {
         assert_eq!(of("/srv/app"), AutosaveCode::Commit);
         assert_eq!(of("/srv/app/lib"), AutosaveCode::Snapshot);
         assert_eq!(of("/home/a/work"), AutosaveCode::Snapshot);
+        let unknown = autosave.unknown(&[Path::new("/srv/app/lib")], Path::new("/home/a"));
+        assert_eq!(unknown, ["~/work/shop/", "/srv/app"]);
+        let both = ["/srv/app", "/home/a/work/shop"].map(Path::new);
+        assert_eq!(autosave.unknown(&both, Path::new("/home/a")), Vec::<&str>::new());
         let off = Autosave { code: AutosaveCode::Off, ..autosave.clone() };
         assert_eq!(off.of(Path::new("/srv/app"), Path::new("/")), AutosaveCode::Off);
     }

@@ -231,6 +231,7 @@ fn problems(house: &House, reports: &RootReports) -> Vec<Problem> {
         problems.extend(moved(&place, &board));
     }
     problems.extend(house.homes().iter().filter_map(|home| not_agreed(house, home)));
+    problems.extend(autosave::unknown(house));
     for (root, report) in lock(&reports.scans).iter() {
         if let Some((message, hint)) = &report.problem {
             tracing::trace!(root = %root.display(), "a root has a problem");
