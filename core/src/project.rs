@@ -5,6 +5,7 @@
 //! repository names (hook, filter, fsmonitor) is started.
 
 pub mod address;
+mod packs;
 mod reflog;
 mod settings;
 mod status;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use address::{normalise, same};
+pub use packs::packed_bytes;
 pub use reflog::trees;
 pub use settings::{GitSettings, OwnSetting, Settings, settings};
 pub use status::code_point;

@@ -261,7 +261,9 @@ fn code_point(house: &House, key: ProjectKey) -> Option<CodePoint> {
 pub fn project_facts(house: &House, found: &Found) -> ProjectFacts {
     let Some(home) = house.home(found.project) else { return ProjectFacts::default() };
     let project = &home.project;
-    ProjectFacts::new(&project.ids, &project.name, &project.root, found.cwd.as_deref())
+    let cwd = found.cwd.as_deref();
+    let packed = project.common_dir.as_deref().and_then(project::packed_bytes);
+    ProjectFacts { packed, ..ProjectFacts::new(&project.ids, &project.name, &project.root, cwd) }
 }
 
 /// Compares a repository with the last save of its newest session, and names the session to be saved for

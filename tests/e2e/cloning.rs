@@ -13,6 +13,7 @@ fn without_a_clone() -> Stage {
         on_a_topic(ada);
         write(ada, "README.md", "ada's change\n");
         write(ada, "untracked.txt", "ada's\n");
+        git(ada, &["repack", "-a", "-d", "-q"]);
     });
     stage.world.remote.git(&["config", "uploadpack.allowFilter", "true"]).ok();
     let (_, bob, _) = stage.pair();
@@ -46,6 +47,9 @@ fn a_session_goes_on_in_a_new_clone_of_its_repository() {
     let before = entries(&bob.home.dir());
     let run = at_home(bob, &["resume", "--clone", "--dry-run", session]).ok();
     assert!(run.text().contains("would clone file://"), "{run}");
+    let packed = bob.ctl_json(&["list", "--all"])["sessions"][0]["packed"].as_u64();
+    assert!(packed.is_some_and(|bytes| (100..100_000).contains(&bytes)), "{packed:?}");
+    assert!(run.text().contains("its whole history takes "), "{run}");
     assert_eq!(entries(&bob.home.dir()), before);
 
     let claude = bob.home.root().join("bin/claude");
@@ -60,7 +64,10 @@ fn a_session_goes_on_in_a_new_clone_of_its_repository() {
     let clone = bob.home.dir().join("fresh");
     let went_on = format!("claude in {}: --resume {session}", clone.display());
     assert!(run.text().contains(&went_on), "{run}");
-    assert!(run.text().contains("cloning file://"), "{run}");
+    assert!(
+        run.text().contains("cloning file://") && run.text().contains(" on `ada`, and"),
+        "{run}"
+    );
     assert_eq!(seen_in(bob, &clone), seen(ada));
     let place = clone.to_str().expect("the tests' paths are text");
     assert_eq!(git(bob, &["-C", place, "config", "remote.origin.partialclonefilter"]), "blob:none");

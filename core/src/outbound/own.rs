@@ -364,6 +364,7 @@ mod tests {
             logs: 0,
             code: 0,
             quiet: false,
+            packed: 0,
             client: None,
             model: None,
         }

@@ -18,6 +18,8 @@ pub struct ProjectFacts {
     pub name: String,
     /// The session's working directory relative to the repository; empty for its top.
     pub subdirectory: String,
+    /// How many bytes its history takes in its packs here, where it is whole.
+    pub packed: Option<u64>,
 }
 
 impl ProjectFacts {
@@ -28,6 +30,7 @@ impl ProjectFacts {
             ids: ids.to_vec(),
             name: name.to_owned(),
             subdirectory: below.unwrap_or_default().to_owned(),
+            packed: None,
         }
     }
 }
@@ -69,6 +72,7 @@ pub(super) fn of(
         logs: u16::try_from(files().count()).unwrap_or(u16::MAX),
         code: further.chain(history.code_log()).map(|(_, state)| state.sealed).sum(),
         quiet: request.quiet,
+        packed: request.project.packed.unwrap_or_default(),
         client: facts.version.clone(),
         model: facts.model.clone(),
     }

@@ -345,6 +345,9 @@ pub struct SessionInfo {
     /// Where its repository can be cloned from, without credentials, as far as that is known here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// How many bytes the repository's whole history takes on the device that saved, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<u64>,
 }
 
 /// Answer of `show`.

@@ -220,6 +220,7 @@ pub(super) fn summary() -> Summary {
         logs: 4,
         code: 0,
         quiet: false,
+        packed: 0,
         client: Some("2.1.220".to_owned()),
         model: Some("claude-opus-4-5-20251101".to_owned()),
     }

@@ -49,6 +49,7 @@ mod tag {
     pub(super) const LOGS: u8 = 17;
     pub(super) const CODE: u8 = 18;
     pub(super) const QUIET: u8 = 19;
+    pub(super) const PACKED: u8 = 20;
     pub(super) const PROJECT: u8 = 32;
     pub(super) const BRANCH: u8 = 33;
     pub(super) const TITLE: u8 = 34;
@@ -110,6 +111,9 @@ pub struct Summary {
     pub code: u64,
     /// Whether other devices show no notification of that save.
     pub quiet: bool,
+    /// How many bytes the repository's whole history takes in the packs of the device that saved; 0 where that
+    /// is not known.
+    pub packed: u64,
     /// The version of Claude Code.
     pub client: Option<String>,
     /// The model.
@@ -195,7 +199,8 @@ pub(super) fn write(holder: DeviceId, summary: &Summary) -> Vec<u8> {
         .number(tag::TOTAL, summary.total)
         .number(tag::LOGS, u64::from(summary.logs))
         .number(tag::CODE, summary.code)
-        .flag(tag::QUIET, summary.quiet);
+        .flag(tag::QUIET, summary.quiet)
+        .number(tag::PACKED, summary.packed);
     write_projects(&mut record, &summary.project);
     write_texts(&mut record, summary);
     record.finish()
@@ -260,6 +265,7 @@ fn read(holder: DeviceId, bytes: &[u8]) -> Result<Summary, WireError> {
         logs: fields.number(tag::LOGS)?,
         code: fields.number(tag::CODE)?,
         quiet: fields.flag(tag::QUIET)?,
+        packed: fields.number(tag::PACKED)?,
         client: text(tag::CLIENT)?,
         model: text(tag::MODEL)?,
     })

@@ -142,8 +142,9 @@ impl Vector {
                 let (device, name) =
                     (DeviceId(self.array("device")), SessionName(self.array("name")));
                 let summary = open_summary(&keys(), device, name, &self.sealed()?)?;
-                // The first vectors know of no quiet saves.
+                // The first vectors know of no quiet saves and of no packs.
                 let described = shown(&summary).replace("quiet: false, ", "");
+                let described = described.replace("packed: 0, ", "");
                 Ok((hex(&summary::write(device, &summary)), described))
             }
             "card" => {

@@ -373,6 +373,7 @@ fn told(
         client: summary.client.clone(),
         model: summary.model.clone(),
         address: address::of(&summary.project, place.url.as_deref()),
+        packed: Some(summary.packed).filter(|bytes| *bytes > 0),
     }
 }
 

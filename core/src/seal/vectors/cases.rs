@@ -50,6 +50,11 @@ fn pass() -> Vec<(&'static str, Vector, bool)> {
             summary_vector("A summary of a save that is to raise no notification.", &quiet()),
             true,
         ),
+        (
+            "summary-packed",
+            summary_vector("A summary that tells how large the history is.", &packed()),
+            true,
+        ),
         ("summary-long", summary_vector("Texts cut to 1024 bytes.", &long_summary()), true),
         ("card-plain", card("A device's card.", &Card::sign(&identity(1), VAULT)), true),
         ("card-successor", card("A card signed by the one before.", &succeeded()), true),
@@ -145,6 +150,10 @@ pub(super) fn summary_vector(about: &str, summary: &Summary) -> Vector {
 
 fn quiet() -> Summary {
     Summary { quiet: true, ..summary() }
+}
+
+fn packed() -> Summary {
+    Summary { packed: 123_456_789, ..summary() }
 }
 
 fn long_summary() -> Summary {

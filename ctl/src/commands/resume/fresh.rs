@@ -16,7 +16,7 @@ use crate::call::Call;
 use crate::commands::{enable, list};
 use crate::error::CtlError;
 use crate::exit::ExitCode;
-use crate::print::short_line;
+use crate::print::{bytes, short_line};
 use crate::signals::Held;
 
 /// Clones, enables, and resumes there.
@@ -35,14 +35,14 @@ pub(super) fn resume(
     };
     let dir = place(call, &info, dir)?;
     if args.dry_run {
-        let text = format!("would clone {address} into `{}`", dir.display());
+        let text = format!("would clone {address} into `{}`: {}", dir.display(), size(&info));
         match call.print.json {
             true => call.print.answer(&serde_json::json!({ "session": info, "clone": dir }))?,
             false => call.print.done(&text)?,
         }
         return Ok(ExitCode::Ok);
     }
-    clone(call, &address, &dir)?;
+    clone(call, &address, &dir, &size(&info))?;
     let stands = |error| {
         let way_back = format!(
             "the clone stands in `{}`: `convosyncctl resume {}` there goes on",
@@ -143,20 +143,29 @@ fn is_plain(name: &str) -> bool {
         && !name.chars().any(char::is_control)
 }
 
+/// What is known before of how much there is to fetch: git itself tells nobody.
+fn size(info: &SessionInfo) -> String {
+    match info.packed {
+        Some(packed) => format!(
+            "its whole history takes {} on `{}`, and what its files were before stays at the remote until it is needed",
+            bytes(packed),
+            info.device_name
+        ),
+        None => "what its files were before stays at the remote until it is needed (how large the rest is \
+                 cannot be said)"
+            .to_owned(),
+    }
+}
+
 /// Has the user's own git clone beside `dir`, and moves the clone there when it is whole.
-fn clone(call: &mut Call<'_>, address: &str, dir: &Path) -> Result<(), CtlError> {
+fn clone(call: &mut Call<'_>, address: &str, dir: &Path, size: &str) -> Result<(), CtlError> {
     let config = Config::load(&call.paths()?.config_file)?;
     let git = Git::find(config.git_program.as_deref(), &|name| call.env.get(name))?;
     let parent = dir.parent().unwrap_or(dir);
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let beside = parent.join(format!(".{name}.convosync-{}", std::process::id()));
     if !call.print.json {
-        let text = format!(
-            "cloning {address} into `{}`: the past of its files stays there until it is needed (git cannot \
-             say how large the rest is)",
-            dir.display()
-        );
-        call.print.done(&text)?;
+        call.print.done(&format!("cloning {address} into `{}`: {size}", dir.display()))?;
     }
     let held = Held::new();
     let mut arguments: Vec<OsString> =
