@@ -12,8 +12,6 @@ pub use ways::Way;
 
 /// How many files are named.
 const FILES_SHOWN_MAX: usize = 5;
-/// How much of a commit's name is shown.
-const SHORT: usize = 8;
 
 /// Something that is the user's to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,8 +118,7 @@ fn shown(head: &Head) -> String {
     match (&head.branch, head.commit) {
         (Some(branch), _) => branch.clone(),
         (None, Some(commit)) => {
-            let short: String = commit.to_string().chars().take(SHORT).collect();
-            format!("a detached HEAD at {short}")
+            format!("a detached HEAD at {}", commit.short())
         }
         (None, None) => "a detached HEAD".to_owned(),
     }

@@ -228,6 +228,23 @@ impl Digest {
     }
 }
 
+/// How many digits of a commit people are shown, wherever it is: enough for one name among 16 million objects by git's
+/// own rule (half as many bits as the number of objects has, and one more), and what the Linux kernel asks for.
+/// A command that names a commit has to work in a large repository, too.
+pub const COMMIT_SHOWN: usize = 12;
+
+/// Returns what people see of a commit's name.
+pub fn short_commit(name: &str) -> &str {
+    name.char_indices().nth(COMMIT_SHOWN).map_or(name, |(end, _)| &name[..end])
+}
+
+impl Oid {
+    /// Returns what people see.
+    pub fn short(&self) -> String {
+        short_commit(&self.to_string()).to_owned()
+    }
+}
+
 /// A session's identity: the stem of its transcript's file name, a UUID in practice.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]

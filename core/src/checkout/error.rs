@@ -117,7 +117,7 @@ pub enum Refusal {
     /// Commits that the state builds on are not here.
     #[error(
         "commit {} is not in this clone, and could not be fetched{}",
-        commit.map(|id| id.to_string()).unwrap_or_default(),
+        commit.map(|id| id.short()).unwrap_or_default(),
         why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
     )]
     MissingCommits {
@@ -135,7 +135,7 @@ pub enum Refusal {
         first: String,
     },
     /// Folders of a commit are not here: this clone left them with its remote.
-    #[error("folders of the saved commit {commit} are not in this clone")]
+    #[error("folders of the saved commit {} are not in this clone", commit.short())]
     MissingTrees {
         /// The commit.
         commit: Oid,

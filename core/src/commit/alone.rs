@@ -161,12 +161,9 @@ impl Stays {
     }
 }
 
-/// How much of a commit's id people read.
-const SHOWN: usize = 7;
-
 fn standing(commit: Option<Oid>) -> String {
     match commit {
-        Some(commit) => format!("committed as {}, but not pushed", &commit.to_string()[..SHOWN]),
+        Some(commit) => format!("committed as {}, but not pushed", commit.short()),
         None => "commits of before are not pushed".to_owned(),
     }
 }

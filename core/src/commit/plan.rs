@@ -79,7 +79,7 @@ impl Reason {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// HEAD is on no branch.
-    #[error("cannot commit: HEAD is on no branch, but at {}", commit.map_or_else(|| "no commit".to_owned(), |id| id.to_string()[..7].to_owned()))]
+    #[error("cannot commit: HEAD is on no branch, but at {}", commit.map_or_else(|| "no commit".to_owned(), |id| id.short()))]
     Detached {
         /// Where it is.
         commit: Option<Oid>,

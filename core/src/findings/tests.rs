@@ -78,7 +78,7 @@ fn a_detached_head_on_either_side_is_another_branch() {
     let found = findings(&met(on("main", 1), detached(2)), &to(None));
     assert_eq!(
         found[0].message(),
-        "the session is on a detached HEAD at 02020202, and you are on main"
+        "the session is on a detached HEAD at 020202020202, and you are on main"
     );
     assert_eq!(findings(&met(detached(1), detached(2)), &to(None)), []);
 }

@@ -206,8 +206,8 @@ mod tests {
             );
         };
         let commit = Some("0123456789abcdef");
-        check(passage(0, 2, Some("main"), commit), "Message 1-2", "main @ 0123456");
-        check(passage(2, 1, None, commit), "Message 3", "detached @ 0123456");
+        check(passage(0, 2, Some("main"), commit), "Message 1-2", "main @ 0123456789ab");
+        check(passage(2, 1, None, commit), "Message 3", "detached @ 0123456789ab");
         check(passage(3, 0, Some("x"), None), "No message, after 3", "x, commit not known");
         check(passage(3, 0, None, None), "No message, after 3", "not known");
     }

@@ -2,6 +2,7 @@
 
 use convosync_core::config::Config;
 use convosync_core::git::Git;
+use convosync_core::id::short_commit;
 use convosync_core::protocol::{LogReply, PassageInfo, SessionQuery};
 
 use super::log::{self, stood};
@@ -41,7 +42,10 @@ pub(crate) fn run(call: &mut Call<'_>, args: args::Replay) -> Result<ExitCode, C
     }
     Err(CtlError::Refused {
         code: ExitCode::Failed,
-        message: format!("no message was written while the code stood at {commit}"),
+        message: format!(
+            "no message was written while the code stood at {}",
+            short_commit(&commit)
+        ),
         hint: Some(places(&known)),
     })
 }
@@ -127,7 +131,7 @@ mod tests {
             commands_left_out: 0,
         };
         let hint = places(&[passage("aaaa"), passage("bbbb"), passage("aaaa")]);
-        assert!(hint.ends_with("known: m @ aaaaaaa, m @ bbbbbbb"), "{hint}");
+        assert!(hint.ends_with("known: m @ aaaaaaaaaaaa, m @ bbbbbbbbbbbb"), "{hint}");
         assert!(places(&[]).ends_with("known"));
     }
 }

@@ -1,5 +1,6 @@
 //! Sessions as `list`, `show`, `save` and `resume` tell them.
 
+use convosync_core::id::short_commit;
 use convosync_core::protocol::SessionInfo;
 
 use super::{Look, Text, ago, count};
@@ -9,9 +10,6 @@ const TITLE_MAX: usize = 72;
 
 /// How much of a title or a branch fits a line of the picker, in characters.
 const SHORT_MAX: usize = 28;
-
-/// How many digits of a commit are shown.
-const COMMIT_DIGITS: usize = 7;
 
 /// Returns what a session is called: its save's message where somebody wrote one, else its title.
 pub(crate) fn headline(info: &SessionInfo) -> String {
@@ -32,7 +30,7 @@ fn cut(text: &str, length_max: usize) -> String {
 
 /// Returns where the code of a session stands, as in `main @ 1a2b3c4, uncommitted changes`.
 pub(crate) fn place(branch: Option<&str>, commit: Option<&str>, dirty: bool) -> String {
-    let commit = commit.map(|commit| commit.chars().take(COMMIT_DIGITS).collect::<String>());
+    let commit = commit.map(short_commit);
     let mut place = match (branch, commit) {
         (Some(branch), Some(commit)) => format!("{branch} @ {commit}"),
         (Some(branch), None) => format!("{branch} (no commit yet)"),
@@ -106,8 +104,8 @@ mod tests {
     #[test]
     fn a_place_names_branch_and_commit() {
         let commit = Some("0123456789abcdef");
-        assert_eq!(place(Some("main"), commit, false), "main @ 0123456");
-        assert_eq!(place(None, commit, true), "detached @ 0123456 with uncommitted changes");
+        assert_eq!(place(Some("main"), commit, false), "main @ 0123456789ab");
+        assert_eq!(place(None, commit, true), "detached @ 0123456789ab with uncommitted changes");
         assert_eq!(place(Some("new"), None, false), "new (no commit yet)");
         assert_eq!(place(None, None, false), "no repository");
     }

@@ -363,14 +363,15 @@ fn compare(then: &CodePoint, now: &CodePoint) -> Vec<Warning> {
         });
     }
     if let Some(commit) = then.commit.filter(|_| then.commit != now.commit) {
-        let short = |id: &str| id.chars().take(8).collect::<String>();
-        let here = now.commit.map_or_else(|| "no commit".to_owned(), |id| short(&id.to_string()));
+        let there = commit.short();
+        let here = now.commit.map_or_else(|| "no commit".to_owned(), |id| id.short());
         warnings.push(Warning {
             loud: true,
-            message: format!("the conversation's code is at commit {}, and here at {here}", short(&commit.to_string())),
+            message: format!(
+                "the conversation's code is at commit {there}, and here at {here}"
+            ),
             hint: Some(format!(
-                "git fetch, then git merge --ff-only {0} (or git switch --detach {0}); if it is unknown, push it on the other device",
-                short(&commit.to_string())
+                "git fetch, then git merge --ff-only {there} (or git switch --detach {there}); if it is unknown, push it on the other device"
             )),
         });
     }

@@ -286,7 +286,7 @@ fn a_commit_that_is_not_pushed_is_told_as_it_stands() {
     let stays = alone(&stage).unwrap_err();
     let commit = stage.sandbox.run("r", &["rev-parse", "HEAD"]);
     let said =
-        format!("committed as {}, but not pushed: git or a hook refused: not today", &commit[..7]);
+        format!("committed as {}, but not pushed: git or a hook refused: not today", &commit[..12]);
     assert_eq!(stays.to_string(), said);
     assert!(stays.hint().unwrap().contains("save --retry"));
     let stays = alone(&stage).unwrap_err();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use convosync_core::commit::Refusal;
+use convosync_core::id::short_commit;
 
 use crate::args;
 use crate::call::Call;
@@ -12,8 +13,6 @@ use crate::exit::ExitCode;
 
 /// What the commit is called.
 const MESSAGE: &str = "WIP: before resuming a session";
-/// How much of the commit's name is shown.
-const SHORT: usize = 12;
 
 /// Changes that were committed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -32,7 +31,8 @@ pub(super) struct Commit {
 impl Commit {
     /// Says that it stands.
     pub(super) fn said(&self) -> String {
-        let (root, branch, commit) = (self.root.display(), &self.branch, self.short());
+        let (root, branch, commit) =
+            (self.root.display(), &self.branch, short_commit(&self.commit));
         format!(
             "your changes of `{root}` are in commit {commit} of `{branch}`, which is not pushed"
         )
@@ -42,13 +42,9 @@ impl Commit {
     pub(super) fn way_back(&self) -> String {
         let command = match self.is_first {
             true => "git update-ref -d HEAD".to_owned(),
-            false => format!("git reset {}~", self.short()),
+            false => format!("git reset {}~", short_commit(&self.commit)),
         };
         format!("`{command}` there, on `{}`, makes them uncommitted again", self.branch)
-    }
-
-    fn short(&self) -> String {
-        self.commit.chars().take(SHORT).collect()
     }
 }
 

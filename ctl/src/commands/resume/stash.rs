@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use convosync_core::checkout::{CheckoutError, Place};
 use convosync_core::code::RepoPath;
+use convosync_core::id::short_commit;
 
 use crate::error::CtlError;
 
@@ -12,8 +13,6 @@ use crate::error::CtlError;
 const DEADLINE: Duration = Duration::from_secs(10 * 60);
 /// How much room there is for the names of changed files: half a million of them.
 const NAMES_MAX: usize = 64 << 20;
-/// How much of the stash's name is shown.
-const SHORT: usize = 12;
 
 /// Changes that were put into `git stash`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -32,7 +31,7 @@ impl Stash {
 
     /// How they come back.
     pub(super) fn way_back(&self) -> String {
-        let commit: String = self.commit.chars().take(SHORT).collect();
+        let commit = short_commit(&self.commit);
         format!("`git stash apply --index {commit}` there brings them back")
     }
 }

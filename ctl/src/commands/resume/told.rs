@@ -4,6 +4,7 @@ use std::path::Path;
 
 use convosync_core::checkout::{COMMITS_COUNTED_MAX, Gone, Opened, Outlook, Report, SubmoduleAt};
 use convosync_core::code::some;
+use convosync_core::id::short_commit;
 
 use crate::args;
 use crate::call::Call;
@@ -12,8 +13,6 @@ use crate::print::{Frame, ago, bytes, count};
 
 /// How many paths of one list are named.
 const PATHS_SHOWN_MAX: usize = 5;
-/// How many digits of a commit are shown.
-const COMMIT_SHOWN: usize = 8;
 
 /// Whether something was done, or is only told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,13 +73,8 @@ pub(super) fn tell_work_tree(
     Ok(call.print.line(format!("  {} {place}", call.print.look.arrow()))?)
 }
 
-/// A commit's name, as far as it is shown.
-fn short(commit: &str) -> String {
-    commit.chars().take(COMMIT_SHOWN).collect()
-}
-
 fn at(branch: Option<&str>, commit: Option<&str>) -> String {
-    let commit = commit.map_or_else(|| "no commit yet".to_owned(), short);
+    let commit = commit.map_or("no commit yet", short_commit);
     format!("{} at {commit}", branch.unwrap_or("a detached HEAD"))
 }
 
@@ -188,7 +182,7 @@ fn tell_submodule(call: &mut Call<'_>, module: &SubmoduleAt) -> Result<(), CtlEr
         let text = format!("submodule `{path}` was no repository there; here it stays as it is");
         return Ok(call.print.note(&text, None)?);
     };
-    let short = short(commit);
+    let short = short_commit(commit);
     let text = format!(
         "submodule `{path}` stood at {short} there, which is not where the code has it; here it stays as it is"
     );

@@ -9,6 +9,7 @@ use convosync_core::commit::{
 };
 use convosync_core::config::Config;
 use convosync_core::git::Git;
+use convosync_core::id::short_commit;
 use convosync_core::outbound::DEFAULT_MESSAGE;
 use convosync_core::project::{self, Project};
 
@@ -85,7 +86,7 @@ impl Done {
             _ => String::new(),
         };
         match &self.commit {
-            Some(commit) => Some(format!("{} was committed{pushed}", tell::short(&commit.id))),
+            Some(commit) => Some(format!("{} was committed{pushed}", short_commit(&commit.id))),
             None if pushed.is_empty() => None,
             None => Some(format!("the branch was{}", pushed.trim_start_matches(" and"))),
         }

@@ -2,6 +2,7 @@
 
 use convosync_core::code::some;
 use convosync_core::commit::{Left, Plan, Pushed, Switched, Way};
+use convosync_core::id::short_commit;
 use convosync_core::protocol::{SaveOutlookReply, SaveReply, SyncState};
 use serde::Serialize;
 
@@ -14,8 +15,6 @@ use crate::error::CtlError;
 use crate::exit::ExitCode;
 use crate::print::{bytes, count, headline, place};
 
-/// As much of a commit's id as people read.
-const SHORT: usize = 7;
 /// As many paths that stay are named one by one.
 const LEFT_SHOWN: usize = 5;
 
@@ -57,11 +56,6 @@ struct LeftAnswer {
     why: &'static str,
 }
 
-/// The first digits of a commit's id.
-pub(super) fn short(commit: &str) -> &str {
-    commit.get(..SHORT).unwrap_or(commit)
-}
-
 /// `2 changed files and 1 new file`.
 pub(super) fn files(modified: usize, new: usize) -> String {
     match (modified, new) {
@@ -85,7 +79,7 @@ pub(super) fn committed(call: &mut Call<'_>, done: &Done) -> Result<(), CtlError
     if let Some(Commit { id, branch, message, modified, new }) = &done.commit {
         let subject = message.lines().next().unwrap_or_default();
         let files = files(*modified, *new);
-        let text = format!("committed {files} to {branch} as {}: \"{subject}\"", short(id));
+        let text = format!("committed {files} to {branch} as {}: \"{subject}\"", short_commit(id));
         call.print.done(&text)?;
     }
     left(call, &done.left)
