@@ -115,7 +115,9 @@ fn restore(
         ..Resume::default()
     };
     let (mut reply, put) = if args.no_code {
-        (call.ask(Request::Resume(request))?, Put::default())
+        let reply: ResumeReply = call.ask(Request::Resume(request))?;
+        found(call, &reply.session)?;
+        (reply, Put::default())
     } else {
         with_code(call, args, request)?
     };
@@ -174,6 +176,7 @@ fn with_code(
     (request.is_refreshed, request.code_is_here) = (true, true);
     let rehearsal = Resume { dry_run: true, ..request.clone() };
     let rehearsed: ResumeReply = call.ask(Request::Resume(rehearsal))?;
+    found(call, &rehearsed.session)?;
     let mut aside = Aside::default();
     let put = offer.put(call, args, &mut aside);
     let mut put = put.map_err(|error| aside.with_way_back(error))?;
@@ -188,18 +191,26 @@ fn with_code(
     reply.received += offer.received();
     reply.announced = offer.announced().or(reply.announced);
     reply.warnings.extend(offer.warnings(&reply));
-    reply.warnings.extend(put.missing.clone());
+    // Why the code is not here comes before how what is here differs.
+    reply.warnings.splice(..0, put.missing.clone());
     reply.warnings.sort_by_key(|warning| !warning.loud);
     Ok((reply, put))
 }
 
-fn report(call: &mut Call<'_>, args: &args::Resume, reply: &ResumeReply) -> Result<(), CtlError> {
-    let info = &reply.session;
+/// Says which session it is, before anything is done.
+fn found(call: &mut Call<'_>, info: &SessionInfo) -> Result<(), CtlError> {
+    if call.print.json {
+        return Ok(());
+    }
     let saved = ago(info.at_ms, (call.env.now_ms)());
     let device = if info.this_device { "this device" } else { &info.device_name };
     call.print.done(&format!("found {} from {device}, saved {saved}", headline(info)))?;
     let code = place(info.branch.as_deref(), info.commit.as_deref(), info.dirty);
-    call.print.line(format!("  {} code then: {code}", call.print.look.arrow()))?;
+    Ok(call.print.line(format!("  {} code then: {code}", call.print.look.arrow()))?)
+}
+
+fn report(call: &mut Call<'_>, args: &args::Resume, reply: &ResumeReply) -> Result<(), CtlError> {
+    let info = &reply.session;
     call.print.done(&told(args.dry_run, reply))?;
     let files = count(reply.files, "file");
     let size = bytes(reply.received);
@@ -208,9 +219,7 @@ fn report(call: &mut Call<'_>, args: &args::Resume, reply: &ResumeReply) -> Resu
         call.print.look.arrow(),
         reply.transcript.display()
     ))?;
-    for warning in &reply.warnings {
-        warn(call, warning)?;
-    }
+    warn(call, &reply.warnings)?;
     let step = if args.dry_run {
         format!("convosyncctl resume {}", info.short)
     } else {
@@ -234,15 +243,24 @@ fn told(dry_run: bool, reply: &ResumeReply) -> String {
     }
 }
 
-fn warn(call: &mut Call<'_>, warning: &Warning) -> Result<(), CtlError> {
-    if !warning.loud {
-        return Ok(call.print.note(&warning.message, warning.hint.as_deref())?);
+/// Warns of other code in one frame, whatever the reasons, and notes the rest.
+fn warn(call: &mut Call<'_>, warnings: &[Warning]) -> Result<(), CtlError> {
+    let mut loud = warnings.iter().filter(|warning| warning.loud).peekable();
+    if loud.peek().is_some() {
+        let mut frame = Frame::new("WARNING: NOT THE SAME CODE");
+        while let Some(Warning { message, hint, .. }) = loud.next() {
+            frame = frame.line(message);
+            if let Some(hint) = hint {
+                frame = frame.line("").line(&format!("hint: {hint}"));
+            }
+            if loud.peek().is_some() {
+                frame = frame.line("");
+            }
+        }
+        call.print.frame(&frame)?;
     }
-    let mut frame = Frame::new("WARNING: NOT THE SAME CODE").line(&warning.message);
-    if let Some(hint) = &warning.hint {
-        frame = frame.line("").line(&format!("hint: {hint}"));
-    }
-    Ok(call.print.frame(&frame)?)
+    let mut rest = warnings.iter().filter(|warning| !warning.loud);
+    rest.try_for_each(|warning| Ok(call.print.note(&warning.message, warning.hint.as_deref())?))
 }
 
 /// Has a launch with the wrong code agreed to. To stay on another branch is agreed to already.
