@@ -461,7 +461,7 @@ fn without_pulling_a_commit_that_is_not_here_is_missing_and_told() {
     let run = bob.ctl(&["resume", "--no-pull", session]).ok();
     let told = run.errors();
     assert!(told.contains("NOT THE SAME CODE") && told.contains("is not in this clone"), "{run}");
-    assert!(told.contains("push the branch on the other device"), "{run}");
+    assert!(told.contains("resume without `--no-pull`"), "{run}");
     assert_eq!(seen(bob), before);
     bob.ctl(&["resume", session]).ok();
     assert_eq!(seen(bob), seen(ada));

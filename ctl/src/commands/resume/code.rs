@@ -217,7 +217,8 @@ impl Offer {
                     "{}: the code here is not the code of the conversation",
                     finding.message()
                 );
-                let hint = format!("`convosyncctl resume --switch-branch {}`", session.short());
+                let hint =
+                    format!("`convosyncctl resume --switch-branch {}` brings it", session.short());
                 let warning = Warning { loud: true, message, hint: Some(hint) };
                 Ok(Err(Put { stays: true, ..Put::nothing(warning) }))
             }
@@ -227,8 +228,7 @@ impl Offer {
             }
             Ok(Planned::Cancelled) => Err(AskError::Cancelled.into()),
             Err(CtlError::Checkout(CheckoutError::Refused(refusal))) if is_hopeless(&refusal) => {
-                let (message, hint) = (refusal.to_string(), refusal.hint());
-                Ok(Err(Put::nothing(Warning { loud: true, message, hint })))
+                Ok(Err(Put::nothing(hopeless(&refusal, session, args.no_pull))))
             }
             Err(error) => Err(error),
         }
@@ -310,6 +310,22 @@ impl Put {
     fn nothing(missing: Warning) -> Self {
         Self { missing: vec![missing], ..Self::default() }
     }
+}
+
+/// Says why the code cannot come. What `--no-pull` kept from being fetched is not called missing at the remote.
+fn hopeless(refusal: &Refusal, session: &SessionId, no_pull: bool) -> Warning {
+    let (message, hint) = match refusal {
+        Refusal::MissingCommits { commit: Some(commit), .. } if no_pull => (
+            format!("commit {} is not in this clone, and `--no-pull` fetches none", commit.short()),
+            Some("resume without `--no-pull`, or `git fetch` here and resume again".to_owned()),
+        ),
+        Refusal::NoWorkTree => {
+            let clone = format!("`convosyncctl resume {} --clone` makes one", session.short());
+            (refusal.to_string(), Some(format!("run it in a clone of the project; {clone}")))
+        }
+        refusal => (refusal.to_string(), refusal.hint()),
+    };
+    Warning { loud: true, message, hint }
 }
 
 /// Whether a refusal is one that no answer of the user's changes now; the conversation needs not wait for it.
