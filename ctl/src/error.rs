@@ -99,9 +99,10 @@ impl CtlError {
             Self::Service(source) => source.hint(),
             Self::Ask(source) => source.hint(),
             Self::Refused { hint, .. } => hint.clone(),
+            // First what is wrong is mended: an undo, for one, comes before what was stashed.
             Self::PutAside { cause, way_back } => {
-                let hint = cause.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-                Some(format!("{way_back}{hint}"))
+                let hint = cause.hint().map(|hint| format!("{hint}; ")).unwrap_or_default();
+                Some(format!("{hint}{way_back}"))
             }
             Self::Phrase(source) => source.hint(),
             Self::Output(_) => None,

@@ -61,7 +61,7 @@ fn another_branch_is_the_users_to_leave() {
         undecided(&[&found[0]]),
         (
             "the session is on feature/oauth, and you are on main".to_owned(),
-            "`--switch-branch` goes there, `--stay-on-branch` brings the conversation only, \
+            "`--switch-branch` goes to the session's branch, `--stay-on-branch` brings the conversation only, \
              `--worktree DIR` puts the code into a new work tree"
                 .to_owned()
         )

@@ -40,7 +40,7 @@ fn of_another_branch(session: &str, here: &str) -> Vec<Way> {
     let switch = format!("Switch to {session} (recommended)");
     let stay = format!("Continue on {here} (risky, the context may be wrong)");
     vec![
-        way(Answer::Switch, "--switch-branch", switch, "goes there"),
+        way(Answer::Switch, "--switch-branch", switch, "goes to the session's branch"),
         way(Answer::Stay, "--stay-on-branch", stay, "brings the conversation only"),
     ]
 }
@@ -48,19 +48,19 @@ fn of_another_branch(session: &str, here: &str) -> Vec<Way> {
 fn of_changes(branch: Option<&str>) -> Vec<Way> {
     let commit = |branch: &str| {
         let label = format!("Commit & continue: commit the changes to `{branch}` first");
-        way(Answer::Commit, "--commit", label, "commits them here first")
+        way(Answer::Commit, "--commit", label, "commits the changes here first")
     };
     let stash = way(
         Answer::Stash,
         "--stash",
         "Stash & continue: save the changes with `git stash`".to_owned(),
-        "puts them into `git stash`",
+        "puts the changes into `git stash`",
     );
     let replace = way(
         Answer::Replace,
         "--theirs",
         "Replace & continue: `convosyncctl undo` brings the changes back".to_owned(),
-        "replaces them (`convosyncctl undo` brings them back)",
+        "replaces the changes (`convosyncctl undo` brings them back)",
     );
     [Some(stash), branch.map(commit), Some(replace)].into_iter().flatten().collect()
 }

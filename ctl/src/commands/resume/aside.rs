@@ -61,8 +61,8 @@ mod tests {
         assert_eq!(
             error.hint().as_deref(),
             Some(
-                "your changes of `/work tree/shop` are in `git stash`: \
-                 `git stash apply --index 1a2b3c4d5e6f` there brings them back; mend it"
+                "mend it; your changes of `/work tree/shop` are in `git stash`: \
+                 `git stash apply --index 1a2b3c4d5e6f` there brings them back"
             )
         );
     }
@@ -81,8 +81,8 @@ mod tests {
         };
         assert_eq!(
             hint(false),
-            "your changes of `/shop` are in commit 1a2b3c4d5e6f of `main`, which is not pushed: \
-             `git reset 1a2b3c4d5e6f~` there, on `main`, makes them uncommitted again; mend it"
+            "mend it; your changes of `/shop` are in commit 1a2b3c4d5e6f of `main`, which is not pushed: \
+             `git reset 1a2b3c4d5e6f~` there, on `main`, makes them uncommitted again"
         );
         assert!(hint(true).contains("`git update-ref -d HEAD` there, on `main`, makes"));
     }

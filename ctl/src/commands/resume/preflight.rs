@@ -75,7 +75,10 @@ pub(super) fn plan<'a>(
         Settled::End(end) => return Ok(end),
     };
     if decided.commit && args.dry_run {
-        tell(call, "the changes would be committed here first")?;
+        tell(
+            call,
+            "the changes would be committed here first; the branch may go two ways by it, and the code beside it",
+        )?;
     } else if decided.commit {
         drop(prepared);
         commit::make(call, args, &restoring.place.project.root, &mut aside.committed)?;
