@@ -161,11 +161,12 @@ fn print_saves(call: &mut Call<'_>, saves: &[SaveInfo]) -> Result<(), CtlError> 
     for save in saves.iter().take(SAVES_MAX) {
         let code = place(save.branch.as_deref(), save.commit.as_deref(), save.dirty);
         let facts = [ago(save.at_ms, now_ms), count(save.messages, "message"), code];
+        let message = save.message.as_deref().map(|text| format!("  {text}"));
         let text = Text::new()
             .strong(&format!("{:>5}", save.save))
             .plain("  ")
             .plain(&facts.join(call.print.look.dot()))
-            .faint(&format!("  {}", save.message.as_deref().unwrap_or_default()));
+            .faint(&message.unwrap_or_default());
         call.print.line(text)?;
     }
     match saves.len().saturating_sub(SAVES_MAX) {

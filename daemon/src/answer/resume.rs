@@ -359,7 +359,7 @@ fn compare(then: &CodePoint, now: &CodePoint) -> Vec<Warning> {
                 name(&then.branch),
                 name(&now.branch)
             ),
-            hint: then.branch.as_ref().map(|branch| format!("git switch {branch}")),
+            hint: then.branch.as_ref().map(|branch| format!("`git switch {branch}`")),
         });
     }
     if let Some(commit) = then.commit.filter(|_| then.commit != now.commit) {
@@ -371,7 +371,7 @@ fn compare(then: &CodePoint, now: &CodePoint) -> Vec<Warning> {
                 "the conversation's code is at commit {there}, and here at {here}"
             ),
             hint: Some(format!(
-                "git fetch, then git merge --ff-only {there} (or git switch --detach {there}); if it is unknown, push it on the other device"
+                "`git fetch`, then `git merge --ff-only {there}` (or `git switch --detach {there}`); if git does not know it, push it on the other device"
             )),
         });
     }

@@ -179,7 +179,9 @@ pub(super) fn saved(
     session(call, reply)?;
     if let Some((branch, commits)) = done.and_then(|done| done.unpushed.as_ref()) {
         let message = format!("{} of {branch} not pushed", count(*commits, "commit"));
-        call.print.note(&message, Some("`convosyncctl save --retry` pushes them"))?;
+        let them = if *commits == 1 { "it" } else { "them" };
+        let hint = format!("`convosyncctl save --retry` pushes {them}");
+        call.print.note(&message, Some(&hint))?;
     }
     let step = match outcome(reply) {
         _ if reply.held && done.is_some_and(|done| done.commit.is_some()) => {
