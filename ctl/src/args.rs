@@ -361,7 +361,7 @@ pub(crate) struct Join {
     pub(crate) recover: Option<PhraseSource>,
     #[command(flatten)]
     pub(crate) device: Device,
-    /// Address of the remote that holds the vault [default: the project's own]
+    /// Address of the remote that holds the vault, which is read from now on [default: the project's own]
     #[arg(long, value_name = "URL")]
     pub(crate) remote: Option<String>,
 }

@@ -8,6 +8,7 @@ mod held;
 mod line;
 mod owners;
 mod reach;
+mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,21 +21,24 @@ use convosync_core::id::{Digest, SessionId, hex};
 use convosync_core::project::{self, Project};
 use convosync_core::protocol::{self, ErrorKind};
 use convosync_core::remote::{PermanentKind, Sending};
+use convosync_core::store::RefKind;
 use convosync_core::transcript::{Scanner, SessionFiles};
 use convosync_core::vault::Vault;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::bases::Bases;
 use crate::captures::{Captures, Reports};
-use crate::desk::{self, Desk, SharedDesk};
+use crate::desk::{self, SharedDesk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
 use crate::notification::{Notification, Notifier};
 use crate::pulse::Pulse;
+use crate::remotes;
 
 pub use cwds::Cwds;
 pub use line::{Asker, Line};
 pub use reach::{Reach, Survey};
+pub use reading::{Named, NamedBy};
 
 /// The folder of all stores, among what can be rebuilt.
 const STORES: &str = "stores";
@@ -87,8 +91,10 @@ struct Lent {
 pub struct Registry {
     /// Enabled projects.
     pub projects: BTreeMap<ProjectKey, Arc<Home>>,
-    /// The stores they are saved in.
+    /// The stores they are saved in, and those of remotes to read from.
     pub stores: BTreeMap<StoreKey, Arc<Place>>,
+    /// Stores that stay open though no project is saved in them, and how their remotes were named.
+    read: BTreeMap<StoreKey, Named>,
     /// Sessions of enabled projects, as last scanned.
     pub found: BTreeMap<(StoreKey, SessionId), Found>,
     /// Which project a working directory belongs to, once it was asked.
@@ -223,13 +229,16 @@ impl House {
         self.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether there were keys once: there are none, and yet projects were enabled or a store was sent.
+    /// Whether there were keys once: there are none, and yet projects were enabled, this device joined, or a
+    /// store was sent.
     pub fn has_lost_keys(&self) -> bool {
         let sent = || {
             let stores = std::fs::read_dir(self.paths.state_dir.join(STORES)).ok();
             stores.into_iter().flatten().flatten().any(|store| desk::was_sent(&store.path()))
         };
-        self.vault().is_none() && (self.paths.data_dir.join(enabled::FILE).exists() || sent())
+        let is_there = |file| self.paths.data_dir.join(file).exists();
+        self.vault().is_none()
+            && ([enabled::FILE, remotes::FILE].into_iter().any(is_there) || sent())
     }
 
     /// Takes the keys that `init` or `join` made.
@@ -416,30 +425,15 @@ impl House {
         };
         let dir = store_dir(&self.paths.state_dir, url.as_deref(), &survey.project.root);
         if let Some(place) = self.places().into_iter().find(|place| place.dir == dir) {
+            if entry.branches_only && self.is_only_read(&place) {
+                let renamed = place.desk.lock().rename(RefKind::Branch);
+                renamed.map_err(|error| crate::fail::store(&error))?;
+            }
             self.reach_anew(&place, survey, &entry.agreed);
             return Ok(place);
         }
         let reach = survey.reach(&entry.agreed);
-        let branches_only = entry.branches_only;
-        let desk = Desk::open(&dir, vault.clone(), branches_only, crate::clock::now_ms())?;
-        let mut registry = self.registry();
-        let key = StoreKey(registry.fresh());
-        let place = Arc::new(Place {
-            key,
-            url,
-            reach: Mutex::new(Arc::new(reach)),
-            dir,
-            pulse: Pulse::default(),
-            sending: Sending::default(),
-            desk: SharedDesk::new(desk),
-            code: Mutex::default(),
-            left_out: Mutex::default(),
-            beside: Mutex::default(),
-            uncommitted: Mutex::default(),
-            bases: Mutex::default(),
-        });
-        registry.stores.insert(key, place.clone());
-        Ok(place)
+        self.open_store(dir, url, reach, (vault, entry.branches_only))
     }
 }
 
@@ -456,7 +450,10 @@ impl Registry {
         let used: BTreeMap<ProjectKey, StoreKey> =
             self.projects.iter().map(|(key, home)| (*key, home.store)).collect();
         self.found.retain(|(store, _), found| used.get(&found.project) == Some(store));
-        self.stores.retain(|store, _| used.values().any(|other| other == store));
+        let read = &self.read;
+        self.stores.retain(|store, _| {
+            read.contains_key(store) || used.values().any(|other| other == store)
+        });
     }
 
     fn fresh(&mut self) -> u32 {

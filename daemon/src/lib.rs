@@ -14,6 +14,7 @@ pub mod instance;
 pub mod clock;
 pub mod watch;
 pub mod enabled;
+pub mod remotes;
 pub mod engine;
 pub mod pulse;
 pub mod notification;

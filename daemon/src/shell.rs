@@ -320,12 +320,14 @@ impl Shell {
 
 /// Opens every enabled project that is not open, and notes for `status` why one cannot be.
 fn open_projects(house: &House, roots: &RootReports) {
-    let problems = house.open_projects().unwrap_or_else(|error| {
+    let mut problems = house.open_projects().unwrap_or_else(|error| {
         let failure = fail::failure(ErrorKind::Failed, &error, error.hint());
         tracing::error!("no project is saved: the list of projects cannot be read");
         tracing::debug!(reason = %failure.message, "no project is saved");
         vec![fail::problem_of(&failure, clock::now_ms())]
     });
+    // After the projects, which know what kind of name our refs have on their remotes.
+    problems.extend(house.open_remotes());
     let mut known = lock(&roots.problems);
     if problems.len() > known.len() {
         tracing::warn!(projects = problems.len(), "not every project can be opened");

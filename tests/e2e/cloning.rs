@@ -23,11 +23,11 @@ fn without_a_clone() -> Stage {
 }
 
 /// Runs the client in the home directory.
-fn at_home(device: &Device, arguments: &[&str]) -> Run {
+pub(crate) fn at_home(device: &Device, arguments: &[&str]) -> Run {
     run_in(device, &device.home.dir(), arguments)
 }
 
-fn run_in(device: &Device, directory: &Path, arguments: &[&str]) -> Run {
+pub(crate) fn run_in(device: &Device, directory: &Path, arguments: &[&str]) -> Run {
     let mut command = device.home.command(program::binary("convosyncctl"));
     command.args(arguments).current_dir(directory);
     program::run(&mut command, b"", program::DEADLINE)

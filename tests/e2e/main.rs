@@ -46,6 +46,8 @@ mod notices;
 #[cfg(test)]
 mod noticing;
 #[cfg(test)]
+mod phone;
+#[cfg(test)]
 mod pizza;
 #[cfg(test)]
 mod preflight;

@@ -42,6 +42,24 @@ pub struct InitReply {
     pub device: DeviceId,
     /// Where the keys lie.
     pub keys: PathBuf,
+    /// The remote that this device joined by and reads from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteStatus>,
+}
+
+/// A remote that is read, and that no project here is saved to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteStatus {
+    /// Its address, without credentials.
+    pub remote: String,
+    /// Sessions known to lie there.
+    pub sessions: u32,
+    /// When it was last asked, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_ms: Option<i64>,
+    /// Why it could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 /// Answer of `key-export`.
@@ -52,13 +70,16 @@ pub struct KeyExportReply {
 }
 
 /// Answer of `enable` and `disable`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct EnableReply {
     /// What changed, one entry a project.
     pub projects: Vec<EnabledProject>,
     /// Nothing was enabled yet: the user has to agree to the projects' own settings first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asks: bool,
+    /// Remotes that are no longer read, without credentials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remotes: Vec<String>,
 }
 
 /// One project that was enabled or disabled.
@@ -129,6 +150,9 @@ pub struct StatusReply {
     pub here: Option<PathBuf>,
     /// Every enabled project.
     pub projects: Vec<ProjectStatus>,
+    /// Remotes that are read, and that no project here is saved to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remotes: Vec<RemoteStatus>,
     /// Other devices as last seen.
     pub devices: Vec<DeviceStatus>,
     /// How transcripts are noticed: "watching" or why by rescan.
@@ -348,6 +372,9 @@ pub struct SessionInfo {
     /// How many bytes the repository's whole history takes on the device that saved, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packed: Option<u64>,
+    /// Why it cannot go on in a clone that is made here: it would be saved to another remote than it lies at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<Warning>,
 }
 
 /// Answer of `show`.
@@ -425,4 +452,7 @@ pub struct SyncReply {
     pub projects: Vec<ProjectStatus>,
     /// New saves of other devices.
     pub arrived: u32,
+    /// Remotes that are read, and that no project here is saved to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remotes: Vec<RemoteStatus>,
 }

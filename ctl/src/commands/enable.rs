@@ -35,7 +35,10 @@ pub(crate) fn run_disable(call: &mut Call<'_>, all: bool) -> Result<ExitCode, Ct
     for project in &reply.projects {
         call.print.done(&format!("{} is no longer saved", project.name))?;
     }
-    if reply.projects.is_empty() {
+    for remote in &reply.remotes {
+        call.print.done(&format!("{remote} is no longer read"))?;
+    }
+    if reply.projects.is_empty() && reply.remotes.is_empty() {
         call.print.line("Nothing was enabled.")?;
     }
     call.print.next("convosyncctl enable, whenever you want it back; what is saved stays")?;

@@ -11,6 +11,7 @@ use crate::ask::{self, AskError};
 use crate::call::Call;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
+use crate::print::count;
 
 /// The longest phrase that is read: 24 words of at most 8 letters, and room for odd spacing.
 const PHRASE_BYTES_MAX: u64 = 4096;
@@ -62,7 +63,17 @@ fn report(call: &mut Call<'_>, reply: &InitReply) -> Result<(), CtlError> {
     }
     call.print.done(&format!("this device belongs to vault {} now", reply.vault))?;
     call.print.done(&format!("its keys are in {}", reply.keys.display()))?;
-    Ok(call
-        .print
-        .next("convosyncctl enable, in a project you want here; then convosyncctl resume")?)
+    let Some(remote) = &reply.remote else {
+        return Ok(call.print.next("convosyncctl list --refresh")?);
+    };
+    match &remote.problem {
+        None => {
+            let found = count(remote.sessions, "session");
+            call.print.done(&format!("{found} of your other devices at {}", remote.remote))?;
+        }
+        Some(problem) => call.print.note(&problem.message, problem.hint.as_deref())?,
+    }
+    let step = "convosyncctl list; then convosyncctl resume --clone brings one here with a clone of its \
+                repository, or, in a clone you have: convosyncctl enable, and convosyncctl resume";
+    Ok(call.print.next(step)?)
 }

@@ -1,6 +1,6 @@
 //! `list`: saved sessions of all devices.
 
-use convosync_core::protocol::{List, ListReply, Request};
+use convosync_core::protocol::{ErrorKind, List, ListReply, Request};
 
 use crate::args;
 use crate::call::Call;
@@ -23,12 +23,29 @@ pub(crate) fn run(call: &mut Call<'_>, args: args::List) -> Result<ExitCode, Ctl
 /// Asks for sessions and prints them.
 pub(crate) fn list(call: &mut Call<'_>, request: List) -> Result<ExitCode, CtlError> {
     let reply: ListReply = call.ask(Request::List(request))?;
+    show(call, &reply)
+}
+
+/// Prints sessions.
+pub(crate) fn show(call: &mut Call<'_>, reply: &ListReply) -> Result<ExitCode, CtlError> {
     if call.print.json {
-        call.print.answer(&reply)?;
+        call.print.answer(reply)?;
     } else {
-        print(call, &reply)?;
+        print(call, reply)?;
     }
     Ok(ExitCode::Ok)
+}
+
+/// Asks the remotes for the sessions of the project here, or, where none is enabled, for all of them.
+pub(crate) fn of_here(call: &mut Call<'_>) -> Result<ListReply, CtlError> {
+    let all = List { all: true, refresh: true, ..List::default() };
+    let here = List { directory: Some(call.directory()), ..all.clone() };
+    match call.ask(Request::List(here)) {
+        Err(error) if error.failure().is_some_and(|it| it.data.kind == ErrorKind::NotEnabled) => {
+            call.ask(Request::List(all))
+        }
+        answer => answer,
+    }
 }
 
 fn print(call: &mut Call<'_>, reply: &ListReply) -> Result<(), CtlError> {
@@ -55,7 +72,8 @@ fn print(call: &mut Call<'_>, reply: &ListReply) -> Result<(), CtlError> {
     }
     call.print.line(format!("Remotes {asked}; --refresh asks them now, --all shows old ones."))?;
     let first = reply.sessions.iter().find(|info| !info.this_device).unwrap_or(&reply.sessions[0]);
-    Ok(call.print.next(&format!("convosyncctl resume {}", first.short))?)
+    let clone = if first.root.is_none() && first.address.is_some() { " --clone" } else { "" };
+    Ok(call.print.next(&format!("convosyncctl resume {}{clone}", first.short))?)
 }
 
 /// Tells which remotes could not be asked.

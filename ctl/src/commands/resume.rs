@@ -16,7 +16,7 @@ mod version;
 use std::ffi::OsStr;
 
 use convosync_core::protocol::{
-    List, ListReply, Request, Resume, ResumeAction, ResumeReply, SessionInfo, SessionQuery, Warning,
+    Request, Resume, ResumeAction, ResumeReply, SessionInfo, SessionQuery, Warning,
 };
 
 use aside::Aside;
@@ -43,8 +43,8 @@ const CLAUDE: &str = "claude";
 pub(crate) fn run(call: &mut Call<'_>, args: &args::Resume) -> Result<ExitCode, CtlError> {
     call.print.is_aside = args.shell;
     if args.list {
-        let request = here(call);
-        return list::list(call, request);
+        let reply = list::of_here(call)?;
+        return list::show(call, &reply);
     }
     if let Some(dir) = &args.clone {
         return fresh::resume(call, args, dir.as_deref());
@@ -56,10 +56,6 @@ pub(crate) fn run(call: &mut Call<'_>, args: &args::Resume) -> Result<ExitCode, 
     }
 }
 
-fn here(call: &Call<'_>) -> List {
-    List { directory: Some(call.directory()), all: true, refresh: true, ..List::default() }
-}
-
 /// Settles which session is meant; `None` leaves it to the daemon.
 fn choose(call: &mut Call<'_>, args: &args::Resume) -> Result<Option<SessionQuery>, CtlError> {
     if let Some(session) = &args.session {
@@ -69,8 +65,7 @@ fn choose(call: &mut Call<'_>, args: &args::Resume) -> Result<Option<SessionQuer
     if !asks && !args.read_only {
         return Ok(None);
     }
-    let request = here(call);
-    let reply: ListReply = call.ask(Request::List(request))?;
+    let reply = list::of_here(call)?;
     list::print_problems(call, &reply)?;
     let newest = reply.sessions.iter().position(|info| !info.this_device);
     let start = newest.unwrap_or_default();
@@ -86,8 +81,9 @@ fn choose(call: &mut Call<'_>, args: &args::Resume) -> Result<Option<SessionQuer
         None => Err(CtlError::refused(
             ExitCode::Failed,
             "there is no saved session of this project",
-            "`convosyncctl list --all --refresh` shows all projects; on the other device, \
-             `convosyncctl status` says what it has sent",
+            "`convosyncctl list --all --refresh` shows all projects, and `convosyncctl resume --clone` clones \
+             the repository of one that has none here; on the other device, `convosyncctl status` says what \
+             it has sent",
         )),
     }
 }

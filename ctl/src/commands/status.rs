@@ -2,8 +2,8 @@
 
 use convosync_core::checkout::{self, Stored};
 use convosync_core::protocol::{
-    CodeLeftOut, DeviceStatus, LeftOut, Problem, ProjectStatus, Request, RootStatus, Saving,
-    Sending, Status, StatusReply, SyncState, Warning,
+    CodeLeftOut, DeviceStatus, LeftOut, Problem, ProjectStatus, RemoteStatus, Request, RootStatus,
+    Saving, Sending, Status, StatusReply, SyncState, Warning,
 };
 
 use super::large;
@@ -67,6 +67,7 @@ fn print(print: &mut Printer<'_>, reply: &StatusReply, records: &[Stored]) -> Re
     let version = format!("  daemon {}", reply.version);
     print.line(Text::new().plain("This device: ").strong(device).faint(&vault).faint(&version))?;
     print_projects(print, reply)?;
+    print_remotes(print, &reply.remotes, reply.at_ms)?;
     print_devices(print, reply)?;
     print_roots(print, &reply.watching)?;
     let told = |problem: &&Problem| {
@@ -93,6 +94,28 @@ fn print_projects(print: &mut Printer<'_>, reply: &StatusReply) -> Result<(), Ct
     for (label, projects) in [("Here: ", here), ("Project: ", others)] {
         for project in projects {
             print_project(print, label, project, reply.at_ms)?;
+        }
+    }
+    Ok(())
+}
+
+/// Names the remotes that are only read: what of them is known, since when, and what is wrong.
+pub(crate) fn print_remotes(
+    print: &mut Printer<'_>,
+    remotes: &[RemoteStatus],
+    now_ms: i64,
+) -> Result<(), CtlError> {
+    for RemoteStatus { remote, sessions, listed_ms, problem } in remotes {
+        print.line(Text::new().plain("Read from: ").strong(remote))?;
+        let asked = listed_ms.map_or_else(
+            || "never asked".to_owned(),
+            |at_ms| format!("asked {}", ago(at_ms, now_ms)),
+        );
+        let facts = [count(*sessions, "session"), asked, "nothing is sent there".to_owned()];
+        print.line(Text::new().plain("    ").faint(&facts.join(print.look.dot())))?;
+        if let Some(problem) = problem {
+            let message = format!("{} ({})", problem.message, ago(problem.since_ms, now_ms));
+            print.finding(&message, problem.hint.as_deref())?;
         }
     }
     Ok(())
@@ -226,10 +249,13 @@ fn print_roots(print: &mut Printer<'_>, roots: &[RootStatus]) -> Result<(), CtlE
 
 fn next(reply: &StatusReply) -> &'static str {
     let stuck = |project: &ProjectStatus| project.problem.is_some();
+    let unread = |remote: &RemoteStatus| remote.problem.is_some();
     if !reply.initialised {
         "convosyncctl init, or convosyncctl join --recover if you have another device"
-    } else if reply.projects.iter().any(stuck) {
+    } else if reply.projects.iter().any(stuck) || reply.remotes.iter().any(unread) {
         "see to the problem above, then convosyncctl sync --retry"
+    } else if reply.projects.is_empty() && !reply.remotes.is_empty() {
+        "convosyncctl list; then convosyncctl resume --clone, or enable a clone that you have"
     } else if reply.here.is_none() {
         "convosyncctl enable, in a project you want saved"
     } else {

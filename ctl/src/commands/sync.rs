@@ -2,7 +2,7 @@
 
 use convosync_core::protocol::{Request, Sync, SyncReply, SyncState};
 
-use super::status::sync_line;
+use super::status::{print_remotes, sync_line};
 use crate::call::Call;
 use crate::error::CtlError;
 use crate::exit::ExitCode;
@@ -21,7 +21,9 @@ pub(crate) fn run(call: &mut Call<'_>, retry: bool) -> Result<ExitCode, CtlError
 
 fn outcome(reply: &SyncReply) -> ExitCode {
     let through = |sync| matches!(sync, SyncState::OnRemote | SyncState::Empty);
-    if reply.projects.iter().all(|project| through(project.sync) && project.problem.is_none()) {
+    let is_through =
+        reply.projects.iter().all(|project| through(project.sync) && project.problem.is_none());
+    if is_through && reply.remotes.iter().all(|remote| remote.problem.is_none()) {
         ExitCode::Ok
     } else {
         ExitCode::KeptLocally
@@ -37,7 +39,8 @@ fn print(call: &mut Call<'_>, reply: &SyncReply) -> Result<(), CtlError> {
             call.print.finding(&problem.message, problem.hint.as_deref())?;
         }
     }
-    if reply.projects.is_empty() {
+    print_remotes(&mut call.print, &reply.remotes, now_ms)?;
+    if reply.projects.is_empty() && reply.remotes.is_empty() {
         call.print.line("No project is enabled.")?;
         return Ok(call.print.next("convosyncctl enable, in a project you want saved")?);
     }

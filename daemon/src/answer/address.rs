@@ -7,11 +7,12 @@ use convosync_core::remote;
 /// Ids that are no addresses.
 const NO_ADDRESS: [&str; 3] = ["root:", "dir:", "sha256:"];
 
-/// The address of a repository with these ids; `store` is that of the remote its sessions are in. Where that is
-/// another repository, the protocol is the store's on the same host, else https.
-pub(super) fn of(ids: &[String], store: Option<&str>) -> Option<String> {
+/// The address of a repository with these ids; `store` is that of the remote its sessions are in, and `named` how the
+/// user named it, before settings of theirs led elsewhere. Where that is another repository, the protocol is the
+/// store's on the same host, else https.
+pub(super) fn of(ids: &[String], named: Option<&str>, store: Option<&str>) -> Option<String> {
     let is_it = |url: &&str| normalise(url).is_some_and(|id| same(&[id], ids));
-    match store.filter(is_it) {
+    match named.filter(is_it).or(store.filter(is_it)) {
         Some(url) => Some(remote::address_to_tell(url)),
         None => ids.iter().find_map(|id| written_out(id, store)),
     }
@@ -54,7 +55,7 @@ mod tests {
     #[track_caller]
     fn check(ids: &[&str], store: Option<&str>, expected: Option<&str>) {
         let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        assert_eq!(of(&ids, store).as_deref(), expected, "{ids:?} {store:?}");
+        assert_eq!(of(&ids, None, store).as_deref(), expected, "{ids:?} {store:?}");
     }
 
     #[test]
@@ -77,6 +78,15 @@ mod tests {
         check(&ids, Some("git@git.example:ada/sessions.git"), ssh);
         check(&ids, Some("ssh://git@git.example/ada/sessions.git"), ssh);
         check(&["file:/srv/50%/shop"], None, Some("file:///srv/50%25/shop"));
+    }
+
+    #[test]
+    fn a_store_is_known_by_the_name_it_was_given_too() {
+        let ids = ["git.example/ada/shop".to_owned()];
+        let named = Some("https://git.example/ada/shop.git");
+        let led_to = Some("https://mirror.example:8443/ada/shop.git");
+        assert_eq!(of(&ids, named, led_to).as_deref(), named);
+        assert_eq!(of(&ids, led_to, named).as_deref(), named);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use convosync_core::project;
 use convosync_core::protocol::{
     ErrorKind, Failure, FileInfo, List, ListReply, MakerInfo, Progress, Read, ReadReply,
     RepositoryInfo, SaveInfo, SessionInfo, SessionQuery, Show, ShowReply, ShownMessage, UsedInfo,
+    Warning,
 };
 use convosync_core::seal::{CodePoint, CodeSaved, Further, Maker, SaveRecord, Summary};
 use convosync_core::transcript::{Reading, Used};
@@ -348,6 +349,9 @@ fn told(
     let Listed { holding, device_name, device_kind, is_own } = listed;
     let summary = &holding.summary;
     let home = clone_of(homes, &summary.project);
+    let named = house.named(place).map(|named| named.url);
+    let address = address::of(&summary.project, named.as_deref(), place.url.as_deref());
+    let is_only_read = homes.iter().all(|home| home.store != place.key);
     SessionInfo {
         session: summary.session.clone(),
         short: summary.session.short().to_owned(),
@@ -372,9 +376,41 @@ fn told(
         on_remote: (*is_own && place.url.is_some()).then_some(!is_unsent),
         client: summary.client.clone(),
         model: summary.model.clone(),
-        address: address::of(&summary.project, place.url.as_deref()),
+        apart: is_only_read.then(|| apart(house, place, summary, address.as_deref())).flatten(),
+        address,
         packed: Some(summary.packed).filter(|bytes| *bytes > 0),
     }
+}
+
+/// Why a session that lies at a remote which is only read cannot go on here: what a clone of its repository
+/// saves goes to another one, and the devices that saved it do not look there.
+fn apart(
+    house: &House,
+    place: &Place,
+    summary: &Summary,
+    address: Option<&str>,
+) -> Option<Warning> {
+    let is_apart = address.is_some_and(|address| house.is_saved_elsewhere(place, address));
+    is_apart.then(|| Warning {
+        loud: true,
+        message: format!(
+            "session {} lies at {}, and what is saved of a clone of `{}` on this device goes elsewhere: your \
+             other devices would not see how it goes on",
+            summary.session.short(),
+            work::shown_url(place),
+            summary.project_name
+        ),
+        hint: Some(set_store_remote(house, place)),
+    })
+}
+
+/// How everything is saved to the remote of a store that is only read.
+pub(super) fn set_store_remote(house: &House, place: &Place) -> String {
+    format!(
+        "say `remote = \"{}\"` under `[store]` in `{}`, run `convosyncctl config reload`, and resume again",
+        work::shown_url(place),
+        house.paths.config_file.display()
+    )
 }
 
 /// The session as this device's own last save has it.

@@ -35,7 +35,7 @@ pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, 
     if enable.own_settings == OwnSettings::Ask {
         let asking = asking(house, &surveys)?;
         if !asking.is_empty() {
-            return Ok(EnableReply { projects: asking, asks: true });
+            return Ok(EnableReply { projects: asking, asks: true, ..EnableReply::default() });
         }
     }
     let mut projects = Vec::new();
@@ -54,7 +54,7 @@ pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, 
     for project in &mut projects {
         project.sessions = count_sessions(house, &project.root);
     }
-    Ok(EnableReply { projects, asks: false })
+    Ok(EnableReply { projects, ..EnableReply::default() })
 }
 
 /// Where all projects are wanted, one that cannot be had does not keep the others from it.
@@ -256,17 +256,23 @@ fn unreadable(error: &enabled::EnabledError) -> Failure {
 pub(super) fn disable(house: &House, disable: &Disable) -> Result<EnableReply, Failure> {
     vault(house)?;
     let homes = if disable.all { house.homes() } else { vec![home(house, &disable.directory)?] };
-    let mut projects = Vec::new();
+    let (mut projects, mut left) = (Vec::new(), Vec::new());
     for home in homes {
         keep(house, |enabled| {
             enabled.remove(&home.project.root);
         })?;
         if let Some(place) = house.place(home.store) {
             projects.push(describe(&home, &place, None));
+            left.push(place);
         }
         house.close_project(home.key);
     }
-    Ok(EnableReply { projects, asks: false })
+    // A remote goes with the last project that is saved to it; with all of them go those that are only read.
+    left.retain(|place| house.is_only_read(place));
+    let unwanted = if disable.all { house.only_read() } else { left };
+    let gone = house.read_no_more(&unwanted)?;
+    let remotes = gone.iter().map(|place| work::shown_url(place)).collect();
+    Ok(EnableReply { projects, remotes, ..EnableReply::default() })
 }
 
 pub(super) fn probe(clerk: &Clerk<'_>, probe: &Probe) -> Result<ProbeReply, Failure> {
@@ -276,7 +282,9 @@ pub(super) fn probe(clerk: &Clerk<'_>, probe: &Probe) -> Result<ProbeReply, Fail
     let places = house
         .places()
         .into_iter()
-        .filter(|place| only.as_ref().is_none_or(|home| home.store == place.key));
+        .filter(|place| only.as_ref().is_none_or(|home| home.store == place.key))
+        // Nothing is pushed where the user did not agree to it.
+        .filter(|place| !house.is_only_read(place));
     let mut results = Vec::new();
     for place in places {
         step(clerk.tell, &format!("trying {}", work::shown_url(&place)));

@@ -30,6 +30,10 @@ const RECENT_WRITE_MS: i64 = 2_000;
 /// How long to wait for such a transcript to fall silent.
 const SILENCE_WITHIN: Duration = Duration::from_secs(10);
 
+/// What helps where no session is named and no project is enabled.
+const NOT_HERE: &str = "run `convosyncctl enable` there; where the repository is not on this device yet, \
+    `convosyncctl resume --clone` clones that of the newest session and goes on there";
+
 /// What is to be resumed, and where.
 struct Job {
     place: Arc<Place>,
@@ -75,6 +79,7 @@ pub(super) fn find(clerk: &Clerk<'_>, resume: &Resume) -> Result<Wanted, Failure
         scan::scan_all(house, now_ms());
     }
     let home = project_here(house, resume, &holding)?;
+    refuse_apart(house, (&place, &home), &holding)?;
     let fetched = browse::fetch(clerk, &place, &holding)?;
     let query =
         resume.session.clone().unwrap_or_else(|| SessionQuery(holding.summary.session.to_string()));
@@ -98,6 +103,9 @@ fn refresh(clerk: &Clerk<'_>, resume: &Resume) -> Result<Vec<Warning>, Failure> 
     let here = match (&resume.session, home(house, &resume.directory)) {
         (_, Ok(home)) => Some(home),
         (Some(_), Err(failure)) if failure.data.kind == ErrorKind::NotEnabled => None,
+        (None, Err(failure)) if failure.data.kind == ErrorKind::NotEnabled => {
+            return Err(failure.with_hint(NOT_HERE));
+        }
         (_, Err(failure)) => return Err(failure),
     };
     step(clerk.tell, "asking for the newest saves");
@@ -171,6 +179,27 @@ fn project_here(house: &House, resume: &Resume, holding: &Holding) -> Result<Arc
                  your own, after `convosyncctl enable` in it"
             ))
     })
+}
+
+/// A session at a remote that is only read does not go on in a project that is saved to another one: the devices
+/// that saved it do not look there, and it would be two.
+fn refuse_apart(
+    house: &House,
+    (place, home): (&Place, &Home),
+    holding: &Holding,
+) -> Result<(), Failure> {
+    if home.store == place.key || !house.is_only_read(place) {
+        return Ok(());
+    }
+    let other = house.place(home.store).map(|place| work::shown_url(&place)).unwrap_or_default();
+    let message = format!(
+        "session {} lies at {}, and `{}` is saved to {other}: your other devices would not see how it goes on",
+        holding.summary.session.short(),
+        work::shown_url(place),
+        home.project.root.display(),
+    );
+    let hint = browse::set_store_remote(house, place);
+    Err(Failure::new(ErrorKind::OtherRepository, message).with_hint(hint))
 }
 
 /// Where the transcript belongs here, and where Claude Code has to be started.

@@ -186,13 +186,8 @@ pub(super) fn sync(clerk: &Clerk<'_>, sync: &Sync) -> Result<SyncReply, Failure>
         if only.as_ref().is_some_and(|home| home.store != place.key) {
             continue;
         }
-        house
-            .release(&place)
-            .map_err(|error| fail::failure(ErrorKind::Failed, &error, error.hint()))?;
-        step(clerk.tell, "sending");
-        send_now(house, &place, only.as_deref(), sync.retry);
-        if sync.retry && projects::look_for_another_name(clerk, &place) {
-            send_now(house, &place, only.as_deref(), true);
+        if !house.is_only_read(&place) {
+            send_all(clerk, &place, only.as_deref(), sync.retry)?;
         }
         step(clerk.tell, "looking for other devices' saves");
         match work::list(house, place.key, Asker::Person) {
@@ -210,5 +205,24 @@ pub(super) fn sync(clerk: &Clerk<'_>, sync: &Sync) -> Result<SyncReply, Failure>
         .into_iter()
         .filter(|home| only.as_ref().is_none_or(|only| only.key == home.key));
     let projects = homes.filter_map(|home| status::project(house, &home)).collect();
-    Ok(SyncReply { projects, arrived })
+    let remotes = if only.is_some() { Vec::new() } else { status::remotes(house) };
+    Ok(SyncReply { projects, arrived, remotes })
+}
+
+/// Lets everything of a store be sent, and waits until that has been tried.
+fn send_all(
+    clerk: &Clerk<'_>,
+    place: &Place,
+    only: Option<&Home>,
+    retry: bool,
+) -> Result<(), Failure> {
+    let house = clerk.house;
+    let released = house.release(place);
+    released.map_err(|error| fail::failure(ErrorKind::Failed, &error, error.hint()))?;
+    step(clerk.tell, "sending");
+    send_now(house, place, only, retry);
+    if retry && projects::look_for_another_name(clerk, place) {
+        send_now(house, place, only, true);
+    }
+    Ok(())
 }

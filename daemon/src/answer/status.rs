@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use convosync_core::protocol::{
-    CodeLeftOut, DeviceStatus, LargeSession, Problem, ProjectStatus, RootStatus, Saving, Sending,
-    SkippedFile, Status, StatusReply,
+    CodeLeftOut, DeviceStatus, LargeSession, Problem, ProjectStatus, RemoteStatus, RootStatus,
+    Saving, Sending, SkippedFile, Status, StatusReply,
 };
 use convosync_core::store::RefKind;
 
@@ -49,6 +49,7 @@ pub(super) fn status(clerk: &Clerk<'_>, status: &Status) -> StatusReply {
         vault: vault.as_ref().map(|vault| vault.id()),
         here: here.map(|home| home.project.root.clone()),
         projects: homes.iter().filter_map(|home| project(house, home)).collect(),
+        remotes: remotes(house),
         devices: devices(house),
         watching: roots(house, clerk.roots),
         problems: problems(house, clerk.roots),
@@ -104,6 +105,22 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
         retry_ms: beat.retry_ms.filter(|_| held_up.is_some()),
         problem: off.or(kept).or(held_up),
     })
+}
+
+/// The remotes that are read, and that no project here is saved to.
+pub(super) fn remotes(house: &House) -> Vec<RemoteStatus> {
+    house.only_read().iter().map(|place| remote(place)).collect()
+}
+
+/// How one of them stands.
+pub(super) fn remote(place: &Place) -> RemoteStatus {
+    let board = place.desk.board();
+    RemoteStatus {
+        remote: work::shown_url(place),
+        sessions: u32::try_from(board.sessions.len()).unwrap_or(u32::MAX),
+        listed_ms: board.listed_ms,
+        problem: board.unlisted.clone(),
+    }
 }
 
 /// What of a project's code is not in its last save.

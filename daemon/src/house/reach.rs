@@ -3,6 +3,7 @@
 //! never counts, and what the user mends does.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use convosync_core::id::Digest;
@@ -127,11 +128,28 @@ impl House {
         self.homes().into_iter().find(of_place)
     }
 
+    /// Looks at what the user's own files say, and no repository.
+    pub(super) fn survey_outside(&self) -> Result<Survey, Failure> {
+        let outside = Project {
+            root: PathBuf::from("/"),
+            git_dir: None,
+            common_dir: None,
+            ids: Vec::new(),
+            push_url: None,
+            name: String::new(),
+        };
+        self.survey(outside)
+    }
+
     /// Reads again how a store's remote is reached; what cannot be read stays as it was.
     pub fn refresh_reach(&self, place: &Place) {
-        let Some(home) = self.first_home(place) else { return };
-        match self.survey(home.project.clone()) {
-            Ok(survey) => self.reach_anew(place, &survey, &home.agreed),
+        let home = self.first_home(place);
+        let survey = home
+            .as_ref()
+            .map_or_else(|| self.survey_outside(), |home| self.survey(home.project.clone()));
+        let agreed = home.map(|home| home.agreed.clone()).unwrap_or_default();
+        match survey {
+            Ok(survey) => self.reach_anew(place, &survey, &agreed),
             Err(failure) => {
                 tracing::debug!(reason = %failure.message, "git settings could not be read again");
             }

@@ -134,6 +134,10 @@ fn list_place(house: &House, place: &Place, asker: Asker) -> Result<Arrived, Rem
 /// Removes our ref's old name from the remote, with a lease, once the new one holds everything. A host that
 /// does not let us is asked again at the next listing; readers believe the newer ref.
 fn clear_left_over(house: &House, place: &Place, store: &Store, asker: Asker) {
+    // Nothing is pushed where no project is enabled, not even the end of a ref.
+    if house.is_only_read(place) {
+        return;
+    }
     let Some((old, tip)) = place.desk.lock().left_over() else { return };
     let removed =
         with_remote(house, place, store, asker, |remote| remote.remove(&old.to_string(), tip));

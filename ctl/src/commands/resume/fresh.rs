@@ -26,6 +26,10 @@ pub(super) fn resume(
     dir: Option<&Path>,
 ) -> Result<ExitCode, CtlError> {
     let info = find(call, args)?;
+    if let Some(apart) = &info.apart {
+        let hint = apart.hint.as_deref().unwrap_or_default();
+        return Err(CtlError::refused(ExitCode::NeedsDecision, &apart.message, hint));
+    }
     let Some(address) = info.address.clone().filter(|it| project::normalise(it).is_some()) else {
         return Err(CtlError::refused(
             ExitCode::Failed,
@@ -99,8 +103,9 @@ fn none(here: Option<PathBuf>) -> CtlError {
         None => CtlError::refused(
             ExitCode::Failed,
             "there is no saved session whose repository has no clone here",
-            "`convosyncctl list --all --refresh` shows all that is known here; what is saved to a remote \
-             that no project here has is found in a clone of it: `git clone`, then `convosyncctl enable`",
+            "`convosyncctl list --all --refresh` shows all that is known here, and `convosyncctl status` which \
+             remotes are read; what lies at another one is found in a clone of it: `git clone`, then \
+             `convosyncctl enable`",
         ),
     }
 }
