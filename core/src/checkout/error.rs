@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::capture::CaptureError;
-use crate::code::{CodeError, Withheld};
+use crate::code::{CodeError, Withheld, some};
 use crate::disk::DiskError;
 use crate::git::GitError;
 use crate::id::Oid;
@@ -172,8 +172,7 @@ pub enum Refusal {
         root: PathBuf,
     },
     /// Something that is not recorded stands where a file must be written.
-    #[error("`{}` is in the way{}", paths.first().map(String::as_str).unwrap_or_default(),
-        if paths.len() > 1 { format!(", and {} more", paths.len() - 1) } else { String::new() })]
+    #[error("{} {} in the way", some(paths, 1), if paths.len() == 1 { "is" } else { "are" })]
     InTheWay {
         /// Which.
         paths: Vec<String>,
