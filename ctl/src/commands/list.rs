@@ -70,7 +70,9 @@ fn print(call: &mut Call<'_>, reply: &ListReply) -> Result<(), CtlError> {
         let sessions = count(reply.unsaved, "session");
         call.print.line(format!("{sessions} here with changes that are in no save yet."))?;
     }
-    call.print.line(format!("Remotes {asked}; --refresh asks them now, --all shows old ones."))?;
+    call.print.line(format!(
+        "Remotes {asked}; `list --refresh` asks them now, `list --all` shows old ones."
+    ))?;
     let first = reply.sessions.iter().find(|info| !info.this_device).unwrap_or(&reply.sessions[0]);
     let clone = if first.root.is_none() && first.address.is_some() { " --clone" } else { "" };
     Ok(call.print.next(&format!("convosyncctl resume {}{clone}", first.short))?)
