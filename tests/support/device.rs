@@ -176,6 +176,14 @@ impl Device {
         String::from_utf8(files::read(&file)).expect("the phrase is words").trim().to_owned()
     }
 
+    /// Has the daemon save nothing by itself from now on, so that it is known what a command saves, and tells.
+    #[track_caller]
+    pub fn hold_still(&self) {
+        let never = "[save]\nidle_after = \"1h\"\n[store]\npush_at_most_every = \"0s\"\n";
+        self.home.write_config_whole(never);
+        self.ctl(&["config", "reload"]).ok();
+    }
+
     /// Joins the vault of `phrase` and enables the current project.
     #[track_caller]
     pub fn join(&self, phrase: &str) {

@@ -27,6 +27,7 @@ pub mod remote;
 pub mod skip;
 pub mod sshd;
 pub mod synthetic;
+pub mod told;
 pub mod tree;
 pub mod trip;
 pub mod wait;

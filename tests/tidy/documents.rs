@@ -164,9 +164,12 @@ fn the_tests_that_leave_the_way_open_are_the_ones_that_run_over_all_ways() {
     let listed: Vec<&str> = listed.expect("it names the files").0.split('|').collect();
     let sources = sources();
     let leaves_it_open = sources.iter().filter(|(_, text)| text.contains("Way::Any"));
-    let names =
-        leaves_it_open.filter_map(|(path, _)| path.strip_prefix("tests/e2e/")?.strip_suffix(".rs"));
+    // A module below another one is run with it.
+    let names = leaves_it_open.filter_map(|(path, _)| {
+        path.strip_prefix("tests/e2e/")?.strip_suffix(".rs")?.split('/').next()
+    });
     let mut open: Vec<&str> = names.collect();
     open.sort_unstable();
+    open.dedup();
     assert_eq!(listed, open, "the filter of the profile `wires` in .config/nextest.toml");
 }

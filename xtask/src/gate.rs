@@ -97,7 +97,7 @@ fn tests(skipped: &Path) -> Result<Vec<String>, Failure> {
         (nextest(), "Summary [")
     } else {
         let words = ["test", "--workspace", "--lib", "--bins", "--tests"];
-        (shell::cargo(&words), "test result:")
+        (snapshots_hold(shell::cargo(&words)), "test result:")
     };
     let lines = shell::step_with_lines("tests", command.env(skip::SKIPPED_FILE, skipped))?;
     Ok(lines.into_iter().filter(|line| line.contains(closing)).collect())
@@ -111,6 +111,12 @@ fn nextest() -> Command {
     let at_once = thread::available_parallelism().map_or(1, NonZero::get) + 1;
     let mut command = shell::cargo(&["nextest", "run", "--workspace"]);
     command.args(["--test-threads", &at_once.to_string()]);
+    snapshots_hold(command)
+}
+
+/// A snapshot that is missing or differs fails, whatever the caller's environment says, and none is written.
+fn snapshots_hold(mut command: Command) -> Command {
+    command.env("INSTA_UPDATE", "no").env("INSTA_FORCE_PASS", "0");
     command
 }
 
