@@ -3,13 +3,14 @@
 
 use std::net::TcpListener;
 
+use convosync_tests::told::{shown, told};
 use convosync_tests::work::write;
 use convosync_tests::world::Way;
 use convosync_tests::{Device, Opened, Run, eventually, home, program, skip};
 
 use crate::SAVED_WITHIN;
 use crate::saving::git;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, plain};
 
 /// Everything is kept on this device, but the remote does not have it.
 const KEPT_LOCALLY: i32 = 6;
@@ -60,6 +61,7 @@ fn on_a_full_disk_nothing_is_committed_and_everything_is_when_there_is_room() {
     let text = run.text();
     assert!(text.contains("exit 1\nas before"), "{run}");
     assert!(run.errors().contains("o space left on device"), "{run}");
+    assert!(run.errors().contains("nothing was committed"), "{run}");
     assert!(text.ends_with("with room [ConvoSync]"), "{run}");
 }
 
@@ -96,12 +98,22 @@ fn a_host_that_never_answers_is_given_up_with_the_commit_and_the_session_kept() 
     let Opened { world, .. } = Opened::new(&["ada"], Way::File);
     let ada = &world.devices[0];
     let _host = silent_host(ada);
+    ada.hold_still();
     write(ada, "README.md", "changed\n");
     let run = ada.ctl(&["save", "into silence"]);
-    assert_eq!(run.status.code(), Some(KEPT_LOCALLY), "{run}");
-    assert!(run.text().contains("committed 1 changed file to main"), "{run}");
-    let said = "not pushed, kept on this device: `origin` cannot be reached: no answer within 5 s";
-    assert!(run.errors().contains(said) && run.errors().contains("save --retry"), "{run}");
+    insta::assert_snapshot!(told(&run), @r#"
+        ✓ committed 1 changed file to main as [commit]: "into silence [ConvoSync]"
+        ✓ saved "into silence" as save [number]
+        ✓ conversation: 0 new messages, 5 in all, [size] sealed
+        ✓ code: main @ [commit]
+        ✓ on the remote, read back
+
+        Next: convosyncctl save --retry
+        --- errors
+        ! not pushed, kept on this device: `origin` cannot be reached: no answer within 5 s
+        hint: `convosyncctl save --retry` when it can be
+        --- exit code 6
+        "#);
     assert_eq!(git(ada, &["log", "-1", "--format=%s"]), "into silence [ConvoSync]");
     assert_eq!(git(ada, &["status", "--porcelain"]), "");
     assert_eq!(saved_message(ada), "into silence");
@@ -118,8 +130,13 @@ fn ctrl_c_ends_a_push_that_is_never_answered_and_says_what_stands() {
     terminal.sees("committed 1 changed file to main");
     let _connection = eventually("git asks the host", SAVED_WITHIN, || host.accept().ok());
     terminal.types("\u{3}");
-    terminal.sees("not pushed, kept on this device: `origin` cannot be reached");
-    terminal.sees("save --retry");
+    let seen = plain(&terminal.sees("(?s)not pushed.*when it can be"));
+    let begin = seen.find("! ").expect("it was seen");
+    insta::assert_snapshot!(shown(&seen[begin..]), @r"
+        ! not pushed, kept on this device: `origin` cannot be reached: no answer within 5 s
+        hint: `convosyncctl save --retry` when it can be
+        ");
+    terminal.sees("convosyncctl save --retry");
     assert_eq!(terminal.ends(), KEPT_LOCALLY);
     assert_eq!(git(ada, &["log", "-1", "--format=%s"]), "into silence [ConvoSync]");
     assert_eq!(saved_message(ada), "into silence");

@@ -1,5 +1,6 @@
 //! A conversation that has become very large is told once, by whichever command sees it first.
 
+use convosync_tests::told::{shown, told as whole};
 use convosync_tests::world::Way;
 use convosync_tests::{Device, World, Writer};
 
@@ -37,16 +38,31 @@ fn a_very_large_conversation_is_told_once_and_not_at_every_save() {
     for _ in 0..2 {
         assert_eq!(ada.ctl_json(&["status"])["large"][0]["session"], seen_by_status.session());
     }
-    assert!(told(ada, &["status"]));
+    insta::assert_snapshot!(shown(&ada.ctl(&["status"]).ok().errors()), @r"
+        ! the conversation [session] is very large: 503 messages
+        hint: another device downloads all of it when it resumes for the first time; a save sends what is new only. For another task, start a fresh one with `claude`. This is told once
+        ");
     assert!(!told(ada, &["status"]));
     let save = ["save", "--stash", "--session", seen_by_status.session()];
     assert!(!told(ada, &save));
 
+    ada.hold_still();
     let mut seen_by_save = ada.writer(2);
     grow(&mut seen_by_save);
     let session = seen_by_save.session().to_owned();
     let save = ["save", "--stash", "--session", &session];
-    assert!(told(ada, &save));
+    insta::assert_snapshot!(whole(&ada.ctl(&save)), @r#"
+        ✓ saved "Work on [session]" as save [number]
+        ✓ conversation: 500 new messages, 500 in all, [size] sealed
+        ✓ code: main @ [commit]
+        ✓ on the remote, read back
+
+        Next: convosyncctl resume [session]   (on another device)
+        --- errors
+        ! the conversation [session] is very large: 500 messages
+        hint: another device downloads all of it when it resumes for the first time; a save sends what is new only. For another task, start a fresh one with `claude`. This is told once
+        --- exit code 0
+        "#);
     ada.stop();
     ada.start();
     seen_by_save.turn();
