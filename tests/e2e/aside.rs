@@ -1,13 +1,12 @@
 //! Changes that stand where a session is resumed, put aside before other code comes, and what is told of them
 //! where something fails afterwards.
 
+use convosync_tests::told::told;
 use convosync_tests::work::{seen, write};
 use convosync_tests::{Device, files, work};
 
-use crate::stage::{
-    NEEDS_DECISION, Stage, assert_undecided, commit, git, on_a_topic, own_work, transcript,
-};
-use crate::terminal::{DOWN, ENTER, Terminal, plain};
+use crate::stage::{NEEDS_DECISION, Stage, commit, git, on_a_topic, own_work, transcript};
+use crate::terminal::{ASKED, DOWN, ENTER, Terminal, boxed, plain};
 
 fn hook(device: &Device, name: &str, body: &str) {
     let path = device.home.project().join(".git/hooks").join(name);
@@ -22,13 +21,27 @@ fn changes_are_committed_with_the_users_hooks_and_the_code_comes_after_that() {
     own_work(bob);
     hook(bob, "pre-commit", "echo ran >>.git/ran");
 
-    let reply = bob.ctl_json(&["resume", "--commit", session]);
-    let committed = &reply["committed"][0];
-    assert_eq!(committed["branch"], "main", "{reply}");
-    assert_eq!(
-        git(bob, &["rev-parse", "main"]),
-        committed["commit"].as_str().expect("it is named")
-    );
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--commit", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ committed 1 changed file and 2 new files to main as [commit]: "WIP: before resuming a session [ConvoSync]"
+        ✓ code restored
+          → main-[session] at [commit], 1 new commit
+          → 4 files written, 1 file removed
+          → verified, but for 1 path: the rest is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! not committed: `.env`: its name says that it holds a secret
+        ! `main` has other commits here, so the code is on `main-[session]`
+        hint: `git log main..main-[session]` shows what is new
+        ! `.env` stays as it is here: its name says that it holds a secret
+        ! your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit] of `main`, which is not pushed
+        hint: `git reset [commit]~` there, on `main`, makes them uncommitted again
+        --- exit code 0
+        "#);
     let subject = git(bob, &["log", "-1", "--format=%s", "main"]);
     assert_eq!(subject, "WIP: before resuming a session [ConvoSync]");
     assert_eq!(files::read(&bob.home.project().join(".git/ran")), b"ran\n");
@@ -44,7 +57,7 @@ fn changes_are_committed_with_the_users_hooks_and_the_code_comes_after_that() {
     assert_eq!(git(bob, &["rev-parse", "--abbrev-ref", "HEAD"]), "main");
     assert_eq!(git(bob, &["status", "--porcelain"]), "?? .env");
     let remote = git(bob, &["ls-remote", "origin", "refs/heads/main"]);
-    assert!(!remote.contains(committed["commit"].as_str().expect("it is named")), "not pushed");
+    assert!(!remote.contains(&git(bob, &["rev-parse", "main"])), "not pushed");
 }
 
 #[test]
@@ -53,10 +66,29 @@ fn changes_that_are_committed_are_merged_with_the_session() {
     let (ada, bob, session) = stage.pair();
     write(bob, "one.txt", "of bob, and in the way\n");
     write(bob, "README.md", "bob's own change\n");
-    let run = bob.ctl(&["resume", "--commit", "--dry-run", session]).ok();
-    assert!(run.text().contains("the changes would be committed here first"), "{run}");
-    let run = bob.ctl(&["resume", "--commit", "--merge", session]);
-    assert_undecided(&run, "conflicts in `one.txt`", &["--beside"]);
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--commit", "--dry-run", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+          → the changes would be committed here first; the branch may go two ways by it, and the code beside it
+        ✓ would restore the code
+          → main at [commit], 1 new commit
+          → 2 files to write, 0 files to remove
+        ✓ would restore the conversation: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: convosyncctl resume [session]
+        --- errors
+        --- exit code 0
+        "#);
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--commit", "--merge", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        ✓ committed 1 changed file and 1 new file to main as [commit]: "WIP: before resuming a session [ConvoSync]"
+        --- errors
+        convosyncctl: the session cannot be merged into `main`: conflicts in `one.txt`
+        hint: `--beside` puts the code on a new branch, to be merged there, `--worktree DIR` puts the code into a new work tree; your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit] of `main`, which is not pushed: `git reset [commit]~` there, on `main`, makes them uncommitted again
+        --- exit code 4
+        "#);
     git(bob, &["reset", "-q", "--hard", "HEAD~"]);
 
     write(bob, "one.txt", "of ada\n");
@@ -102,18 +134,38 @@ fn on_a_terminal_changes_are_committed_and_what_follows_from_it_is_asked() {
     let (ada, bob, session) = stage.pair();
     write(bob, "README.md", "bob's own change\n");
     let mut terminal = Terminal::open(bob, &["resume", session]);
-    let seen_there = plain(&terminal.sees("What now.*(?s).*Cancel"));
-    assert!(
-        seen_there.contains("Commit & continue: commit the changes to `main` first"),
-        "{seen_there}"
-    );
+    insta::assert_snapshot!(boxed(&terminal.sees(ASKED)), @r"
+        ┏━━ Safety Check: Uncommitted Changes Detected ━━━
+        ┃ You have uncommitted changes in:
+        ┃   README.md (modified)
+        ┃
+        ┃ The session brings other code.
+        ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+        ? What now?
+        > Stash & continue: save the changes with `git stash`
+          Commit & continue: commit the changes to `main` first
+          Replace & continue: `convosyncctl undo` brings the changes back
+          Cancel: don't resume
+        ");
     terminal.types(&format!("{DOWN}{ENTER}"));
-    let told = plain(&terminal.sees("(?s)Branch Divergence Detected.*What now.*Cancel"));
-    assert!(told.contains("committed 1 changed file to main"), "{told}");
-    assert!(told.contains("Here:    1 commit ahead"), "{told}");
+    let then = plain(&terminal.sees("(?s)Branch Divergence Detected.*What now.*Cancel"));
+    assert!(then.contains("committed 1 changed file to main"), "{then}");
+    insta::assert_snapshot!(boxed(&then), @r"
+        ┏━━ Branch Divergence Detected ━━━━━━━━━━━━━━━━━
+        ┃ `main` here and in the session have diverged.
+        ┃
+        ┃ Here:    1 commit ahead
+        ┃ Session: 1 commit ahead
+        ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+        ? What now?
+        > Merge the session into `main` (recommended)
+          Put the code on a new branch `main-[session]` beside it
+          Move `main` to the session's commit: `convosyncctl undo` moves it back
+          Cancel
+        ");
     terminal.types(&format!("{DOWN}{ENTER}"));
-    let told = plain(&terminal.sees("makes them uncommitted again"));
-    assert!(told.contains("of `main`, which is not pushed"), "{told}");
+    let then = plain(&terminal.sees("makes them uncommitted again"));
+    assert!(then.contains("of `main`, which is not pushed"), "{then}");
     assert_eq!(terminal.ends(), 0);
     assert_eq!(seen(bob)[2..], seen(ada)[2..]);
 
@@ -172,9 +224,14 @@ fn what_fails_after_the_changes_were_stashed_or_committed_says_how_to_get_them_b
     hook(bob, "post-commit", &in_the_way);
 
     let run = bob.ctl(&["resume", "--switch-branch", "--stash", session]);
-    assert_eq!(run.status.code(), Some(1), "{run}");
-    assert!(run.errors().contains("state/undo"), "{run}");
-    assert!(run.errors().contains("are in `git stash`"), "{run}");
+    insta::assert_snapshot!(told(&run), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit] with uncommitted changes
+        --- errors
+        convosyncctl: `[world]/bob/cs/state/undo` is not a directory
+        hint: your changes of `[world]/bob/home/bob/work/src/my_app` are in `git stash`: `git stash apply --index [commit]` there brings them back
+        --- exit code 1
+        "#);
     assert!(!transcript(bob, session).exists());
     assert_eq!(git(bob, &["rev-parse", "HEAD"]), main);
     run_in_the_project(bob, &way_back(&run.errors()));
@@ -183,8 +240,16 @@ fn what_fails_after_the_changes_were_stashed_or_committed_says_how_to_get_them_b
     files::remove_file(&records);
 
     let run = bob.ctl(&["resume", "--switch-branch", "--commit", session]);
-    assert_eq!(run.status.code(), Some(1), "{run}");
-    assert!(run.errors().contains("state/undo"), "{run}");
+    insta::assert_snapshot!(told(&run), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit] with uncommitted changes
+        ✓ committed 1 changed file and 2 new files to main as [commit]: "WIP: before resuming a session [ConvoSync]"
+        --- errors
+        ! not committed: `.env`: its name says that it holds a secret
+        convosyncctl: `[world]/bob/cs/state/undo` is not a directory
+        hint: your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit] of `main`, which is not pushed: `git reset [commit]~` there, on `main`, makes them uncommitted again
+        --- exit code 1
+        "#);
     let commit: String = git(bob, &["rev-parse", "main"]).chars().take(12).collect();
     assert!(run.errors().contains(&format!("in commit {commit} of `main`")), "{run}");
     assert!(!transcript(bob, session).exists());
@@ -204,10 +269,14 @@ fn a_restore_that_stops_half_way_names_the_undo_and_the_stash() {
     let before = seen(bob);
     trap(bob, "oauth.js", "echo 'somebody works here' >README.md");
     let run = bob.ctl(&["resume", "--switch-branch", "--stash", session]);
-    assert!(!run.status.success(), "{run}");
-    assert!(run.errors().contains("half restored"), "{run}");
-    assert!(run.errors().contains("convosyncctl undo"), "{run}");
-    assert!(run.errors().contains("are in `git stash`"), "{run}");
+    insta::assert_snapshot!(told(&run), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit] with uncommitted changes
+        --- errors
+        convosyncctl: the code is half restored; what stood before is recorded at `[world]/bob/cs/state/undo/[work tree]/1`: `[world]/bob/home/bob/work/src/my_app/README.md` changed in the meantime
+        hint: run `convosyncctl undo` to bring back what stood before; your changes of `[world]/bob/home/bob/work/src/my_app` are in `git stash`: `git stash apply --index [commit]` there brings them back
+        --- exit code 1
+        "#);
     bob.ctl(&["undo"]).ok();
     git(bob, &["reset", "-q", "--hard"]);
     run_in_the_project(bob, &way_back(&run.errors()));
@@ -221,9 +290,15 @@ fn a_hook_that_keeps_the_restore_from_coming_leaves_the_commit_and_says_so() {
     let (_, bob, session) = stage.pair();
     own_work(bob);
     hook(bob, "post-commit", "touch .git/index.lock");
-    let run = bob.ctl(&["resume", "--commit", session]);
-    assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
-    assert!(run.errors().contains("index.lock"), "{run}");
-    assert!(run.errors().contains("makes them uncommitted again"), "{run}");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--commit", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ committed 1 changed file and 2 new files to main as [commit]: "WIP: before resuming a session [ConvoSync]"
+        --- errors
+        ! not committed: `.env`: its name says that it holds a secret
+        convosyncctl: `[world]/bob/home/bob/work/src/my_app/.git/index.lock` exists: another git program works here, or crashed
+        hint: wait for the other program; if there is none, remove the file; your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit] of `main`, which is not pushed: `git reset [commit]~` there, on `main`, makes them uncommitted again
+        --- exit code 4
+        "#);
     assert!(!transcript(bob, session).exists());
 }

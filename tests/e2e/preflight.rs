@@ -1,14 +1,14 @@
 //! What `resume` finds before it touches anything: each finding with each of its ways out, by option and by
 //! question, and nothing decided where nobody said so.
 
+mod boxes;
+mod onward;
+
+use convosync_tests::told::told;
 use convosync_tests::work::{seen, write};
 use convosync_tests::{Device, files, work};
 
-use crate::stage::{
-    NEEDS_DECISION, Stage, assert_undecided, commit, diverged, git, on_a_topic, own_work,
-    transcript,
-};
-use crate::terminal::{DOWN, ENTER, Terminal, plain};
+use crate::stage::{Stage, commit, diverged, git, on_a_topic, own_work, transcript};
 
 #[test]
 fn another_branch_is_left_only_when_the_user_says_so() {
@@ -16,15 +16,47 @@ fn another_branch_is_left_only_when_the_user_says_so() {
     let (ada, bob, session) = stage.pair();
     let before = seen(bob);
 
-    let run = bob.ctl(&["resume", session]);
-    let said = "the session is on feature/oauth, and you are on main";
-    assert_undecided(&run, said, &["--switch-branch", "--stay-on-branch", "--worktree DIR"]);
+    let undecided = told(&bob.ctl(&["resume", session]));
+    insta::assert_snapshot!(undecided, @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit]
+        --- errors
+        convosyncctl: the session is on feature/oauth, and you are on main
+        hint: `--switch-branch` goes to the session's branch, `--stay-on-branch` brings the conversation only, `--worktree DIR` puts the code into a new work tree
+        --- exit code 4
+        "#);
     assert_eq!(seen(bob), before);
     assert!(!transcript(bob, session).exists());
-    let run = bob.ctl(&["resume", "--dry-run", session]);
-    assert_undecided(&run, said, &["--switch-branch"]);
+    assert_eq!(told(&bob.ctl(&["resume", "--dry-run", session])), undecided);
 
-    bob.ctl(&["resume", "--switch-branch", session]).ok();
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--switch-branch", "--dry-run", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit]
+        ✓ would restore the code
+          → feature/oauth at [commit], 1 new commit
+          → 1 file to write, 0 files to remove
+        ✓ would restore the conversation: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: convosyncctl resume [session]
+        --- errors
+        --- exit code 0
+        "#);
+    assert_eq!(seen(bob), before);
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--switch-branch", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit]
+        ✓ code restored
+          → feature/oauth at [commit], 1 new commit
+          → 1 file written, 0 files removed
+          → verified: it is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        --- exit code 0
+        "#);
     assert_eq!(seen(bob), seen(ada));
     bob.ctl(&["resume", session]).ok();
     bob.ctl(&["undo"]).ok();
@@ -36,45 +68,23 @@ fn staying_on_a_branch_brings_the_conversation_and_warns_loudly() {
     let mut stage = Stage::new(on_a_topic);
     let (_, bob, session) = stage.pair();
     let before = seen(bob);
-    let run = bob.ctl(&["resume", "--stay-on-branch", session]).ok();
-    assert!(run.errors().contains("NOT THE SAME CODE"), "{run}");
-    assert!(run.errors().contains("the session is on feature/oauth, and you are on main"), "{run}");
-    assert!(run.errors().contains("--switch-branch"), "{run}");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--stay-on-branch", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit]
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ┏━━ WARNING: NOT THE SAME CODE ━━━━━━━━━━━━━━━━━
+        ┃ the session is on feature/oauth, and you are on main: the code here is not the code of the conversation
+        ┃
+        ┃ hint: `convosyncctl resume --switch-branch [session]` brings it
+        ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+        --- exit code 0
+        "#);
     assert_eq!(seen(bob), before);
     assert!(transcript(bob, session).exists());
-}
-
-#[test]
-fn on_a_terminal_a_box_asks_which_branch() {
-    let mut stage = Stage::new(on_a_topic);
-    let (ada, bob, session) = stage.pair();
-    let before = seen(bob);
-
-    let mut terminal = Terminal::open(bob, &["resume", session]);
-    let seen_there = plain(&terminal.sees("What now.*(?s).*Cancel"));
-    let frame = "━━ Branch Mismatch ━";
-    assert!(seen_there.contains(frame), "{seen_there}");
-    assert!(
-        seen_there.contains("┃ Session is on: feature/oauth\n┃ You're on:     main"),
-        "{seen_there}"
-    );
-    assert!(seen_there.contains("Switch to feature/oauth (recommended)"), "{seen_there}");
-    terminal.types(&format!("{DOWN}{DOWN}{ENTER}"));
-    assert_eq!(terminal.ends(), NEEDS_DECISION);
-    assert_eq!(seen(bob), before);
-    assert!(!transcript(bob, session).exists());
-
-    let mut terminal = Terminal::open(bob, &["resume", session]);
-    terminal.sees("What now");
-    terminal.types(&format!("{DOWN}{ENTER}"));
-    assert_eq!(terminal.ends(), 0);
-    assert_eq!(seen(bob), before, "stayed");
-
-    let mut terminal = Terminal::open(bob, &["resume", session]);
-    terminal.sees("What now");
-    terminal.types(ENTER);
-    assert_eq!(terminal.ends(), 0);
-    assert_eq!(seen(bob), seen(ada));
 }
 
 #[test]
@@ -84,19 +94,38 @@ fn changes_go_into_the_stash_and_come_back_from_it() {
     own_work(bob);
     let before = seen(bob);
 
-    let run = bob.ctl(&["resume", session]);
-    assert_undecided(
-        &run,
-        "uncommitted changes stand here, the first is `README.md` (modified)",
-        &["--stash", "--theirs", "--worktree DIR"],
-    );
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        --- errors
+        convosyncctl: 3 uncommitted changes stand here, the first is `README.md` (modified)
+        hint: `--stash` puts the changes into `git stash`, `--commit` commits the changes here first, `--theirs` replaces the changes (`convosyncctl undo` brings them back), `--worktree DIR` puts the code into a new work tree
+        --- exit code 4
+        "#);
     assert_eq!(seen(bob), before);
     assert_eq!(git(bob, &["stash", "list"]), "");
 
-    let reply = bob.ctl_json(&["resume", "--stash", session]);
+    let run = bob.ctl(&["resume", "--stash", session]);
+    insta::assert_snapshot!(told(&run), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ code restored
+          → main at [commit], 1 new commit
+          → 4 files written, 0 files removed
+          → verified, but for 1 path: the rest is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! `.env` stays as it is here: its name says that it holds a secret
+        ! your changes of `[world]/bob/home/bob/work/src/my_app` are in `git stash`
+        hint: `git stash apply --index [commit]` there brings them back
+        --- exit code 0
+        "#);
     assert_eq!(seen(bob), seen(ada));
-    let stash = reply["stashed"][0]["commit"].as_str().expect("it is named").to_owned();
-    assert_eq!(git(bob, &["rev-parse", "stash@{0}"]), stash);
+    let stash = git(bob, &["rev-parse", "--short=12", "stash@{0}"]);
+    assert!(run.errors().contains(&format!("git stash apply --index {stash}")), "{run}");
     assert_eq!(
         files::read(&bob.home.project().join(".env")),
         b"TOKEN=of bob's own\n",
@@ -113,35 +142,24 @@ fn changes_are_replaced_when_the_user_says_so_and_undo_brings_them_back() {
     let (ada, bob, session) = stage.pair();
     own_work(bob);
     let before = seen(bob);
-    bob.ctl(&["resume", "--theirs", session]).ok();
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--theirs", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ code restored
+          → main at [commit], 1 new commit
+          → 4 files written, 1 file removed
+          → verified, but for 1 path: the rest is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! `.env` stays as it is here: its name says that it holds a secret
+        --- exit code 0
+        "#);
     assert_eq!(seen(bob), seen(ada));
     bob.ctl(&["undo"]).ok();
     assert_eq!(seen(bob), before);
-}
-
-#[test]
-fn on_a_terminal_a_box_names_the_changes_and_stashes_them() {
-    let mut stage = Stage::new(work::leave);
-    let (ada, bob, session) = stage.pair();
-    own_work(bob);
-    let mut terminal = Terminal::open(bob, &["resume", session]);
-    let seen_there = plain(&terminal.sees("What now.*(?s).*Cancel"));
-    assert!(seen_there.contains("━━ Safety Check: Uncommitted Changes Detected ━"), "{seen_there}");
-    for line in [
-        "┃ You have uncommitted changes in:",
-        "┃   README.md (modified)",
-        "┃   new/untracked file.txt (new file)",
-        "Stash & continue",
-        "Replace & continue",
-    ] {
-        assert!(seen_there.contains(line), "{line}: {seen_there}");
-    }
-    terminal.types(ENTER);
-    let told = plain(&terminal.sees("brings them back"));
-    assert!(told.contains("are in `git stash`"), "{told}");
-    assert_eq!(terminal.ends(), 0);
-    assert_eq!(seen(bob), seen(ada));
-    assert!(git(bob, &["stash", "list"]).contains("convosync: before a resume"));
 }
 
 /// Nothing is stashed while anything else would refuse.
@@ -152,9 +170,14 @@ fn nothing_is_stashed_where_the_restore_is_refused_for_another_reason() {
     own_work(bob);
     let lock = bob.home.project().join(".git/index.lock");
     files::write(&lock, "");
-    let run = bob.ctl(&["resume", "--stash", session]);
-    assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
-    assert!(run.errors().contains("index.lock"), "{run}");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--stash", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        --- errors
+        convosyncctl: `[world]/bob/home/bob/work/src/my_app/.git/index.lock` exists: another git program works here, or crashed
+        hint: wait for the other program; if there is none, remove the file
+        --- exit code 4
+        "#);
     files::remove_file(&lock);
     assert_eq!(git(bob, &["stash", "list"]), "");
 }
@@ -168,11 +191,22 @@ fn several_findings_are_told_together_and_answered_together() {
     });
     let (ada, bob, session) = stage.pair();
     own_work(bob);
-    let run = bob.ctl(&["resume", session]);
-    let options = ["--switch-branch", "--stay-on-branch", "--stash", "--theirs", "--worktree DIR"];
-    assert_undecided(&run, "you are on main; ", &options);
-    let run = bob.ctl(&["resume", "--switch-branch", session]);
-    assert_undecided(&run, "README.md", &["--stash", "--theirs"]);
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit] with uncommitted changes
+        --- errors
+        convosyncctl: the session is on feature/oauth, and you are on main; 3 uncommitted changes stand here, the first is `README.md` (modified)
+        hint: `--switch-branch` goes to the session's branch, `--stay-on-branch` brings the conversation only, `--stash` puts the changes into `git stash`, `--commit` commits the changes here first, `--theirs` replaces the changes (`convosyncctl undo` brings them back), `--worktree DIR` puts the code into a new work tree
+        --- exit code 4
+        "#);
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--switch-branch", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit] with uncommitted changes
+        --- errors
+        convosyncctl: 3 uncommitted changes stand here, the first is `README.md` (modified)
+        hint: `--stash` puts the changes into `git stash`, `--commit` commits the changes here first, `--theirs` replaces the changes (`convosyncctl undo` brings them back), `--worktree DIR` puts the code into a new work tree
+        --- exit code 4
+        "#);
     bob.ctl(&["resume", "--switch-branch", "--stash", session]).ok();
     assert_eq!(seen(bob)[..3], seen(ada)[..3]);
 }
@@ -182,7 +216,22 @@ fn a_branch_that_went_two_ways_stays_and_the_code_goes_beside() {
     let mut stage = diverged();
     let (ada, bob, session) = stage.pair();
     let own = git(bob, &["rev-parse", "main"]);
-    bob.ctl(&["resume", session]).ok();
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        ✓ code restored
+          → main-[session] at [commit], 2 new commits
+          → 2 files written, 1 file removed
+          → verified: it is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! `main` has other commits here, so the code is on `main-[session]`
+        hint: `git log main..main-[session]` shows what is new
+        --- exit code 0
+        "#);
     assert_eq!(git(bob, &["rev-parse", "main"]), own);
     assert_eq!(git(bob, &["rev-parse", "HEAD"]), git(ada, &["rev-parse", "HEAD"]));
     let beside = format!("main-{}", &session[..8]);
@@ -194,32 +243,32 @@ fn a_branch_that_went_two_ways_is_moved_when_the_user_says_so_and_undo_moves_it_
     let mut stage = diverged();
     let (ada, bob, session) = stage.pair();
     let before = seen(bob);
-    bob.ctl(&["resume", "--theirs", session]).ok();
-    assert_eq!(seen(bob), seen(ada));
-    bob.ctl(&["undo"]).ok();
-    assert_eq!(seen(bob), before);
-}
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--theirs", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        ✓ code restored
+          → main at [commit], 2 new commits
+          → 2 files written, 1 file removed
+          → verified: it is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
 
-#[test]
-fn on_a_terminal_a_box_counts_the_commits_on_both_sides() {
-    let mut stage = diverged();
-    let (ada, bob, session) = stage.pair();
-    let mut terminal = Terminal::open(bob, &["resume", session]);
-    let seen_there = plain(&terminal.sees("What now.*(?s).*Cancel"));
-    for line in [
-        "━━ Branch Divergence Detected ━",
-        "┃ `main` here and in the session have diverged.",
-        "┃ Here:    1 commit ahead",
-        "┃ Session: 2 commits ahead",
-        "Merge the session into `main` (recommended)",
-        "Put the code on a new branch",
-        "Move `main` to the session's commit",
-    ] {
-        assert!(seen_there.contains(line), "{line}: {seen_there}");
-    }
-    terminal.types(&format!("{DOWN}{DOWN}{ENTER}"));
-    assert_eq!(terminal.ends(), 0);
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        --- exit code 0
+        "#);
     assert_eq!(seen(bob), seen(ada));
+    insta::assert_snapshot!(told(&bob.ctl(&["undo"])), @r"
+        ✓ what stood here before is back
+          → main at [commit]
+          → 1 file written, 2 files removed
+          → verified: it is what was saved
+
+        Next: convosyncctl undo (once more brings back what stood here until now)
+        --- errors
+        --- exit code 0
+        ");
+    assert_eq!(seen(bob), before);
 }
 
 #[test]
@@ -236,8 +285,21 @@ fn a_branch_that_went_two_ways_is_merged_with_what_was_not_committed_and_undo_ta
     let before = seen(bob);
     let own = git(bob, &["rev-parse", "main"]);
 
-    let reply = bob.ctl_json(&["resume", "--merge", session]);
-    assert_eq!(reply["code"]["differences"], serde_json::json!([]), "{reply}");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--merge", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+          → the session is merged into `main`
+        ✓ code restored
+          → main at [commit], 2 new commits
+          → 4 files written, 0 files removed
+          → verified: it is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        --- exit code 0
+        "#);
     assert_eq!(git(bob, &["rev-parse", "--abbrev-ref", "HEAD"]), "main");
     let parents = git(bob, &["rev-parse", "main^1", "main^2"]);
     assert_eq!(parents, format!("{own}\n{}", git(ada, &["rev-parse", "HEAD"])));
@@ -258,49 +320,17 @@ fn conflicts_are_told_before_anything_is_touched() {
     commit(bob, "README.md", "of bob\n");
     write(bob, "README.md", "of bob, and not committed\n");
     let before = seen(bob);
-    let run = bob.ctl(&["resume", "--merge", "--stash", session]);
-    assert_undecided(&run, "conflicts in `README.md`", &["--beside"]);
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--merge", "--stash", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        --- errors
+        convosyncctl: the session cannot be merged into `main`: conflicts in `README.md`
+        hint: `--beside` puts the code on a new branch, to be merged there, `--worktree DIR` puts the code into a new work tree
+        --- exit code 4
+        "#);
     assert_eq!(seen(bob), before);
     assert_eq!(git(bob, &["stash", "list"]), "");
     assert!(!transcript(bob, session).exists());
-}
-
-/// The files as they stand here, for the merge was only tried.
-#[test]
-fn on_a_terminal_the_files_in_conflict_are_opened_in_the_users_editor() {
-    let mut stage = Stage::new(|ada| commit(ada, "README.md", "of ada\n"));
-    let (ada, bob, session) = stage.pair();
-    commit(bob, "README.md", "of bob\n");
-    let before = seen(bob);
-    let editor = bob.home.root().join("my editor");
-    files::write_program(&editor, "#!/bin/sh\nprintf '%s|' \"$PWD\" \"$@\" >\"$0.log\"\n");
-    let mut command = bob.home.command(convosync_tests::program::binary("convosyncctl"));
-    command.args(["resume", session]).env("VISUAL", format!("'{}' --wait", editor.display()));
-    let mut terminal = Terminal::run(command);
-    terminal.sees("Branch Divergence Detected(?s).*What now.*Cancel");
-    terminal.types(ENTER);
-    let told = plain(&terminal.sees("Merge Conflict Detected(?s).*What now.*Cancel"));
-    for line in ["┃   README.md", "┃ Nothing was touched.", "Open the files here in your editor"]
-    {
-        assert!(told.contains(line), "{line}: {told}");
-    }
-    terminal.types(ENTER);
-    assert_eq!(terminal.ends(), NEEDS_DECISION);
-    let log = files::read(&editor.with_extension("log"));
-    let opened = format!("{}|--wait|./README.md|", bob.home.project().display());
-    assert_eq!(String::from_utf8_lossy(&log), opened);
-    assert_eq!(seen(bob), before);
-
-    // Without an editor there are two ways.
-    let mut terminal = Terminal::open(bob, &["resume", session]);
-    terminal.sees("Branch Divergence Detected(?s).*What now.*Cancel");
-    terminal.types(ENTER);
-    let told = plain(&terminal.sees("Merge Conflict Detected(?s).*What now.*Cancel"));
-    assert!(!told.contains("Open the files"), "{told}");
-    terminal.types(ENTER);
-    assert_eq!(terminal.ends(), 0);
-    assert_eq!(seen(bob)[2..], seen(ada)[2..]);
-    assert_eq!(git(bob, &["rev-parse", "main"]), before[0]);
 }
 
 /// Has git sign every commit with a program that says it did, or fails.
@@ -344,10 +374,31 @@ fn what_cannot_be_tried_to_merge_is_told_with_its_reason() {
     let (_, bob, session) = stage.pair();
     commit(bob, "three.txt", "of bob\n");
     let before = seen(bob);
-    let run = bob.ctl(&["resume", "--merge", session]);
-    assert_undecided(&run, "a merge or the like was not finished there", &["--beside"]);
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--merge", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        --- errors
+        convosyncctl: the session cannot be merged into `main`: a merge or the like was not finished there
+        hint: `--beside` puts the code on a new branch, to be merged there, `--worktree DIR` puts the code into a new work tree
+        --- exit code 4
+        "#);
     assert_eq!(seen(bob), before);
-    bob.ctl(&["resume", "--beside", session]).ok();
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--beside", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ code restored
+          → main-[session] at [commit], 1 new commit
+          → 1 file written, 1 file removed
+          → verified: it is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! `main` has other commits here, so the code is on `main-[session]`
+        hint: `git log main..main-[session]` shows what is new
+        --- exit code 0
+        "#);
     assert!(git(bob, &["status", "--porcelain"]).contains("UU README.md"));
 }
 
@@ -361,108 +412,13 @@ fn a_merge_that_changed_what_the_session_left_uncommitted_is_a_conflict() {
     let (_, bob, session) = stage.pair();
     commit(bob, "README.md", "of bob\n");
     let before = seen(bob);
-    let run = bob.ctl(&["resume", "--merge", session]);
-    assert_undecided(&run, "conflicts in `README.md`", &["--beside"]);
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--merge", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        --- errors
+        convosyncctl: the session cannot be merged into `main`: conflicts in `README.md`
+        hint: `--beside` puts the code on a new branch, to be merged there, `--worktree DIR` puts the code into a new work tree
+        --- exit code 4
+        "#);
     assert_eq!(seen(bob), before);
-}
-
-#[test]
-fn a_shell_goes_on_by_what_is_printed_for_it_alone() {
-    let mut stage = Stage::new(|_| {});
-    let (_, bob, session) = stage.pair();
-    let run = bob.ctl(&["resume", "--shell", session]).ok();
-    let line = format!("cd {} && claude --resume {session}", bob.home.project().display());
-    assert_eq!(run.text(), line);
-    assert!(run.errors().contains("conversation restored"), "{run}");
-}
-
-/// The question is asked beside standard output, which the shell reads.
-#[test]
-fn a_shell_that_reads_the_output_can_still_be_asked() {
-    let mut stage = Stage::new(on_a_topic);
-    let (_, bob, session) = stage.pair();
-    let claude = bob.home.root().join("claude");
-    files::write_program(&claude, "#!/bin/sh\necho \"claude in $PWD: $*\"\n");
-    let client = convosync_tests::program::binary("convosyncctl");
-    let script = format!(
-        "claude() {{ '{}' \"$@\"; }}; eval \"$('{}' resume --shell {session})\"",
-        claude.display(),
-        client.display()
-    );
-    let mut command = bob.home.command("sh");
-    command.args(["-c", &script]);
-    let mut terminal = Terminal::run(command);
-    terminal.sees("What now");
-    terminal.types(ENTER);
-    let told = plain(&terminal.sees("claude in [^\r\n]*"));
-    let wanted = format!("claude in {}: --resume {session}", bob.home.project().display());
-    assert!(told.contains(&wanted), "{told}");
-    assert_eq!(terminal.ends(), 0);
-}
-
-#[test]
-fn pulling_brings_the_branch_as_it_stands_at_the_remote() {
-    let mut stage = Stage::new(|ada| {
-        commit(ada, "saved.txt", "of ada\n");
-        git(ada, &["push", "-q", "origin", "main"]);
-    });
-    let (ada, bob, session) = stage.pair();
-    let saved = git(ada, &["rev-parse", "HEAD"]);
-    ada.stop();
-    commit(ada, "later.txt", "after the last save\n");
-    git(ada, &["push", "-q", "origin", "main"]);
-    bob.ctl(&["resume", session]).ok();
-    assert_eq!(git(bob, &["rev-parse", "HEAD"]), saved, "the exact commit of the save");
-    bob.ctl(&["resume", "--pull", session]).ok();
-    assert_eq!(seen(bob), seen(ada));
-}
-
-#[test]
-fn what_cannot_be_pulled_is_told_and_nothing_is_touched() {
-    let mut stage = Stage::new(work::leave);
-    let (_, bob, session) = stage.pair();
-    let before = seen(bob);
-    let run = bob.ctl(&["resume", "--pull", session]);
-    assert_undecided(&run, "the session has uncommitted changes", &["without `--pull`"]);
-    assert_eq!(seen(bob), before);
-
-    let mut stage = Stage::new(|ada| commit(ada, "unpushed.txt", "of ada\n"));
-    let (_, bob, session) = stage.pair();
-    let run = bob.ctl(&["resume", "--pull", session]);
-    assert_undecided(&run, "does not hold the session's commit", &["without `--pull`"]);
-}
-
-#[test]
-fn a_conversation_that_is_only_read_is_shown_in_the_pager_of_a_terminal() {
-    let mut stage = Stage::new(|_| {});
-    let (_, bob, session) = stage.pair();
-    let before = seen(bob);
-    let mut command = bob.home.command(convosync_tests::program::binary("convosyncctl"));
-    command.args(["resume", "--read-only", session]).env("CONVOSYNC_PAGER", "sed 's/^/paged: /'");
-    let mut terminal = Terminal::run(command);
-    let told = plain(&terminal.sees("(?s)paged: user.*paged: assistant"));
-    assert!(!told.contains("\nuser"), "{told}");
-    assert_eq!(terminal.ends(), 0);
-    let run = bob.ctl(&["resume", "--read-only", session]).ok();
-    assert!(run.text().contains("\nassistant") && !run.text().contains("paged"), "{run}");
-    assert_eq!(seen(bob), before);
-    assert!(!transcript(bob, session).exists());
-}
-
-/// A commit that is pushed travels by the project's remote, not with the session.
-#[test]
-fn without_pulling_a_commit_that_is_not_here_is_missing_and_told() {
-    let mut stage = Stage::new(|ada| {
-        commit(ada, "pushed.txt", "of ada\n");
-        git(ada, &["push", "-q", "origin", "main"]);
-    });
-    let (ada, bob, session) = stage.pair();
-    let before = seen(bob);
-    let run = bob.ctl(&["resume", "--no-pull", session]).ok();
-    let told = run.errors();
-    assert!(told.contains("NOT THE SAME CODE") && told.contains("is not in this clone"), "{run}");
-    assert!(told.contains("resume without `--no-pull`"), "{run}");
-    assert_eq!(seen(bob), before);
-    bob.ctl(&["resume", session]).ok();
-    assert_eq!(seen(bob), seen(ada));
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use convosync_tests::work::write;
 use convosync_tests::world::Way;
-use convosync_tests::{Device, Run, World, Writer};
+use convosync_tests::{Device, World, Writer};
 
 use crate::SAVED_WITHIN;
 
@@ -68,16 +68,6 @@ pub(crate) fn on_a_topic(ada: &Device) {
 /// The transcript of the session on the second device.
 pub(crate) fn transcript(device: &Device, session: &str) -> PathBuf {
     device.home.transcripts().join(format!("{session}.jsonl"))
-}
-
-/// Panics unless nothing was done but that the message and every option were named.
-#[track_caller]
-pub(crate) fn assert_undecided(run: &Run, said: &str, options: &[&str]) {
-    assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
-    assert!(run.errors().contains(said), "{run}");
-    let hint = run.errors().lines().find(|line| line.starts_with("hint: ")).map(str::to_owned);
-    let hint = hint.unwrap_or_else(|| panic!("no hint: {run}"));
-    options.iter().for_each(|option| assert!(hint.contains(option), "{option}: {run}"));
 }
 
 /// Changes of the second device where the first one has others.

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use convosync_tests::told::shown;
 use convosync_tests::{Device, program};
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
@@ -65,6 +66,23 @@ impl Terminal {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// The question below a box, with all its answers.
+pub(crate) const ASKED: &str = "What now.*(?s).*Cancel: don't resume";
+
+/// The last box that was drawn and what stands below it, without the terminal's own signs and with a name for each
+/// thing that is another one in every run.
+#[track_caller]
+pub(crate) fn boxed(seen: &str) -> String {
+    let begin = seen.rfind('┏').unwrap_or_else(|| panic!("no box: {seen}"));
+    drawn(&seen[begin..])
+}
+
+/// What was drawn, with a name for each thing that is another one in every run.
+pub(crate) fn drawn(seen: &str) -> String {
+    let lines = shown(&plain(seen));
+    lines.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// What was drawn, without the terminal's own signs.
