@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use convosync_tests::told::told;
 use convosync_tests::work::{seen, seen_in, write};
 use convosync_tests::{Device, Run, files, program};
 
-use crate::stage::{NEEDS_DECISION, Stage, git, on_a_topic};
+use crate::stage::{Stage, git, on_a_topic};
 
 /// The second device had a clone, and has none any more.
 fn without_a_clone() -> Stage {
@@ -45,11 +46,13 @@ fn a_session_goes_on_in_a_new_clone_of_its_repository() {
     let mut stage = without_a_clone();
     let (ada, bob, session) = stage.pair();
     let before = entries(&bob.home.dir());
-    let run = at_home(bob, &["resume", "--clone", "--dry-run", session]).ok();
-    assert!(run.text().contains("would clone file://"), "{run}");
+    insta::assert_snapshot!(told(&at_home(bob, &["resume", "--clone", "--dry-run", session])), @r"
+        ✓ would clone [remote]/app.git into `[world]/bob/home/bob/app`: its whole history takes [size] on `ada`, and what its files were before stays at the remote until it is needed
+        --- errors
+        --- exit code 0
+        ");
     let packed = bob.ctl_json(&["list", "--all"])["sessions"][0]["packed"].as_u64();
     assert!(packed.is_some_and(|bytes| (100..100_000).contains(&bytes)), "{packed:?}");
-    assert!(run.text().contains("its whole history takes "), "{run}");
     assert_eq!(entries(&bob.home.dir()), before);
 
     let claude = bob.home.root().join("bin/claude");
@@ -62,23 +65,57 @@ fn a_session_goes_on_in_a_new_clone_of_its_repository() {
     command.env("PATH", format!("{bin}:{path}"));
     let run = program::run(&mut command, b"", program::DEADLINE).ok();
     let clone = bob.home.dir().join("fresh");
-    let went_on = format!("claude in {}: --resume {session}", clone.display());
-    assert!(run.text().contains(&went_on), "{run}");
-    assert!(
-        run.text().contains("cloning file://") && run.text().contains(" on `ada`, and"),
-        "{run}"
-    );
+    insta::assert_snapshot!(told(&run), @r#"
+        ✓ cloning [remote]/app.git into `[world]/bob/home/bob/fresh`: its whole history takes [size] on `ada`, and what its files were before stays at the remote until it is needed
+        ✓ app is saved from now on
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit] with uncommitted changes
+        ✓ code restored
+          → feature/oauth at [commit], 1 new commit
+          → 3 files written, 0 files removed
+          → verified: it is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-fresh/[session id].jsonl
+        claude in [world]/bob/home/bob/fresh: --resume [session id]
+        --- errors
+        Cloning into '[world]/bob/home/bob/.fresh.convosync-[process]'...
+        --- exit code 0
+        "#);
     assert_eq!(seen_in(bob, &clone), seen(ada));
     let place = clone.to_str().expect("the tests' paths are text");
     assert_eq!(git(bob, &["-C", place, "config", "remote.origin.partialclonefilter"]), "blob:none");
     assert_eq!(entries(&bob.home.dir()).len(), before.len() + 1, "nothing else is left");
 
-    let run = at_home(bob, &["resume", "--clone=again", session]);
-    assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
-    assert!(run.errors().contains("is on this device already"), "{run}");
+    insta::assert_snapshot!(told(&at_home(bob, &["resume", "--clone=again", session])), @r"
+        --- errors
+        convosyncctl: its repository is on this device already: `[world]/bob/home/bob/fresh`
+        hint: resume without `--clone`
+        --- exit code 4
+        ");
     run_in(bob, &clone, &["undo"]).ok();
     run_in(bob, &clone, &["resume", session, "--switch-branch"]).ok();
     assert_eq!(seen_in(bob, &clone), seen(ada));
+}
+
+#[test]
+fn where_the_clone_is_gone_the_conversation_comes_alone_and_the_way_to_a_clone_is_told() {
+    let mut stage = without_a_clone();
+    let (_, bob, session) = stage.pair();
+    insta::assert_snapshot!(told(&at_home(bob, &["resume", session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: feature/oauth @ [commit] with uncommitted changes
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ┏━━ WARNING: NOT THE SAME CODE ━━━━━━━━━━━━━━━━━
+        ┃ there is no work tree here
+        ┃
+        ┃ hint: run it in a clone of the project; `convosyncctl resume [session] --clone` makes one
+        ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+        --- exit code 0
+        "#);
 }
 
 #[test]
@@ -89,13 +126,18 @@ fn a_folder_that_holds_something_is_not_cloned_into() {
     files::make_dir(&dir);
     files::write(&dir.join("note.txt"), "mine\n");
     let before = entries(&bob.home.dir());
-    for (option, said) in
-        [("--clone=mine", "is there already"), ("--clone=no/where", "is not there")]
-    {
-        let run = at_home(bob, &["resume", option, session]);
-        assert_eq!(run.status.code(), Some(NEEDS_DECISION), "{run}");
-        assert!(run.errors().contains(said), "{run}");
-    }
+    insta::assert_snapshot!(told(&at_home(bob, &["resume", "--clone=mine", session])), @r"
+        --- errors
+        convosyncctl: `[world]/bob/home/bob/mine` is there already
+        hint: name another folder: `--clone=DIR`
+        --- exit code 4
+        ");
+    insta::assert_snapshot!(told(&at_home(bob, &["resume", "--clone=no/where", session])), @r"
+        --- errors
+        convosyncctl: the folder of `[world]/bob/home/bob/no/where` is not there
+        hint: make it first
+        --- exit code 4
+        ");
     assert_eq!(entries(&bob.home.dir()), before);
     assert_eq!(entries(&dir), [dir.join("note.txt")]);
 }

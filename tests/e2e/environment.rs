@@ -1,6 +1,7 @@
 //! Variables that a person named travel with a session, and are set on the other device where they are named, too.
 
 use convosync_tests::program::{self, Run, binary};
+use convosync_tests::told::{shown, told};
 use convosync_tests::world::Way;
 use convosync_tests::{Device, World, files};
 use serde_json::{Value, json};
@@ -34,9 +35,19 @@ fn named_variables_come_along_and_are_set_where_they_are_named_too() {
     let phrase = ada.init();
     let mut writer = ada.writer(7);
     writer.turn();
-    let run = ctl(ada, &["save", "--stash"]).ok();
-    assert!(run.text().contains("environment taken along: APP_MODE, OTHER"), "{run}");
-    assert!(run.errors().contains("`DATABASE` is not taken along"), "{run}");
+    ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
+    insta::assert_snapshot!(told(&ctl(ada, &["save", "--stash"])), @r#"
+        ✓ environment taken along: APP_MODE, OTHER
+        ✓ saved "Work on [session]" as save [number]
+        ✓ conversation: 0 new messages, 5 in all, [size] sealed
+        ✓ code: main @ [commit]
+        ✓ on the remote, read back
+
+        Next: convosyncctl resume [session]   (on another device)
+        --- errors
+        ! the variable `DATABASE` is not taken along: it is too long, no text, or holds a password or a private key
+        --- exit code 0
+        "#);
     // What the daemon saves by itself later tells them no more, and keeps them.
     writer.turn();
     ada.saved_eventually(writer.session(), writer.total_bytes(), SAVED_WITHIN);
@@ -44,10 +55,20 @@ fn named_variables_come_along_and_are_set_where_they_are_named_too() {
     bob.start();
     bob.join(&phrase);
     let session = writer.session();
-    let shown = bob.ctl(&["show", session]).ok().text();
-    assert!(shown.contains("Environment APP_MODE, OTHER\n") && !shown.contains("date"), "{shown}");
+    let facts = bob.ctl(&["show", session]).ok().text();
+    assert!(facts.contains("Environment APP_MODE, OTHER\n") && !facts.contains("date"), "{facts}");
     let run = bob.ctl(&["resume", "--shell", session]).ok();
-    assert!(run.errors().contains("not set: OTHER") && !run.text().contains("OTHER"), "{run}");
+    assert!(!run.text().contains("OTHER"), "{run}");
+    insta::assert_snapshot!(shown(&run.errors()), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        ✓ the code is here already
+        ✓ conversation restored: 10 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+        ✓ environment set: APP_MODE
+        ! environment that came along and is not set: OTHER
+        hint: name what you want under `context.environment` here
+        "#);
     let claude = "claude() { printf '%s' \"$APP_MODE${OTHER-}${UNNAMED-}\"; }";
     let mut shell = bob.home.command("sh");
     shell.args(["-c", &format!("{claude}; eval \"$1\""), "sh", &run.text()]);
@@ -80,6 +101,11 @@ fn a_secret_and_what_makes_programs_run_are_refused_by_name() {
         let run = ada.ctl(&["config", "check"]).fails();
         assert!(run.errors().contains(&format!("`context.environment`: `{name}` {why}")), "{run}");
     }
+    insta::assert_snapshot!(told(&ada.ctl(&["config", "check"])), @r"
+        --- errors
+        convosyncctl: [world]/ada/cs/config.toml:8:16: `context.environment`: `A B` is not the name of a variable
+        --- exit code 1
+        ");
 }
 
 #[test]

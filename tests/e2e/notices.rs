@@ -1,10 +1,11 @@
 //! What `resume` tells besides the code: that a newer save exists, and that Claude Code here is older than the one
 //! that wrote the conversation.
 
+use convosync_tests::told::told;
 use convosync_tests::{Device, Run, files, program};
 
 use crate::stage::{NEEDS_DECISION, Stage, transcript};
-use crate::terminal::{DOWN, ENTER, Terminal, plain};
+use crate::terminal::{ASKED, DOWN, ENTER, Terminal, boxed};
 
 /// How long the transcript on the second device is.
 fn length(device: &Device, session: &str) -> usize {
@@ -29,10 +30,20 @@ fn an_older_save_that_was_named_comes_with_a_warning() {
     assert!(newer > older);
     assert_eq!(foreseen("--theirs", session), (newer, serde_json::json!([])), "none was named");
 
-    let run = bob.ctl(&["resume", &first]).ok();
-    assert!(run.errors().contains("save 1 was named, and the newest is save 2 (ada, "), "{run}");
-    assert!(run.errors().contains(&format!("`convosyncctl resume {session}` takes")), "{run}");
-    assert!(run.text().contains(&format!("conversation restored: {older} messages")), "{run}");
+    assert_eq!(older, 5);
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", &first])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        ✓ the code is here already
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! save 1 was named, and the newest is save 2 (ada, [age])
+        hint: `convosyncctl resume [session id]` takes the newest
+        --- exit code 0
+        "#);
 
     // Nobody went on from it, so it hides nothing.
     stage.save_again();
@@ -49,20 +60,28 @@ fn on_a_terminal_a_box_asks_which_save() {
     let first = format!("{session}@1");
     let asked = |keys: &str| {
         let mut terminal = Terminal::open(bob, &["resume", &first]);
-        let told = plain(&terminal.sees("What now.*(?s).*Cancel"));
-        for line in
-            ["━━ A Newer Save Exists ━", "┃ You named: save 1", "┃ Newest:    save 2 (ada, "]
-        {
-            assert!(told.contains(line), "{line}: {told}");
-        }
+        let asked = boxed(&terminal.sees(ASKED));
         terminal.types(keys);
-        terminal.ends()
+        (asked, terminal.ends())
     };
-    assert_eq!(asked(&format!("{DOWN}{DOWN}{ENTER}")), NEEDS_DECISION);
+    let (question, code) = asked(&format!("{DOWN}{DOWN}{ENTER}"));
+    insta::assert_snapshot!(question, @r"
+        ┏━━ A Newer Save Exists ━━━━━━━━━━━━━━━━━━━━━━━━
+        ┃ You named: save 1
+        ┃ Newest:    save 2 (ada, [age])
+        ┃
+        ┃ What goes on from an older save goes another way than the newest.
+        ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+        ? What now?
+        > Take save 2 (recommended)
+          Take save 1
+          Cancel: don't resume
+        ");
+    assert_eq!(code, NEEDS_DECISION);
     assert!(!transcript(bob, session).exists());
-    assert_eq!(asked(ENTER), 0);
+    assert_eq!(asked(ENTER), (question.clone(), 0));
     assert_eq!(length(bob, session), length(ada, session));
-    assert_eq!(asked(&format!("{DOWN}{ENTER}")), 0);
+    assert_eq!(asked(&format!("{DOWN}{ENTER}")), (question, 0));
     assert_eq!(length(bob, session), length(ada, session), "no line is taken away");
 }
 
@@ -83,8 +102,19 @@ fn an_older_claude_code_is_told_and_keeps_nobody_from_going_on() {
     let (_, bob, session) = stage.pair();
     let said = "wrote the conversation, and 2.1.5 is installed here";
     let older = "[ \"$1\" = --version ] && echo '2.1.5 (Claude Code)' || echo \"went on: $*\"";
-    let run = resume_beside(bob, older, &[session]).ok();
-    assert!(run.errors().contains(said) && run.errors().contains("`claude update`"), "{run}");
+    insta::assert_snapshot!(told(&resume_beside(bob, older, &[session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        ✓ the code is here already
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! Claude Code 2.1.197 wrote the conversation, and 2.1.5 is installed here: it may not understand all of it
+        hint: `claude update` brings the newest
+        --- exit code 0
+        "#);
     let run = resume_beside(bob, older, &["--launch", session]).ok();
     assert!(run.errors().contains(said), "{run}");
     assert!(run.text().contains(&format!("went on: --resume {session}")), "{run}");

@@ -1,6 +1,7 @@
 //! `resume --pull` where a session worked in several repositories.
 
 use convosync_tests::files;
+use convosync_tests::told::told;
 use convosync_tests::work::seen_in;
 use convosync_tests::world::Way;
 
@@ -38,8 +39,23 @@ fn pulling_brings_further_repositories_as_they_stand_at_their_remotes() {
     let (ada, bob) = stage.pair();
     bob.ctl(&["resume", &session]).ok();
     assert_ne!(seen_in(bob, &lib(bob)), seen_in(ada, &lib(ada)), "the exact commit of the save");
-    let run = bob.ctl(&["resume", "--pull", &session]).ok();
-    assert!(run.text().contains("the branch of `lib` is newer at the remote"), "{run}");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--pull", &session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+          → the branch of `lib` is newer at the remote, and comes from there
+        ✓ the code is here already
+        ✓ code of `lib` restored
+          → main at [commit], 1 new commit
+          → 1 file written, 0 files removed
+          → verified: it is what was saved
+        ✓ the conversation is here already, word for word
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        fetching commits that the saved code builds on (git cannot say how large they are)
+        --- exit code 0
+        "#);
     assert_eq!(seen_in(bob, &lib(bob)), seen_in(ada, &lib(ada)));
 }
 
@@ -48,10 +64,22 @@ fn a_further_repository_that_cannot_be_pulled_comes_as_it_was_saved() {
     let mut stage = clean("not committed\n");
     let session = stage.writer.session().to_owned();
     let (_, bob) = stage.pair();
-    let run = bob.ctl(&["resume", "--pull", &session]).ok();
-    let said =
-        "`lib` comes as it was saved, `--pull` cannot be done there: the session has uncommitted";
-    assert!(run.errors().contains(said), "{run}");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--pull", &session])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        ✓ the code is here already
+        ✓ code of `lib` restored
+          → main at [commit]
+          → 1 file written, 0 files removed
+          → verified: it is what was saved
+        ✓ conversation restored: 6 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! `lib` comes as it was saved, `--pull` cannot be done there: the session has uncommitted changes, which stand on its own commit
+        --- exit code 0
+        "#);
     assert_eq!(files::read(&lib(bob).join("lib.txt")), b"not committed\n");
     assert!(!lib(bob).join("later.txt").exists());
 }
