@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use convosync_core::checkout::RECORDS_TOLD;
 use convosync_tests::synthetic::Conversation;
+use convosync_tests::told::told;
 use convosync_tests::work::{seen, seen_in, write};
 use convosync_tests::world::Way;
 use convosync_tests::{Device, World, Writer, eventually, files, large, skip, work};
@@ -36,9 +37,21 @@ fn the_code_of_a_conversation_arrives_and_undo_takes_it_back() {
     let (ada, bob) = world.pair();
     write(bob, ".env", "TOKEN=of bob's own\n");
     let before = seen(bob);
-    let reply = bob.ctl_json(&["resume", writer.session()]);
-    assert_eq!(reply["action"], "created", "{reply}");
-    assert_eq!(reply["code"]["differences"], serde_json::json!([]), "{reply}");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", writer.session()])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ code restored
+          → main at [commit], 1 new commit
+          → 4 files written, 0 files removed
+          → verified, but for 1 path: the rest is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! `.env` stays as it is here: its name says that it holds a secret
+        --- exit code 0
+        "#);
     assert_eq!(seen(bob), seen(ada));
     assert_eq!(files::read(&bob.home.project().join(".env")), b"TOKEN=of bob's own\n");
     bob.ctl(&["undo"]).ok();
@@ -173,12 +186,31 @@ fn work_that_stands_here_is_replaced_only_when_the_user_says_so() {
     let (ada, bob) = world.pair();
     write(bob, "README.md", "bob's own change\n");
     let before = seen(bob);
-    let run = bob.ctl(&["resume", writer.session()]);
-    assert_eq!(run.status.code(), Some(4), "{run}");
-    assert!(run.errors().contains("--theirs"), "{run}");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", writer.session()])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        --- errors
+        convosyncctl: an uncommitted change stands here: `README.md` (modified)
+        hint: `--stash` puts the changes into `git stash`, `--commit` commits the changes here first, `--theirs` replaces the changes (`convosyncctl undo` brings them back), `--worktree DIR` puts the code into a new work tree
+        --- exit code 4
+        "#);
     assert_eq!(seen(bob), before);
     assert!(!bob.home.transcripts().join(format!("{}.jsonl", writer.session())).exists());
-    bob.ctl(&["resume", "--force", writer.session()]).ok();
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--force", writer.session()])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ code restored
+          → main at [commit], 1 new commit
+          → 4 files written, 0 files removed
+          → verified, but for 1 path: the rest is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! `.env` stays as it is here: its name says that it holds a secret
+        --- exit code 0
+        "#);
     assert_eq!(seen(bob), seen(ada));
     bob.ctl(&["undo"]).ok();
     assert_eq!(seen(bob), before);
@@ -333,11 +365,17 @@ fn what_stays_as_it_is_here_is_named_and_not_called_verified() {
     let (_, bob) = world.pair();
     write(bob, ".env", "TOKEN=of bob's own\n");
 
-    let first = format!("{}", bob.ctl(&["resume", writer.session()]).ok());
-    assert!(first.contains("verified, but for 1 path"), "{first}");
-    assert!(first.contains("`.env` stays as it is here"), "{first}");
+    bob.ctl(&["resume", writer.session()]).ok();
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", writer.session()])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ the code is here already, but for 1 path
+        ✓ the conversation is here already, word for word
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
 
-    let second = format!("{}", bob.ctl(&["resume", writer.session()]).ok());
-    assert!(second.contains("the code is here already, but for 1 path"), "{second}");
-    assert!(second.contains("`.env` stays as it is here"), "{second}");
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ! `.env` stays as it is here: its name says that it holds a secret
+        --- exit code 0
+        "#);
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use convosync_tests::home::IMPATIENT;
 use convosync_tests::synthetic::Conversation;
+use convosync_tests::told::told;
 use convosync_tests::world::Way;
 use convosync_tests::writer::saved_bytes;
 use convosync_tests::{Device, Remote, Run, World, Writer, files};
@@ -98,7 +99,12 @@ fn two_conversations_that_went_apart_are_left_to_the_user() {
     // Later than ada's: of two saves with one number, lists show the newer.
     there.turn();
     let before = files::read(&there.path());
-    assert_left_to_the_user(&bob.ctl(&["resume", here.session()]));
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", here.session()])), @r"
+        --- errors
+        convosyncctl: the conversation here stays as it is: it went on differently here
+        hint: both are kept: `convosyncctl show` lists what the other device saved; to continue theirs here, move the transcript here aside first
+        --- exit code 4
+        ");
     assert_eq!(files::read(&there.path()), before);
 
     save(bob, &there);
@@ -123,7 +129,12 @@ fn a_session_that_runs_here_is_not_written_to() {
     );
     files::write(&entry, live);
 
-    assert_left_to_the_user(&bob.ctl(&["resume", here.session()]));
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", here.session()])), @r"
+        --- errors
+        convosyncctl: the conversation here stays as it is: the session is running here
+        hint: end the session here first, or continue it where it runs
+        --- exit code 4
+        ");
     assert_eq!(files::read(&there.path()), before);
 
     files::remove_tree(&bob.home.claude_dir().join("sessions"));
@@ -149,8 +160,19 @@ fn without_a_name_the_newest_session_of_another_device_is_resumed() {
     let mut newer = ada.writer(7);
     newer.turn();
     save(ada, &newer);
-    let reply = bob.ctl_json(&["resume"]);
-    assert_eq!(reply["session"]["session"], newer.session(), "not {}", here.session());
+    let run = bob.ctl(&["resume"]);
+    insta::assert_snapshot!(told(&run), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        ✓ the code is here already
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        --- exit code 0
+        "#);
+    assert!(run.text().contains(newer.session()), "not {}: {run}", here.session());
 }
 
 /// Makes a conversation in `below` of the project, saves it, and returns it.
@@ -194,9 +216,20 @@ fn a_session_of_a_subdirectory_that_is_not_here_continues_at_the_top() {
     let Shared { mut world, .. } = Shared::new();
     let (ada, bob) = world.pair();
     let writer = talk_below(ada, "only-on-ada");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--no-code", "--dry-run", writer.session()])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit]
+        ✓ would restore the conversation: 4 messages
+          → 3 files, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: convosyncctl resume [session]
+        --- errors
+        ! the conversation's folder `only-on-ada` is not here
+        hint: it continues at the top of the repository
+        --- exit code 0
+        "#);
     let reply = bob.ctl_json(&["resume", "--no-code", writer.session()]);
     assert_at(&reply, bob.home.project(), &saved_bytes(&writer.path()));
-    assert!(reply["warnings"].to_string().contains("only-on-ada"), "{reply}");
 }
 
 #[test]
@@ -210,9 +243,25 @@ fn code_that_is_not_the_conversations_is_warned_of_loudly() {
     here.turn();
     save(ada, &here);
 
-    let run = bob.ctl(&["resume", "--no-code", here.session()]).ok();
-    let said = format!("{}{}", run.text(), run.errors());
-    assert!(said.contains("idea") && said.contains("git fetch"), "{run}");
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", "--no-code", here.session()])), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: idea @ [commit]
+        ✓ conversation extended: 5 messages added
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/work/src/my_app && claude --resume [session id]
+        --- errors
+        ┏━━ WARNING: NOT THE SAME CODE ━━━━━━━━━━━━━━━━━
+        ┃ the conversation is on idea, and here main is checked out
+        ┃
+        ┃ hint: `git switch idea`
+        ┃
+        ┃ the conversation's code is at commit [commit], and here at [commit]
+        ┃
+        ┃ hint: `git fetch`, then `git merge --ff-only [commit]` (or `git switch --detach [commit]`); if git does not know it, push it on the other device
+        ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+        --- exit code 0
+        "#);
 }
 
 /// Both keep their sessions in one place, and each has another project.
@@ -233,11 +282,11 @@ fn a_session_of_another_project_is_told_with_both_names_and_nothing_is_done() {
     bob.start();
     bob.join(&phrase);
 
-    let run = bob.ctl(&["resume", writer.session()]);
-
-    assert_left_to_the_user(&run);
-    for said in ["/app", "is not enabled on this device", "/other", "is another project"] {
-        assert!(run.errors().contains(said), "{said}: {run}");
-    }
+    insta::assert_snapshot!(told(&bob.ctl(&["resume", writer.session()])), @r"
+        --- errors
+        convosyncctl: session [session] belongs to [remote]/app, which is not enabled on this device, and [remote]/other, where you are, is another project
+        hint: `convosyncctl resume [session] --clone` clones it here and resumes there; so does a clone of your own, after `convosyncctl enable` in it
+        --- exit code 4
+        ");
     assert!(!bob.home.transcripts().join(format!("{}.jsonl", writer.session())).exists());
 }
