@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use convosync_core::id::SeededRandom;
 use convosync_tests::synthetic::uuid;
+use convosync_tests::told::{shown, told};
 use convosync_tests::world::Way;
 use convosync_tests::{Device, World, files};
 use jiff::Timestamp;
@@ -132,6 +133,42 @@ fn save_with(device: &Device, session: &str, messages: u32) -> u64 {
     save["save"].as_u64().expect("a number")
 }
 
+/// What the last save has and the first one has not: `commits` are where the code stood.
+#[track_caller]
+fn check_diff(device: &Device, session: &str, commits: &[&str; 3]) {
+    let first = format!("{session}@1");
+    let diff = device.ctl_json(&["diff", &first, session]);
+    assert_eq!(
+        (&diff["common_messages"], &diff["a"]["messages"], &diff["b"]["messages"]),
+        (&json!(10), &json!(0), &json!(4)),
+        "{diff}"
+    );
+    assert_eq!(diff["b"]["said"], json!(["question 6", "question 7"]));
+    assert_eq!(diff["b"]["files"], json!(["/code/6", "/code/7"]));
+    let stood = diff["b"]["passages"].as_array().expect("a list").iter();
+    let stood: Vec<&Value> = stood.map(|passage| &passage["commit"]).collect();
+    assert_eq!(stood, commits.map(|commit| json!(commit)).iter().collect::<Vec<_>>());
+    assert_eq!(diff["a"]["passages"], json!([]));
+    insta::assert_snapshot!(told(&device.ctl(&["diff", session, &first])), @r"
+        [session]@3 and [session]@1
+        =========================
+        Both begin with the same 10 messages
+
+        Only in [session]@3: 4 messages
+          said  question 6
+          said  question 7
+          wrote /code/6
+          wrote /code/7
+          code  main @ [commit]
+          code  main @ [commit]
+          code  main @ [commit]
+
+        Only in [session]@1: 0 messages
+        --- errors
+        --- exit code 0
+        ");
+}
+
 #[test]
 fn every_commit_of_a_session_shows_its_messages_also_those_from_before_the_daemon_ever_ran() {
     let mut world = World::new(&["ada", "bob"], Way::File);
@@ -187,21 +224,7 @@ fn every_commit_of_a_session_shows_its_messages_also_those_from_before_the_daemo
         let later = save_with(device, &session, 12);
         assert_eq!(asked(device, &[&session, "--at", &format!("@{later}")]), up_to(6));
     }
-    let first = format!("{session}@1");
-    let diff = bob.ctl_json(&["diff", &first, &session]);
-    assert_eq!(
-        (&diff["common_messages"], &diff["a"]["messages"], &diff["b"]["messages"]),
-        (&json!(10), &json!(0), &json!(4)),
-        "{diff}"
-    );
-    assert_eq!(diff["b"]["said"], json!(["question 6", "question 7"]));
-    assert_eq!(diff["b"]["files"], json!(["/code/6", "/code/7"]));
-    let stood = diff["b"]["passages"].as_array().expect("a list").iter();
-    let stood: Vec<&Value> = stood.map(|passage| &passage["commit"]).collect();
-    assert_eq!(stood, [&json!(one), &json!(four), &json!(five)]);
-    assert_eq!(diff["a"]["passages"], json!([]));
-    let shown = bob.ctl(&["diff", &session, &first]).ok().text();
-    assert!(shown.contains("Both begin with the same 10 messages"), "{shown}");
+    check_diff(bob, &session, &[&one, &four, &five]);
 
     assert_eq!(asked(ada, &[&session, "--at-commit", "feature/oauth~1"]), up_to(4));
     assert!(!bob.home.transcripts().join(format!("{session}.jsonl")).exists());
@@ -223,30 +246,66 @@ fn log_shows_where_it_branched_and_a_commit_that_is_not_of_the_session_is_told_w
     Story { device: ada, session: session.clone(), begins, said }.saved();
 
     let log = ada.ctl(&["log"]).ok().text();
-    let short = &one[..7];
-    for part in [
-        &format!("Message 1-2: On main @ {short}"),
-        "[question 1]",
-        "Branched to feature/oauth",
-        &format!("Message 3-4: On feature/oauth @ {short}"),
-        &format!("You're on: feature/oauth @ {short}"),
-        "Code and conversation are in sync!",
-        "Claude Code 2.1.0\n",
-        "Model       claude-x\n",
-        "Permissions acceptEdits (not applied by resume)\n",
-        concat!("Saved with  ConvoSync ", env!("CARGO_PKG_VERSION"), ", git 2."),
-    ] {
-        assert!(log.contains(part), "{part}\n{log}");
-    }
     // What a command holds that would move the cursor is gone, and one without a result says nothing of it.
-    assert!(log.contains("$ run [2J 1\n") && !log.contains('\u{1b}'), "{log}");
-    let shown = ada.ctl_json(&["show", &session]);
-    assert_eq!(shown["used"]["permission_mode"], "acceptEdits");
-    assert_eq!(shown["saves"][0]["made_by"]["convosync"], env!("CARGO_PKG_VERSION"));
-    let replayed = ada.ctl(&["replay", "--at-commit", "HEAD"]).ok().text();
-    assert!(replayed.contains("question 2"), "{replayed}");
-    let unknown = ada.ctl(&["replay", &session, "--at-commit", "abcdef0"]).fails();
-    assert!(unknown.errors().contains(&format!("feature/oauth @ {short}")), "{unknown}");
+    insta::assert_snapshot!(shown(&log), @r#"
+        Session [session] "question 1"
+        =============================
+        Claude Code 2.1.0
+        Model       claude-x
+        Permissions acceptEdits (not applied by resume)
+        Saved with  ConvoSync [version], [git], [system]
+
+        📝 Message 1-2: On main @ [commit]
+           [question 1]
+           $ run [2J 1
+
+        🌿 Branched to feature/oauth
+
+        📝 Message 3-4: On feature/oauth @ [commit]
+           [question 2]
+           $ run [2J 2
+
+        Current State
+          You're on: feature/oauth @ [commit]
+          ✓ Code and conversation are in sync!
+
+        Saves
+            1  [age] · 4 messages · feature/oauth @ [commit]
+
+        Next: convosyncctl replay [session] --at-commit COMMIT
+        "#);
+    assert!(log.contains(&one[..12]), "{log}");
+    let facts = ada.ctl_json(&["show", &session]);
+    assert_eq!(facts["used"]["permission_mode"], "acceptEdits");
+    assert_eq!(facts["saves"][0]["made_by"]["convosync"], env!("CARGO_PKG_VERSION"));
+    insta::assert_snapshot!(told(&ada.ctl(&["replay", "--at-commit", "HEAD"])), @r"
+        Session [session] at feature/oauth @ [commit]: 4 of 4 messages
+        =================================================================
+
+        user  [time]
+        question 1
+
+        assistant  [time]
+        answer 1
+        [Write]
+        [Bash]
+
+        user  [time]
+        question 2
+
+        assistant  [time]
+        answer 2
+        [Write]
+        [Bash]
+        --- errors
+        --- exit code 0
+        ");
+    insta::assert_snapshot!(told(&ada.ctl(&["replay", &session, "--at-commit", "abcdef0"])), @r"
+        --- errors
+        convosyncctl: no message was written while the code stood at abcdef0
+        hint: `convosyncctl log SESSION` shows what is known: feature/oauth @ [commit], main @ [commit]
+        --- exit code 1
+        ");
 }
 
 #[test]
@@ -264,6 +323,31 @@ fn without_a_reflog_what_the_daemon_saw_counts_and_the_rest_is_not_known() {
     story.saved();
     let main = |commit, first, last| ("main".to_owned(), commit, first, last);
     assert_eq!(passages(ada, &session, &[&one]), [main(0, 1, 2), main(1, 3, 2)]);
+    insta::assert_snapshot!(told(&ada.ctl(&["log"])), @r#"
+        Session [session] "question 1"
+        =============================
+        Claude Code 2.1.0
+        Model       claude-x
+        Permissions acceptEdits (not applied by resume)
+        Saved with  ConvoSync [version], [git], [system]
+
+        📝 Message 1-2: On main, commit not known
+           [question 1]
+           $ run [2J 1
+
+        📝 No message, after 2: On main @ [commit]
+
+        Current State
+          You're on: main @ [commit]
+          ✓ Code and conversation are in sync!
+
+        Saves
+            1  [age] · 2 messages · main @ [commit]
+
+        Next: convosyncctl replay [session] --at-commit COMMIT
+        --- errors
+        --- exit code 0
+        "#);
 }
 
 /// Switches the reflog off, and takes away what it has.
