@@ -12,7 +12,7 @@ mod live;
 mod recorded;
 mod slug;
 
-pub use live::{Live, UNSEEN_FOR_MS, live_sessions};
+pub use live::{Live, UNSEEN_FOR_MS, is_running, live_sessions};
 pub use recorded::recorded_cwd;
 pub use slug::{SLUG_MAX, slug};
 

@@ -1,12 +1,20 @@
 //! `resume --clone`: a session goes on where no clone of its repository is on the device.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use convosync_tests::told::told;
 use convosync_tests::work::{seen, seen_in, write};
-use convosync_tests::{Device, Run, files, program};
+use convosync_tests::{Device, Run, eventually, files, program};
+use rustix::process::Pid;
 
-use crate::stage::{Stage, git, on_a_topic};
+use crate::SAVED_WITHIN;
+use crate::stage::{NEEDS_DECISION, Stage, git, on_a_topic, save};
+use crate::terminal::{DOWN, ENTER, Terminal, plain};
+
+const ESCAPE: &str = "\u{1b}";
+const CTRL_C: &str = "\u{3}";
 
 /// The second device had a clone, and has none any more.
 fn without_a_clone() -> Stage {
@@ -159,4 +167,107 @@ fn a_clone_that_fails_leaves_nothing_behind() {
     assert_eq!(entries(&bob.home.dir()), before);
     files::write(&settings, kept);
     at_home(bob, &["resume", "--clone=fresh", session]).ok();
+}
+
+/// Opens a terminal in the home directory.
+pub(crate) fn terminal_at_home(device: &Device, arguments: &[&str]) -> Terminal {
+    let mut command = device.home.command(program::binary("convosyncctl"));
+    command.args(arguments).current_dir(device.home.dir());
+    Terminal::run(command)
+}
+
+/// Where the transcript of a session lies that goes on in `clone`.
+pub(crate) fn transcript_in(device: &Device, clone: &Path, session: &str) -> PathBuf {
+    device.home.slug_dir(clone).join(format!("{session}.jsonl"))
+}
+
+#[test]
+fn on_a_terminal_a_list_asks_which_session_is_cloned_for() {
+    let mut stage = without_a_clone();
+    let (ada, bob, older) = stage.pair();
+    let older = older.to_owned();
+    let mut writer = ada.writer(9);
+    save(ada, &mut writer);
+    let newer = writer.session().to_owned();
+    let before = entries(&bob.home.dir());
+
+    let mut terminal = terminal_at_home(bob, &["resume", "--clone"]);
+    terminal.sees("Which session");
+    let told = plain(&terminal.sees("2 messages|ago|just now"));
+    assert!(told.contains("ada"), "{told}");
+    terminal.types(ESCAPE);
+    assert_eq!(terminal.ends(), NEEDS_DECISION);
+    assert_eq!(entries(&bob.home.dir()), before);
+
+    let mut terminal = terminal_at_home(bob, &["resume", "--clone=fresh"]);
+    terminal.sees("Which session");
+    terminal.types(&format!("{DOWN}{ENTER}"));
+    terminal.sees("Did you set these");
+    terminal.types(&format!("y{ENTER}"));
+    assert_eq!(terminal.ends(), 0);
+    let clone = bob.home.dir().join("fresh");
+    assert!(transcript_in(bob, &clone, &older).exists());
+    assert!(!transcript_in(bob, &clone, &newer).exists());
+}
+
+/// Has the remote stall in the middle of what it gives to git; returns the file that says when, and what puts the
+/// user's settings back.
+fn stalling(device: &Device) -> (PathBuf, impl FnOnce()) {
+    let (begun, hook) = (device.home.root().join("begun"), device.home.root().join("stalls"));
+    let script = format!("#!/bin/sh\n: > '{}'\nexec tail -f /dev/null\n", begun.display());
+    files::write_program(&hook, &script);
+    let settings = device.home.dir().join(".gitconfig");
+    let kept = files::read(&settings);
+    let stalls = format!("[uploadpack]\n\tpackObjectsHook = {}\n", hook.display());
+    files::append(&settings, stalls.as_bytes());
+    (begun, move || files::write(&settings, kept))
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_a_clone_leaves_nothing_behind_and_says_so() {
+    let mut stage = without_a_clone();
+    let (_, bob, session) = stage.pair();
+    let before = entries(&bob.home.dir());
+    let (begun, put_back) = stalling(bob);
+
+    let mut terminal = terminal_at_home(bob, &["resume", "--clone=fresh", session]);
+    terminal.sees("cloning file://");
+    eventually("the clone is under way", SAVED_WITHIN, || begun.exists().then_some(()));
+    terminal.types(CTRL_C);
+    terminal.sees("cancelled: nothing of the clone is left");
+    assert_eq!(terminal.ends(), NEEDS_DECISION);
+    assert_eq!(entries(&bob.home.dir()), before);
+    put_back();
+    at_home(bob, &["resume", "--clone=fresh", session]).ok();
+}
+
+#[test]
+fn what_a_killed_clone_left_is_taken_away_by_the_next_one() {
+    let mut stage = without_a_clone();
+    let (ada, bob, session) = stage.pair();
+    let before = entries(&bob.home.dir());
+    let (begun, put_back) = stalling(bob);
+
+    let mut command = bob.home.command(program::binary("convosyncctl"));
+    command.args(["resume", "--clone=fresh", session]).current_dir(bob.home.dir());
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the client was built");
+    eventually("the clone is under way", SAVED_WITHIN, || begun.exists().then_some(()));
+    program::kill_group(Pid::from_child(&child));
+    child.wait().expect("it is ours");
+    let left: Vec<_> =
+        entries(&bob.home.dir()).into_iter().filter(|path| !before.contains(path)).collect();
+    assert_eq!(left.len(), 1, "one folder, beside where the clone was to be: {left:?}");
+    assert!(!bob.home.dir().join("fresh").exists());
+
+    put_back();
+    // Of somebody else, whatever it is called.
+    let other = bob.home.dir().join(".fresh.convosync-notes");
+    files::make_dir(&other);
+    let run = at_home(bob, &["resume", "--clone=fresh", session]).ok();
+    let told = [run.text(), run.errors()].concat();
+    assert!(told.contains("removed what an interrupted clone had left"), "{run}");
+    assert!(other.is_dir() && !left[0].exists());
+    assert_eq!(entries(&bob.home.dir()).len(), before.len() + 2);
+    assert_eq!(seen_in(bob, &bob.home.dir().join("fresh")), seen(ada));
 }

@@ -11,8 +11,9 @@ use convosync_tests::{Device, Opened, Remote, Run, World, Writer, files, program
 use serde_json::Value;
 
 use crate::SAVED_WITHIN;
-use crate::cloning::{at_home, run_in};
+use crate::cloning::{at_home, run_in, terminal_at_home, transcript_in};
 use crate::stage::{NEEDS_DECISION, git, on_a_topic};
+use crate::terminal::{ENTER, plain};
 
 /// The exit code of "everything is kept here".
 const KEPT_LOCALLY: i32 = 6;
@@ -203,6 +204,38 @@ fn a_remote_is_read_until_its_last_project_is_disabled_or_all_are() {
     let left = at_home(phone, &["disable", "--all"]).ok();
     assert!(left.text().contains("is no longer read"), "{left}");
     assert_eq!(count(phone), Some(0));
+}
+
+/// A clone brings no configuration of the other repository, but a remote that is a folder of this machine asks for
+/// agreement, and so does what the user's own template for repositories holds.
+#[test]
+fn what_a_new_clone_says_by_itself_is_asked_for_before_it_is_used() {
+    let mut scene = Scene::new(Way::File);
+    scene.join().ok();
+    let session = scene.writer.session().to_owned();
+    let (desk, phone) = scene.world.pair();
+    let template = phone.home.dir().join("template");
+    files::make_dir(&template);
+    files::write(&template.join("config"), "[http]\n\tproxy = http://127.0.0.1:9\n");
+    let named = template.to_str().expect("the tests' paths are text");
+    git(phone, &["config", "--global", "init.templateDir", named]);
+    let clone = phone.home.dir().join("fresh");
+
+    let mut terminal = terminal_at_home(phone, &["resume", "--clone=fresh", &session]);
+    let told = plain(&terminal.sees("Did you set these"));
+    assert!(told.contains("http.proxy = http://127.0.0.1:9"), "{told}");
+    assert!(told.contains("remote.url = file://"), "{told}");
+    terminal.types(&format!("n{ENTER}"));
+    let told = plain(&terminal.sees("hint: .*enable"));
+    assert!(told.contains("you did not agree to use it"), "{told}");
+    assert!(told.contains("the clone stands in"), "{told}");
+    assert_ne!(terminal.ends(), 0);
+    assert!(!transcript_in(phone, &clone, &session).exists());
+
+    run_in(phone, &clone, &["enable"]).ok();
+    run_in(phone, &clone, &["resume", "--switch-branch", &session]).ok();
+    assert!(transcript_in(phone, &clone, &session).exists());
+    assert_eq!(seen_in(phone, &clone), seen(desk));
 }
 
 /// A vault with one private repository for everything.

@@ -75,7 +75,7 @@ fn parse_entry(stem: &str, bytes: &[u8], modified_ms: i64) -> Option<Live> {
 }
 
 /// Whether a process of that number exists. One that we may not signal exists, too.
-fn is_running(pid: u32) -> bool {
+pub fn is_running(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
 }

@@ -275,10 +275,22 @@ pub(super) fn fetch(
     let fetched = work::with_remote(clerk.house, place, &store, Asker::Person, |remote| {
         remote.fetch_session(name, commit, &reference, ours)
     })
-    .ok_or_else(|| Failure::new(ErrorKind::NoRemote, "this project has no remote"))?;
+    .ok_or_else(|| unreachable_store(place))?;
     let traffic = fetched.and_then(|traffic| traffic).map_err(|error| fail::remote(&error))?;
     place.desk.lock().traffic += traffic;
     Ok(Fetched { received: traffic.received, announced })
+}
+
+fn unreachable_store(place: &Place) -> Failure {
+    if place.reach().is_remote_refused() {
+        let message = format!(
+            "the remote {} is a folder of this machine, and you did not agree to use it",
+            work::shown_url(place)
+        );
+        return Failure::new(ErrorKind::Refused, message)
+            .with_hint("if it is yours, run `convosyncctl enable` in the project");
+    }
+    Failure::new(ErrorKind::NoRemote, "this project has no remote")
 }
 
 /// How many bytes a download has at most, where that is worth knowing before.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
+use convosync_core::claude;
 use convosync_core::config::Config;
 use convosync_core::disk;
 use convosync_core::git::Git;
@@ -11,13 +12,16 @@ use convosync_core::project;
 use convosync_core::protocol::{List, ListReply, Request, SessionInfo, SessionQuery};
 
 use crate::args;
-use crate::ask::{self, AskError};
+use crate::ask;
 use crate::call::Call;
 use crate::commands::{enable, list};
 use crate::error::CtlError;
 use crate::exit::ExitCode;
 use crate::print::{bytes, short_line};
 use crate::signals::Held;
+
+/// Behind the name of the folder that a clone is for, before the number of the process that makes it.
+const BESIDE: &str = ".convosync-";
 
 /// Clones, enables, and resumes there.
 pub(super) fn resume(
@@ -130,7 +134,11 @@ fn place(call: &Call<'_>, info: &SessionInfo, dir: Option<&Path>) -> Result<Path
     };
     if !is_free {
         let message = format!("`{}` is there already", dir.display());
-        return refused(message, "name another folder: `--clone=DIR`");
+        return refused(
+            message,
+            "name another folder: `--clone=DIR`; where it is a clone of yours, run `convosyncctl enable` in \
+             it, and resume there",
+        );
     }
     match dir.parent().filter(|parent| parent.is_dir()) {
         Some(_) => Ok(dir),
@@ -167,8 +175,9 @@ fn clone(call: &mut Call<'_>, address: &str, dir: &Path, size: &str) -> Result<(
     let config = Config::load(&call.paths()?.config_file)?;
     let git = Git::find(config.git_program.as_deref(), &|name| call.env.get(name))?;
     let parent = dir.parent().unwrap_or(dir);
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let beside = parent.join(format!(".{name}.convosync-{}", std::process::id()));
+    let prefix = format!(".{}{BESIDE}", dir.file_name().unwrap_or_default().to_string_lossy());
+    remove_left_over(call, parent, &prefix)?;
+    let beside = parent.join(format!("{prefix}{}", std::process::id()));
     if !call.print.json {
         call.print.done(&format!("cloning {address} into `{}`: {size}", dir.display()))?;
     }
@@ -178,8 +187,12 @@ fn clone(call: &mut Call<'_>, address: &str, dir: &Path, size: &str) -> Result<(
     arguments.push(beside.clone().into());
     let ran = git.as_user(parent, &call.env.variables).run(&arguments);
     let moved = match ran {
+        Ok(_) if held.came() => Err(CtlError::refused(
+            ExitCode::NeedsDecision,
+            "cancelled: nothing of the clone is left",
+            "`convosyncctl resume --clone` begins anew",
+        )),
         Ok(Some(0)) => disk::move_dir(&beside, dir).map_err(CtlError::from),
-        Ok(_) if held.came() => Err(AskError::Cancelled.into()),
         Ok(_) => Err(CtlError::refused(
             ExitCode::Failed,
             &format!("git did not clone {address}; what it said stands above"),
@@ -194,7 +207,32 @@ fn clone(call: &mut Call<'_>, address: &str, dir: &Path, size: &str) -> Result<(
     moved
 }
 
-/// Has the clone saved from now on: only then a session can go on in it.
+/// Removes clones that were begun for the same folder and whose process was killed: there is nothing of the user's in
+/// them.
+fn remove_left_over(call: &mut Call<'_>, parent: &Path, prefix: &str) -> Result<(), CtlError> {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let is_left_over = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let pid = name.strip_prefix(prefix).and_then(|pid| pid.parse().ok());
+        let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+        is_folder && pid.is_some_and(|pid| pid == std::process::id() || !claude::is_running(pid))
+    };
+    for left in entries.map(|entry| entry.path()).filter(is_left_over) {
+        // A git that lives on may still write there: it is not in the way of the next clone.
+        let (told, hint) = match disk::remove_tree(&left) {
+            Ok(()) => ("removed what an interrupted clone had left", None),
+            Err(_) => ("an interrupted clone has left something", Some("remove it")),
+        };
+        if !call.print.json {
+            call.print.note(&format!("{told}: `{}`", left.display()), hint)?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the clone saved from now on: only then a session can go on in it. It may have to be agreed to: git takes no
+/// configuration over from the other side, but the remote may be a folder here, and the user's template for
+/// repositories may hold settings.
 fn enable(call: &mut Call<'_>) -> Result<(), CtlError> {
     let may_ask = call.is_interactive();
     let reply = enable::enable(call, false, may_ask)?;
