@@ -49,6 +49,8 @@ pub struct Config {
     pub code: Code,
     /// Names of variables that travel with a session; see [`crate::environment`].
     pub environment: Vec<String>,
+    /// Whether what its user types into the shell travels with a session; see [`crate::shell_history`].
+    pub shell_history: bool,
     /// Whether the operating system is asked for events; otherwise only rescans notice anything.
     pub events: bool,
     /// All transcripts are looked at so often, whatever events said.
@@ -91,6 +93,7 @@ impl Default for Config {
             autosave: Autosave::default(),
             code: Code::default(),
             environment: Vec::new(),
+            shell_history: false,
             events: true,
             rescan_every_ms: MINUTE,
             code_check_every_ms: MINUTE,

@@ -21,7 +21,7 @@ pub use append::{append_from, append_verified};
 pub use beneath::{Access, Beneath, Found, Stamp};
 pub use moving::move_dir;
 pub use names::is_taken_for_git;
-pub use reading::read_at_most;
+pub use reading::{read_at_most, read_end};
 
 /// What our unfinished files are called: whoever lists a directory passes over them.
 pub const TEMP_PREFIX: &str = ".convosync-";

@@ -168,11 +168,16 @@ pub fn refusal(name: &str) -> Option<Refusal> {
     {
         return Some(Refusal::Runs);
     }
+    is_secret(&upper).then_some(Refusal::Secret)
+}
+
+/// Whether a name in capital letters says that the value is a secret.
+pub(crate) fn is_secret(upper: &str) -> bool {
     let is_secret = |part: &str| {
         SECRET_PARTS.contains(&part) || SECRET_ENDINGS.iter().any(|ending| part.ends_with(ending))
     };
     let has_word = SECRET_WORDS.iter().any(|word| upper.contains(word));
-    (has_word || upper.split('_').any(is_secret)).then_some(Refusal::Secret)
+    has_word || upper.split('_').any(is_secret)
 }
 
 /// Whether a value may travel: not one that is too long, or that holds a password or a private key.
@@ -184,7 +189,7 @@ pub fn is_fit(value: &str) -> bool {
 }
 
 /// Whether what stands behind the `://` of an address begins with a name and a password.
-fn has_password(rest: &str) -> bool {
+pub(crate) fn has_password(rest: &str) -> bool {
     let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
     authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }

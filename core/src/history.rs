@@ -19,6 +19,7 @@ use crate::seal::{
     ChunkKind, ChunkPlace, CodeSaved, Further, KeyRing, LogState, PREFIX_MAX, SaveRecord,
     SealError, Sealed, open_chunk, open_save,
 };
+use crate::shell_history::{self, ShellLines};
 use crate::store::{Store, StoreError};
 
 /// Every so many saves a record lists all logs, so that reading a session never opens more records.
@@ -104,6 +105,8 @@ pub struct History {
     pub course: Course,
     /// Variables that travel with the session, as of this save.
     pub environment: Variables,
+    /// Lines of the shell that travel with the session, as of this save.
+    pub shell: ShellLines,
 }
 
 impl History {
@@ -196,7 +199,7 @@ impl<'a> Reader<'a> {
     ) -> Result<History, HistoryError> {
         let newest = self.record(session, commit, number, digest)?;
         let mut logs: BTreeMap<LogName, LogState> = BTreeMap::new();
-        let (mut records, mut environment) = (Vec::new(), None);
+        let (mut records, mut environment, mut shell) = (Vec::new(), None, ShellLines::new());
         let mut record = newest.clone();
         loop {
             for state in &record.logs {
@@ -206,15 +209,17 @@ impl<'a> Reader<'a> {
             let (is_last, number, previous) =
                 (record.full || record.number <= 1, record.number, record.previous);
             environment = environment.or_else(|| record.surroundings.environment.clone());
+            shell.extend(record.surroundings.shell.iter().cloned());
             records.push(record);
             if is_last {
                 break;
             }
             record = self.record(session, commit, number - 1, previous)?;
         }
-        let course = course::of(records.into_iter().rev());
+        let (course, shell) =
+            (course::of(records.into_iter().rev()), shell_history::bounded(shell));
         let (session, environment) = (session.clone(), environment.unwrap_or_default());
-        Ok(History { session, commit, record: newest, digest, logs, course, environment })
+        Ok(History { session, commit, record: newest, digest, logs, course, environment, shell })
     }
 
     /// Reads the newest save that a commit of our own store holds. Only for commits that were checked

@@ -13,6 +13,7 @@ pub mod id;
 pub mod wire;
 pub mod disk;
 pub mod environment;
+pub mod shell_history;
 pub mod config;
 pub mod claude;
 pub mod transcript;

@@ -25,7 +25,7 @@ pub use discover::{
     DEPTH_MAX, Discovery, FILES_MAX, Scanner, Skipped, Why, discover, discover_dir,
 };
 pub use facts::{Facts, LineFacts, Scan, TEXT_MAX};
-pub use headings::Headings;
+pub use headings::{Heading, Headings};
 pub use outline::{Outline, Rest};
 pub use path::{BadPath, PATH_MAX, check_log, check_path};
 pub use reading::{Reading, ShownText};
@@ -104,4 +104,9 @@ pub struct LogFile {
 /// Returns the first working directory a transcript names, reading only as far as needed.
 pub fn cwd_of(path: &Path) -> Option<PathBuf> {
     claude::recorded_cwd(path)
+}
+
+/// Returns the first time a transcript names, in Unix milliseconds, reading only as far as needed.
+pub fn began_ms(path: &Path) -> Option<i64> {
+    claude::recorded_ms(path)
 }

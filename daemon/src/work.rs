@@ -19,6 +19,7 @@ use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
 use convosync_core::remote::{Remote, RemoteError};
 use convosync_core::seal::CodePoint;
+use convosync_core::shell_history::Typed;
 use convosync_core::store::Store;
 
 use crate::autosave;
@@ -57,6 +58,8 @@ pub struct Wish {
     pub quiet: bool,
     /// Variables that travel with the session from now on.
     pub environment: Option<Variables>,
+    /// Lines of the shell that travel with the session, too.
+    pub typed: Vec<Typed>,
 }
 
 /// Saves sessions of one store and reports to the engine.
@@ -106,7 +109,7 @@ pub fn save(
                 taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
             let message = wish.message.clone();
             let (files, trees) = (&found.files, &trees[&found.project][..]);
-            let surroundings = surroundings::now(house, wish.environment.clone());
+            let surroundings = surroundings::now(house, wish.environment.clone(), &wish.typed);
             Request {
                 files,
                 project,

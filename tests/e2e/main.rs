@@ -76,6 +76,8 @@ mod saving;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
+mod shell_history;
+#[cfg(test)]
 mod sleep;
 #[cfg(test)]
 mod stage;

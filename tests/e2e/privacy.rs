@@ -16,6 +16,8 @@ const BRANCH: &str = "canarybranch";
 const FOLDER: &str = "canaryfolder";
 const TITLE: &str = "canarytitle";
 const USER: &str = "canaryuser";
+/// What was typed into the shell.
+const TYPED: &str = "canarytyped";
 
 /// Names and contents of work that is saved: of commits, files and folders.
 const WORK: [&str; 9] = [
@@ -139,13 +141,18 @@ fn check_nothing_leaves_readable(way: Way) {
     let mut world = world(way);
     let before = everything(world.remote.dir()).len();
     let (device, bob) = world.pair();
+    device.home.export("SHELL", "/bin/bash");
+    device.home.write_config("[context]\nshell_history = true\n");
     device.start();
     let phrase = device.init();
     let (session, total) = talk(device);
     work(device);
+    let history = format!("#{}\n{TYPED}\n", jiff::Timestamp::now().as_second());
+    files::write(&device.home.dir().join(".bash_history"), history);
     let saved = device.saved_eventually(&session, total, SAVED_WITHIN);
     write(device, "canarynewfolder/canaryuntracked", "canarytextuntracked\nand more\n");
-    device.ctl(&["save", "--stash", "canarysaid", "--json"]).ok();
+    let said = device.ctl_json(&["save", "--stash", "canarysaid"]);
+    assert_eq!(said["shell_lines"], 1, "{said}");
     let is_later = |now: &serde_json::Value| now["save"].as_u64() > saved["save"].as_u64();
     eventually("the next save is on the remote", SAVED_WITHIN, || {
         let now = device.session(&session)?;
@@ -153,10 +160,10 @@ fn check_nothing_leaves_readable(way: Way) {
     });
 
     let host = host_name();
-    let words = [SENTENCE, BRANCH, FOLDER, TITLE, USER, "canarysaid", session.as_str()];
+    let words = [SENTENCE, BRANCH, FOLDER, TITLE, USER, TYPED, "canarysaid", session.as_str()];
     let canaries = words.into_iter().chain(WORK).chain(SECRETS).chain(OWN);
     let all: Vec<&str> = canaries.chain(host.as_deref()).collect();
-    let unsaid = [&WORK[..], &SECRETS, &OWN, &[SENTENCE, "canarysaid"]].concat();
+    let unsaid = [&WORK[..], &SECRETS, &OWN, &[SENTENCE, TYPED, "canarysaid"]].concat();
     let (raw, stores) = kept(device);
     assert_absent("an object or ref of a store here", &stores, &all);
     // What is to be sealed lies here as plainly as in the work tree; what is not to be saved does not.
@@ -176,6 +183,8 @@ fn check_nothing_leaves_readable(way: Way) {
     bob.start();
     bob.join(&phrase);
     bob.ctl_json(&["resume", "--switch-branch", &session]);
+    let log = bob.ctl(&["log", &session]).ok();
+    assert_present("what the other device shows", &log.stdout, &[TYPED]);
     let clone = bob.home.project();
     let named = |file: &PathBuf| [file.as_os_str().as_bytes(), b"\n", &files::read(file)].concat();
     let work_tree = files::under(clone).iter().map(named).collect::<Vec<_>>().concat();

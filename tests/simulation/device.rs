@@ -12,6 +12,7 @@ use convosync_core::inbound::{BringError, Bringing, Brought, Target, bring_back}
 use convosync_core::log::Kind;
 use convosync_core::outbound::{OutboundError, ProjectFacts, Request};
 use convosync_core::seal::{Codec, Surroundings};
+use convosync_core::shell_history::ShellLines;
 use convosync_core::transcript::{SessionFiles, discover_dir};
 use convosync_core::vault::Vault;
 use convosync_tests::files;
@@ -37,6 +38,8 @@ pub(crate) struct Device {
     pub(crate) desk: Desk,
     pub(crate) dir: PathBuf,
     pub(crate) codec: Codec,
+    /// What the next saves tell of the shell.
+    pub(crate) typed: ShellLines,
     now_ms: i64,
 }
 
@@ -44,7 +47,8 @@ impl Device {
     pub(crate) fn new(dir: &Path, vault: Arc<Vault>) -> Self {
         fs::create_dir_all(dir.join("slug")).expect("a folder");
         let desk = open(dir, &vault);
-        Self { vault, desk, dir: dir.to_owned(), codec: Codec::Zstd, now_ms: 1_750_000_000_000 }
+        let (dir, now_ms) = (dir.to_owned(), 1_750_000_000_000);
+        Self { vault, desk, dir, codec: Codec::Zstd, typed: ShellLines::new(), now_ms }
     }
 
     /// Where the transcripts lie.
@@ -98,7 +102,7 @@ impl Device {
             further: Vec::new(),
             trees: &[],
             message: None,
-            surroundings: Surroundings::default(),
+            surroundings: Surroundings { shell: self.typed.clone(), ..Surroundings::default() },
             insist: false,
             quiet: false,
         };

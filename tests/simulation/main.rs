@@ -18,6 +18,8 @@ mod naming;
 #[cfg(test)]
 mod noise;
 #[cfg(test)]
+mod shell;
+#[cfg(test)]
 mod tampering;
 #[cfg(test)]
 mod vaults;

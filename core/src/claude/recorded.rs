@@ -1,25 +1,34 @@
-//! The place a transcript was recorded at, read from as little of it as possible.
+//! Where and when a transcript began, read from as little of it as possible.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::line::{Lines, objects, string, text_of};
+use super::line::{Lines, objects, string, text_of, time_ms};
 use crate::disk;
 
-/// How far into a transcript its `cwd` is looked for: beyond many pasted images.
+/// How far into a transcript its beginning is looked for: beyond many pasted images.
 const SEARCH_MAX: u64 = 64 << 20;
-/// How much is read at once: most transcripts name their `cwd` within it.
+/// How much is read at once: most transcripts name where and when they began within it.
 const BLOCK: usize = 64 << 10;
 
 /// Returns the first working directory a transcript names.
 pub fn recorded_cwd(path: &Path) -> Option<PathBuf> {
+    first_in(path, &cwd_in)
+}
+
+/// Returns the first time a transcript names, in Unix milliseconds.
+pub fn recorded_ms(path: &Path) -> Option<i64> {
+    first_in(path, &ms_in)
+}
+
+fn first_in<T>(path: &Path, read: &dyn Fn(&[u8]) -> Option<T>) -> Option<T> {
     let mut file = disk::open_regular(path).ok()?.take(SEARCH_MAX);
     let (mut lines, mut found, mut block) = (Lines::default(), None, vec![0; BLOCK]);
     while found.is_none() {
         let count = file.read(&mut block).ok().filter(|count| *count > 0)?;
         lines.push(&block[..count], &mut |line| {
             if found.is_none() {
-                found = line.and_then(cwd_in);
+                found = line.and_then(read);
             }
         });
     }
@@ -35,6 +44,12 @@ fn cwd_in(line: &[u8]) -> Option<PathBuf> {
         .find_map(named)
         .filter(|cwd| !cwd.is_empty())
         .map(PathBuf::from)
+}
+
+fn ms_in(line: &[u8]) -> Option<i64> {
+    let text = text_of(line);
+    let found = objects(&text, &["timestamp"]);
+    found.values.iter().find_map(|[at]| at.and_then(time_ms))
 }
 
 #[cfg(test)]
@@ -57,6 +72,16 @@ mod tests {
         let mut long = vec![b'x'; 9 << 20];
         long.extend_from_slice(b"\n{\"cwd\":\"/a\"}\n");
         check_cwd(&long, Some("/a"));
+    }
+
+    #[test]
+    fn the_first_recorded_time_is_found_behind_lines_without_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        let lines = "{\"type\":\"summary\"}\n{\"timestamp\":\"no\"}\n{\"timestamp\":\"1970-01-01T00:00:01.5Z\"}\n{\"timestamp\":9}\n";
+        disk::write_atomic(&path, lines.as_bytes()).unwrap();
+        assert_eq!(recorded_ms(&path), Some(1_500));
+        assert_eq!(recorded_ms(dir.path()), None);
     }
 
     #[test]

@@ -115,6 +115,7 @@ struct RawCode {
 #[serde(deny_unknown_fields, default)]
 struct RawContext {
     environment: Spanned<Vec<Spanned<String>>>,
+    shell_history: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -185,7 +186,10 @@ impl From<&Config> for RawConfig {
                 guard: unplaced_list(&config.code.guard),
                 include_secrets: unplaced_list(&config.code.include_secrets),
             },
-            context: RawContext { environment: unplaced_list(&config.environment) },
+            context: RawContext {
+                environment: unplaced_list(&config.environment),
+                shell_history: config.shell_history,
+            },
             watch: RawWatch {
                 events: config.events,
                 rescan_every: unplaced(Duration(config.rescan_every_ms)),
@@ -311,6 +315,7 @@ impl RawConfig {
             autosave: self.autosave.check()?,
             code: self.code.check()?,
             environment: variables("context.environment", self.context.environment)?,
+            shell_history: self.context.shell_history,
             events: self.watch.events,
             rescan_every_ms: within("watch.rescan_every", &self.watch.rescan_every, RESCAN_EVERY)?,
             code_check_every_ms: within(

@@ -1,7 +1,6 @@
 //! When the HEADs of a clone moved, as git's own files say; no program is started.
 
 use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -58,9 +57,5 @@ fn root_of(git_dir: &Path) -> Option<PathBuf> {
 /// The last bytes of a file; none where there is no regular file that can be read.
 fn end_of(path: &Path, most: u64) -> Option<Vec<u8>> {
     let mut file = disk::open_regular(path).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(most))).ok()?;
-    let mut bytes = Vec::new();
-    file.take(most).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    disk::read_end(&mut file, most).ok().map(|(bytes, _)| bytes)
 }

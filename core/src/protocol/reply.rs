@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 pub use code::{CloneReach, CodeLeftOut, CodeReply, FurtherCode, LeftOut, SavedCode};
 pub use diff::{DiffReply, DiffSide};
-pub use log::{CommandInfo, CommandResult, HereInfo, LogReply, PassageInfo};
+pub use log::{CommandInfo, CommandResult, HereInfo, LogReply, PassageInfo, TypedInfo};
 pub use resume::{ResumeAction, ResumeReply, Warning};
-pub use save::{LargeSession, SaveInfo, SaveOutlookReply, SaveReply};
+pub use save::{LargeSession, SaveInfo, SaveOutlookReply, SaveReply, ShellOutlook};
 pub use used::{MakerInfo, UsedInfo};
 
 use crate::id::{DeviceId, SessionId, VaultId};

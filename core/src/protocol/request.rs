@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Variables;
 use crate::id::SessionId;
+use crate::shell_history::Typed;
 
 /// Every method with its parameters.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -185,6 +186,10 @@ pub struct Save {
     /// Variables that travel with the session from now on, instead of those it has; absent: it keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Variables>,
+    /// Lines that were typed into the shell, and that the session does not have yet. Where `save-outlook` is asked
+    /// with any, or none in a list, it answers what they are chosen by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell_history: Option<Vec<Typed>>,
 }
 
 /// A session as a person names it: the whole id, a prefix of at least four characters, or

@@ -6,6 +6,7 @@ use crate::context::{Course, Passage, Stand};
 use crate::id::{
     Digest, Generation, LogId, LogName, Oid, RepositoryKey, Role, SeededRandom, SessionId, StoreId,
 };
+use crate::shell_history::ShellLine;
 
 pub(super) const VAULT: VaultId = VaultId([7; 8]);
 pub(super) const AT_MS: i64 = 1_790_000_000_123;
@@ -180,7 +181,7 @@ pub(super) fn surrounded_save() -> SaveRecord {
         git: "2.43".to_owned(),
         system: "linux x86_64".to_owned(),
     };
-    let surroundings = Surroundings { maker: Some(maker), environment: None };
+    let surroundings = Surroundings { maker: Some(maker), ..Surroundings::default() };
     SaveRecord { surroundings, ..save() }
 }
 
@@ -191,6 +192,22 @@ pub(super) fn environment_save() -> SaveRecord {
     let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let environment = Some(pairs.into_iter().collect());
     SaveRecord { surroundings: Surroundings { environment, ..Surroundings::default() }, ..save() }
+}
+
+/// A save with lines that were typed into the shell, on two devices.
+pub(super) fn shell_save() -> SaveRecord {
+    let line = |seconds: i64, seed: u64, text: &str| ShellLine {
+        at_ms: AT_MS - 123 + 1_000 * seconds,
+        device: identity(seed).device(),
+        text: text.to_owned(),
+    };
+    let lines = [
+        line(-60, 2, "git commit -m 'it\'s \"done\" — 日本'"),
+        line(-30, 1, "make test"),
+        line(0, 1, "ls"),
+    ];
+    let shell = lines.into_iter().collect();
+    SaveRecord { surroundings: Surroundings { shell, ..Surroundings::default() }, ..save() }
 }
 
 /// A summary as most are.

@@ -135,7 +135,8 @@ impl Vector {
                 let described = shown(&record).replace("further: [], ", "");
                 let described = described.replace("course: None, ", "");
                 let none = format!("surroundings: {:?}, ", save::Surroundings::default());
-                let described = described.replace(&none, "").replace(", environment: None }", " }");
+                let described = described.replace(&none, "").replace(", shell: {} }", " }");
+                let described = described.replace(", environment: None }", " }");
                 Ok((hex(&save::write(&record)), described))
             }
             "summary" => {

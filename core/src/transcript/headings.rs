@@ -1,7 +1,16 @@
-//! What the user said first in each of several parts of a transcript.
+//! When each of several parts of a transcript began, and what the user said first in it.
 
 use super::facts::{Facts, one_line};
 use crate::claude::line::Lines;
+
+/// How a part begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heading {
+    /// What the user said first in it, on one line; none where they said nothing.
+    pub prompt: Option<String>,
+    /// The earliest time up to there, in Unix milliseconds.
+    pub at_ms: Option<i64>,
+}
 
 /// Gathers headings from blocks of bytes.
 #[derive(Debug)]
@@ -11,7 +20,7 @@ pub struct Headings {
     position: u64,
     lines: Lines,
     facts: Facts,
-    found: Vec<Option<String>>,
+    found: Vec<Heading>,
 }
 
 impl Headings {
@@ -37,8 +46,8 @@ impl Headings {
         self.lines = lines;
     }
 
-    /// Returns one heading a part, on one line; none where the user said nothing.
-    pub fn finish(mut self) -> Vec<Option<String>> {
+    /// Returns one heading a part.
+    pub fn finish(mut self) -> Vec<Heading> {
         self.position = u64::MAX;
         self.enter();
         self.close();
@@ -57,7 +66,8 @@ impl Headings {
     fn close(&mut self) {
         let facts = std::mem::take(&mut self.facts);
         let prompt = facts.first_prompt.as_deref().map(one_line);
-        self.found.push(prompt.filter(|prompt| !prompt.is_empty()));
+        let prompt = prompt.filter(|prompt| !prompt.is_empty());
+        self.found.push(Heading { prompt, at_ms: facts.first_ms });
     }
 }
 
@@ -78,9 +88,30 @@ mod tests {
             lines.concat().as_bytes().chunks(size).for_each(|block| headings.push(block));
             let found = headings.finish();
             let found: Vec<&str> =
-                found.iter().map(|found| found.as_deref().unwrap_or_default()).collect();
+                found.iter().map(|found| found.prompt.as_deref().unwrap_or_default()).collect();
             assert_eq!(found, ["one two", "", "four", "five", "", ""], "blocks of {size}");
         }
         assert!(Headings::new(&[]).finish().is_empty());
+    }
+
+    #[test]
+    fn a_part_begins_at_its_earliest_time() {
+        let line = |seconds: u32, text: &str| {
+            format!(
+                "{{\"type\":\"user\",\"timestamp\":\"1970-01-01T00:00:0{seconds}Z\",\"message\":{{\"content\":{text}}}}}\n"
+            )
+        };
+        let lines = [
+            line(3, "[]"),
+            line(2, "\"x\""),
+            line(1, "\"y\""),
+            "{}\n".to_owned(),
+            line(5, "\"z\""),
+        ];
+        let at = |count: usize| lines[..count].iter().map(|line| line.len() as u64).sum::<u64>();
+        let mut headings = Headings::new(&[0, at(3), at(4)]);
+        headings.push(lines.concat().as_bytes());
+        let times: Vec<_> = headings.finish().iter().map(|heading| heading.at_ms).collect();
+        assert_eq!(times, [Some(2_000), None, Some(5_000)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use convosync_core::protocol::{
     CommandInfo, CommandResult, HereInfo, List, ListReply, Log, LogReply, PassageInfo, Request,
-    SaveInfo, SessionQuery,
+    SaveInfo, SessionQuery, TypedInfo,
 };
 
 use super::{list, used};
@@ -100,6 +100,7 @@ fn print_passages(
             call.print.line(Text::new().plain("   ").faint(&format!("[{title}]")))?;
         }
         print_commands(call, passage, commands_max)?;
+        print_typed(call, passage, commands_max)?;
     }
     Ok(())
 }
@@ -116,6 +117,20 @@ fn print_commands(call: &mut Call<'_>, passage: &PassageInfo, max: usize) -> Res
         let sign = if command.by_user { "!" } else { "$" };
         let text = Text::new().plain(&format!("   {sign} ")).plain(&command.command);
         call.print.line(text.bad(&ended(command)))?;
+    }
+    Ok(())
+}
+
+/// Prints what was typed into the shell, and on which device.
+fn print_typed(call: &mut Call<'_>, passage: &PassageInfo, max: usize) -> Result<(), CtlError> {
+    let hidden = passage.typed.len().saturating_sub(max);
+    if hidden > 0 {
+        let told = format!("{} before (--commands shows them)", count(hidden, "typed line"));
+        call.print.line(Text::new().plain("   ").faint(&told))?;
+    }
+    for TypedInfo { line, device, .. } in &passage.typed[hidden..] {
+        let text = Text::new().plain("   > ").plain(line);
+        call.print.line(text.faint(&format!("  on {device}")))?;
     }
     Ok(())
 }
@@ -195,6 +210,7 @@ mod tests {
             title: None,
             commands: Vec::new(),
             commands_left_out: 0,
+            typed: Vec::new(),
         }
     }
 

@@ -129,6 +129,7 @@ mod tests {
             title: None,
             commands: Vec::new(),
             commands_left_out: 0,
+            typed: Vec::new(),
         };
         let hint = places(&[passage("aaaa"), passage("bbbb"), passage("aaaa")]);
         assert!(hint.ends_with("known: m @ aaaaaaaaaaaa, m @ bbbbbbbbbbbb"), "{hint}");

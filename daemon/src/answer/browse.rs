@@ -132,7 +132,8 @@ fn maker_info(maker: Maker) -> MakerInfo {
 pub(super) fn used_info(history: &History, used: Used) -> UsedInfo {
     let (clients, models, permission_mode) = used.finish();
     let environment = history.environment.keys().cloned().collect();
-    UsedInfo { clients, models, permission_mode, environment }
+    let shell_lines = history.shell.len();
+    UsedInfo { clients, models, permission_mode, environment, shell_lines }
 }
 
 fn repository(house: &House, further: &Further) -> RepositoryInfo {

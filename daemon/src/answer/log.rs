@@ -4,18 +4,20 @@ use convosync_core::context::Passage;
 use convosync_core::history::History;
 use convosync_core::project;
 use convosync_core::protocol::{
-    CommandInfo, CommandResult, Failure, HereInfo, Log, LogReply, PassageInfo,
+    CommandInfo, CommandResult, Failure, HereInfo, Log, LogReply, PassageInfo, TypedInfo,
 };
-use convosync_core::transcript::{Commands, Ended, Headings, ShellCommand, Used};
+use convosync_core::shell_history::ShellLine;
+use convosync_core::transcript::{Commands, Ended, Heading, Headings, ShellCommand, Used};
 
 use super::{Clerk, browse};
+use crate::desk::Desk;
 use crate::fail;
 use crate::house::House;
 
 /// How many saves are listed.
 const SAVES_MAX: usize = 500;
 
-/// So many passages get a heading, the newest ones: an answer is one line of the socket.
+/// So many passages are told with a heading, the newest ones: an answer is one line of the socket.
 const HEADINGS_MAX: usize = 400;
 
 /// The longest heading that is told, in characters.
@@ -29,18 +31,24 @@ pub(super) fn log(clerk: &Clerk<'_>, log: &Log) -> Result<LogReply, Failure> {
     let records = held.reader().records(&history, SAVES_MAX);
     let saves = records.map_err(|error| fail::history(&error))?.into_iter();
     let mut passages = passages_of(&history);
-    let headed = passages.len().saturating_sub(HEADINGS_MAX);
-    let begins: Vec<u64> = passages[headed..].iter().map(|passage| passage.from).collect();
+    let begins: Vec<u64> = passages.iter().map(|passage| passage.from).collect();
     let mut headings = Headings::new(&begins);
-    let all: Vec<u64> = passages.iter().map(|passage| passage.from).collect();
-    let (mut used, mut commands) = (Used::default(), Commands::new(&all));
+    let (mut used, mut commands) = (Used::default(), Commands::new(&begins));
     browse::open_main(&held, &history, &mut |raw| {
         headings.push(raw);
         used.push(raw);
         commands.push(raw);
     })?;
-    for (passage, title) in passages[headed..].iter_mut().zip(headings.finish()) {
-        passage.title = title.map(|title| title.chars().take(HEADING_MAX).collect());
+    let headings = headings.finish();
+    let headed = passages.len().saturating_sub(HEADINGS_MAX);
+    for (passage, heading) in passages.iter_mut().zip(&headings).skip(headed) {
+        let prompt = heading.prompt.as_ref();
+        passage.title = prompt.map(|title| title.chars().take(HEADING_MAX).collect());
+    }
+    for line in &history.shell {
+        let part = part_at(&headings, line.at_ms);
+        let told = passages.get_mut(part).map(|passage| &mut passage.typed);
+        told.into_iter().for_each(|told| told.push(typed(&held, line)));
     }
     for (passage, ran) in passages.iter_mut().zip(commands.finish()) {
         passage.commands_left_out = ran.left_out;
@@ -51,6 +59,17 @@ pub(super) fn log(clerk: &Clerk<'_>, log: &Log) -> Result<LogReply, Failure> {
     let here = here(clerk.house, log, &holding.summary.project, &history);
     let (used, saves) = (browse::used_info(&history, used), saves.map(browse::save_info).collect());
     Ok(LogReply { session, used, saves, passages, here })
+}
+
+/// The last part that had begun at a time; what was typed before all of them belongs to the first.
+fn part_at(headings: &[Heading], at_ms: i64) -> usize {
+    let has_begun = |heading: &Heading| heading.at_ms.is_some_and(|begin| begin <= at_ms);
+    headings.iter().rposition(has_begun).unwrap_or(0)
+}
+
+fn typed(held: &Desk, line: &ShellLine) -> TypedInfo {
+    let device = held.device_name(line.device);
+    TypedInfo { at_ms: line.at_ms, device, line: line.text.clone() }
 }
 
 fn command(command: ShellCommand) -> CommandInfo {
@@ -83,6 +102,7 @@ pub(super) fn passages_of(history: &History) -> Vec<PassageInfo> {
         title: None,
         commands: Vec::new(),
         commands_left_out: 0,
+        typed: Vec::new(),
     });
     told.collect()
 }
@@ -106,4 +126,19 @@ fn here(house: &House, log: &Log, ids: &[String], history: &History) -> Option<H
         dirty: now.dirty,
         in_sync,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_belongs_to_the_last_part_that_had_begun() {
+        let begin = |at_ms| Heading { at_ms, prompt: None };
+        let parts = [Some(10), None, Some(20), Some(30), None].map(begin);
+        for (at_ms, part) in [(5, 0), (10, 0), (19, 0), (20, 2), (29, 2), (30, 3), (99, 3)] {
+            assert_eq!(part_at(&parts, at_ms), part, "{at_ms}");
+        }
+        assert_eq!(part_at(&[], 5), 0);
+    }
 }

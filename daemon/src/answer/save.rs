@@ -6,10 +6,12 @@ use std::time::Duration;
 use convosync_core::claude::{self, ClaudeRoot};
 use convosync_core::environment;
 use convosync_core::id::SessionId;
-use convosync_core::outbound::DEFAULT_MESSAGE;
+use convosync_core::outbound::{DEFAULT_MESSAGE, Recorded};
 use convosync_core::protocol::{
-    ErrorKind, Failure, Progress, Save, SaveOutlookReply, SaveReply, Sync, SyncReply,
+    ErrorKind, Failure, Progress, Save, SaveOutlookReply, SaveReply, ShellOutlook, Sync, SyncReply,
 };
+use convosync_core::shell_history::{self, Typed};
+use convosync_core::transcript;
 
 use super::{Clerk, browse, home, projects, status, step, vault};
 use crate::clock::now_ms;
@@ -37,7 +39,8 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
     let insist = message.is_some();
     let message = Some(message.unwrap_or_else(|| DEFAULT_MESSAGE.to_owned()));
     let environment = save.environment.clone().map(environment::bounded);
-    let wish = work::Wish { message, insist, by_hand: true, quiet: save.quiet, environment };
+    let typed = save.shell_history.clone().unwrap_or_default();
+    let wish = work::Wish { message, insist, by_hand: true, quiet: save.quiet, environment, typed };
     let mut saved = save_whole(clerk, &home, &session, &wish)?;
     if let Some((_, error)) = saved.failed.pop() {
         return Err(fail::outbound(&error));
@@ -70,7 +73,15 @@ pub(super) fn save(clerk: &Clerk<'_>, save: &Save) -> Result<SaveReply, Failure>
         devices,
         held: save.hold,
         large,
+        shell_lines: recorded.map_or(0, |recorded| taken_along(recorded, &wish.typed)),
     })
+}
+
+/// How many of the lines that were sent the session has now.
+fn taken_along(recorded: &Recorded, typed: &[Typed]) -> usize {
+    let Some(base) = &recorded.ledger.base else { return 0 };
+    let sent = shell_history::taken(typed, base.record.device);
+    sent.intersection(&base.shell).count()
 }
 
 /// Says what [`save`] would save, before anything is done that a save belongs to.
@@ -84,13 +95,27 @@ pub(super) fn outlook(clerk: &Clerk<'_>, save: &Save) -> Result<SaveOutlookReply
         .place(home.store)
         .ok_or_else(|| Failure::new(ErrorKind::NotEnabled, "the project was disabled"))?;
     let saved = browse::info_of(house, &place, &session).ok();
+    let asked = save.shell_history.as_ref();
+    let shell_history = asked.map(|_| shell_outlook(house, &place, &home, &session));
     Ok(SaveOutlookReply {
         short: session.short().to_owned(),
         session,
         title: saved.as_ref().and_then(|info| info.title.clone()),
         messages: saved.map(|info| info.messages),
         devices: others(&place),
+        shell_history,
     })
+}
+
+fn shell_outlook(house: &House, place: &Place, home: &Home, session: &SessionId) -> ShellOutlook {
+    let found = house.registry().found.get(&(home.store, session.clone())).cloned();
+    let main = found.as_ref().and_then(|found| found.files.main());
+    let began_ms = main.and_then(|main| transcript::began_ms(&main.path));
+    let held = place.desk.lock();
+    let shell = held.base_of(session).map(|base| base.shell).unwrap_or_default();
+    let own = shell.into_iter().filter(|line| line.device == held.vault.device());
+    let known = own.map(|line| Typed { at_ms: line.at_ms, text: line.text }).collect();
+    ShellOutlook { began_ms, known }
 }
 
 /// The names of the other devices that were seen on the remote.

@@ -11,6 +11,7 @@ use convosync_core::id::{DeviceId, Digest, LogId, Oid, SessionId};
 use convosync_core::log::digest_of;
 use convosync_core::outbound::OutboundError;
 use convosync_core::seal::{SaveRecord, Surroundings};
+use convosync_core::shell_history::ShellLines;
 use convosync_core::transcript::SessionFiles;
 
 use super::Desk;
@@ -91,8 +92,8 @@ impl Desk {
         };
         let (commit, digest) = (summary.commit, summary.record);
         let (session, logs, course) = (session.clone(), BTreeMap::new(), Course::default());
-        let environment = Variables::new();
-        Some(History { session, commit, record, digest, logs, course, environment })
+        let (environment, shell) = (Variables::new(), ShellLines::new());
+        Some(History { session, commit, record, digest, logs, course, environment, shell })
     }
 
     /// What was adopted of a session, by device; under our own id, what our transcript goes on from.

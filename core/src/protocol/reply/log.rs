@@ -45,6 +45,9 @@ pub struct PassageInfo {
     /// How many were run before those.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub commands_left_out: u32,
+    /// What was typed into the shell while it was written, where that travels with the session. Not told by `diff`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub typed: Vec<TypedInfo>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own form")]
@@ -65,6 +68,17 @@ pub struct CommandInfo {
     /// Its exit code, where it failed and that is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+}
+
+/// A line that somebody typed into the shell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypedInfo {
+    /// When, in Unix milliseconds, to the second.
+    pub at_ms: i64,
+    /// The name of the device.
+    pub device: String,
+    /// The line, on one line; a long one is cut.
+    pub line: String,
 }
 
 /// What became of a shell command.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CodeLeftOut, MakerInfo, Problem, SessionInfo, SyncState};
 use crate::id::{DeviceId, SessionId};
+use crate::shell_history::Typed;
 
 /// Answer of `save`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +34,14 @@ pub struct SaveReply {
     /// Whether the conversation has become very large, which is told now and not again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub large: bool,
+    /// How many lines of the shell's history it took along.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shell_lines: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own form")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A session whose conversation is very large.
@@ -62,6 +71,18 @@ pub struct SaveOutlookReply {
     /// The names of the other devices that would see it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
+    /// What lines of the shell's history are chosen by, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell_history: Option<ShellOutlook>,
+}
+
+/// What a client chooses lines of the shell's history by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShellOutlook {
+    /// When the session began, in Unix milliseconds; none is chosen where that is not known.
+    pub began_ms: Option<i64>,
+    /// The lines of this device that the session has.
+    pub known: Vec<Typed>,
 }
 
 /// One save of a session.

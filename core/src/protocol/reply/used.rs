@@ -15,6 +15,14 @@ pub struct UsedInfo {
     /// Names of the variables that travel with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<String>,
+    /// How many lines of the shell's history travel with it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shell_lines: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own form")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl UsedInfo {

@@ -4,6 +4,7 @@ use super::super::fixture::*;
 use super::*;
 use crate::context::{Passage, Stand};
 use crate::id::{SeededRandom, VaultId};
+use crate::shell_history::ShellLine;
 
 fn seal(record: &SaveRecord) -> Sealed {
     seal_save(&ring(), &uuid(), record, &mut SeededRandom::new(3)).unwrap()
@@ -237,7 +238,7 @@ fn what_made_a_save_comes_back_and_older_readers_pass_over_it() {
 
     let long = Maker { convosync: "日".repeat(100), git: String::new(), system: "x".repeat(100) };
     let sealed = seal(&SaveRecord {
-        surroundings: Surroundings { maker: Some(long), environment: None },
+        surroundings: Surroundings { maker: Some(long), ..Surroundings::default() },
         ..save()
     });
     let read = open_save(&ring(), &uuid(), 42, &sealed).unwrap().surroundings.maker.unwrap();
@@ -270,6 +271,36 @@ fn variables_come_back_and_what_is_refused_is_neither_written_nor_read() {
     let outer = outer.finish();
     let read = surroundings::read(&Fields::parse(&outer).unwrap()).unwrap();
     assert_eq!(read.environment, Some(Default::default()));
+}
+
+#[test]
+fn lines_of_the_shell_come_back_and_what_is_refused_is_neither_written_nor_read() {
+    let record = shell_save();
+    check_round_trip(&record);
+    let without = SaveRecord { surroundings: Surroundings::default(), ..record.clone() };
+    assert!(write(&record).starts_with(&write(&without)));
+    assert_eq!(write(&record)[write(&without).len()], 19);
+
+    let mut refused = record.clone();
+    let line = record.surroundings.shell.first().unwrap().clone();
+    let secret = ShellLine { text: "export API_KEY=k".to_owned(), ..line };
+    refused.surroundings.shell.insert(secret);
+    assert_eq!(open_save(&ring(), &uuid(), 42, &seal(&refused)), Ok(record));
+    let mut line = Writer::new();
+    line.time(1, Some(1)).text(2, "export API_KEY=k");
+    let mut device = Writer::new();
+    device.bytes(1, &[1; 8]).bytes(2, &line.finish());
+    let read = |of_device: &[u8]| {
+        let (mut lines, mut outer) = (Writer::new(), Writer::new());
+        lines.bytes(1, of_device);
+        outer.bytes(19, &lines.finish());
+        surroundings::read(&Fields::parse(&outer.finish()).unwrap()).map(|read| read.shell)
+    };
+    assert_eq!(read(&device.finish()), Ok(Default::default()));
+    let mut timeless = Writer::new();
+    timeless.bytes(1, &[1; 8]).bytes(2, &[2, 1, b'x']);
+    assert_eq!(read(&timeless.finish()), Err(WireError::Missing(1)));
+    assert_eq!(read(&[]), Err(WireError::Missing(1)));
 }
 
 #[test]

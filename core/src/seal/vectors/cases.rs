@@ -44,6 +44,7 @@ fn pass() -> Vec<(&'static str, Vector, bool)> {
         ("save-course", save_vector("Where the code stood.", &course_save()), true),
         ("save-surroundings", save_vector("What made it.", &surrounded_save()), true),
         ("save-environment", save_vector("Variables.", &environment_save()), true),
+        ("save-shell", save_vector("Lines of the shell.", &shell_save()), true),
         ("summary-typical", summary_vector("A summary of 512 bytes.", &summary()), true),
         (
             "summary-quiet",

@@ -4,6 +4,7 @@ use convosync_core::commit::Plan;
 use convosync_core::outbound::DEFAULT_MESSAGE;
 use convosync_core::protocol::{Save, SaveOutlookReply};
 
+use super::history::Taken;
 use super::tell::files;
 use crate::ask::{self, AskError};
 use crate::call::Call;
@@ -20,6 +21,17 @@ pub(super) struct Chosen {
     pub(super) send: bool,
     /// Whether the variables that the user named come along.
     pub(super) environment: bool,
+    /// Whether lines of the shell's history come along.
+    pub(super) history: bool,
+}
+
+/// What can be ticked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Commit,
+    Send,
+    Environment,
+    History,
 }
 
 /// Shows the box and asks.
@@ -27,7 +39,7 @@ pub(super) fn ask(
     call: &mut Call<'_>,
     plan: Option<&Plan>,
     outlook: &SaveOutlookReply,
-    request: &Save,
+    (request, taken): (&Save, &Taken),
 ) -> Result<Chosen, CtlError> {
     if !call.is_interactive() {
         let instead = "leave out `--interactive`, and say it with `-m`, `--stash` and `--no-push`";
@@ -36,25 +48,39 @@ pub(super) fn ask(
     let plan = plan.filter(|plan| plan.manner.is_some());
     call.print.frame(&frame(plan, outlook))?;
     let message = ask::text("Message:", request.message.as_deref().unwrap_or(DEFAULT_MESSAGE))?;
-    let commit = plan.map(|_| "Code changes: commit them".to_owned());
-    let send = "Send: push the branch, and let other devices have the session".to_owned();
-    let environment = request.environment.as_ref().filter(|named| !named.is_empty()).map(|named| {
-        let names: Vec<&str> = named.keys().map(String::as_str).collect();
-        format!("Environment: take {} along", names.join(", "))
-    });
-    let has_commit = commit.is_some();
-    let entries = commit.into_iter().chain([send]).chain(environment);
-    let ticked = ask::tick("What to do?", entries.collect())?;
-    let is_ticked = |index: usize| ticked.contains(&index);
+    let (entries, texts): (Vec<Entry>, Vec<String>) =
+        offered(plan.is_some(), request, taken).into_iter().unzip();
+    let ticked = ask::tick("What to do?", texts)?;
+    let is_ticked = |entry| ticked.iter().any(|index| entries.get(*index) == Some(&entry));
     if !ask::confirm("Save?")? {
         return Err(AskError::Cancelled.into());
     }
     Ok(Chosen {
         message,
-        commit: has_commit && is_ticked(0),
-        send: is_ticked(usize::from(has_commit)),
-        environment: is_ticked(usize::from(has_commit) + 1),
+        commit: is_ticked(Entry::Commit),
+        send: is_ticked(Entry::Send),
+        environment: is_ticked(Entry::Environment),
+        history: is_ticked(Entry::History),
     })
+}
+
+fn offered(has_commit: bool, request: &Save, taken: &Taken) -> Vec<(Entry, String)> {
+    let mut entries = Vec::new();
+    if has_commit {
+        entries.push((Entry::Commit, "Code changes: commit them".to_owned()));
+    }
+    let send = "Send: push the branch, and let other devices have the session".to_owned();
+    entries.push((Entry::Send, send));
+    if let Some(named) = request.environment.as_ref().filter(|named| !named.is_empty()) {
+        let names: Vec<&str> = named.keys().map(String::as_str).collect();
+        entries.push((Entry::Environment, format!("Environment: take {} along", names.join(", "))));
+    }
+    if !taken.lines.is_empty() {
+        let lines = count(taken.lines.len(), "line");
+        let text = format!("Terminal: take {lines} of the shell's history along");
+        entries.push((Entry::History, text));
+    }
+    entries
 }
 
 fn frame(plan: Option<&Plan>, outlook: &SaveOutlookReply) -> Frame {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::super::large;
 use super::code::{Commit, Done, Work};
+use super::history::{self, Taken};
 use super::outcome;
 use crate::args;
 use crate::call::Call;
@@ -32,6 +33,14 @@ struct Answer<'a> {
     /// What stays as it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<LeftAnswer>,
+    /// How many lines of the shell's history stay because they may hold a secret.
+    #[serde(skip_serializing_if = "is_zero")]
+    shell_lines_withheld: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own form")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize)]
@@ -168,10 +177,11 @@ fn held_up(way: &Way, pushed: &Pushed) -> (String, String) {
 pub(super) fn saved(
     call: &mut Call<'_>,
     reply: &SaveReply,
+    taken: &Taken,
     done: Option<&Done>,
 ) -> Result<(), CtlError> {
     if call.print.json {
-        return answer(call, reply, done);
+        return answer(call, reply, taken, done);
     }
     if let Some(done) = done.filter(|done| done.commit.is_none()) {
         left(call, &done.left)?;
@@ -198,7 +208,12 @@ pub(super) fn saved(
     Ok(call.print.next(&step)?)
 }
 
-fn answer(call: &mut Call<'_>, reply: &SaveReply, done: Option<&Done>) -> Result<(), CtlError> {
+fn answer(
+    call: &mut Call<'_>,
+    reply: &SaveReply,
+    taken: &Taken,
+    done: Option<&Done>,
+) -> Result<(), CtlError> {
     let committed = done.and_then(|done| done.commit.as_ref()).map(|commit| CommitAnswer {
         commit: &commit.id,
         branch: &commit.branch,
@@ -222,7 +237,8 @@ fn answer(call: &mut Call<'_>, reply: &SaveReply, done: Option<&Done>) -> Result
         .iter()
         .map(|left| LeftAnswer { path: left.path.shown(), why: left.why.as_str() })
         .collect();
-    Ok(call.print.answer(&Answer { reply, committed, pushed, left_out })?)
+    let shell_lines_withheld = taken.withheld;
+    Ok(call.print.answer(&Answer { reply, committed, pushed, left_out, shell_lines_withheld })?)
 }
 
 fn session(call: &mut Call<'_>, reply: &SaveReply) -> Result<(), CtlError> {
@@ -273,11 +289,29 @@ fn session(call: &mut Call<'_>, reply: &SaveReply) -> Result<(), CtlError> {
 struct Foreseen<'a> {
     #[serde(flatten)]
     outlook: &'a SaveOutlookReply,
+    /// How many lines of the shell's history would be taken along, and how many would stay as they may hold a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shell_lines: Option<usize>,
+    #[serde(skip_serializing_if = "is_zero")]
+    shell_lines_withheld: u32,
     /// What would be committed.
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<PlanAnswer>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<LeftAnswer>,
+}
+
+impl<'a> Foreseen<'a> {
+    fn new(
+        outlook: &'a SaveOutlookReply,
+        taken: &Taken,
+        commit: Option<PlanAnswer>,
+        left_out: Vec<LeftAnswer>,
+    ) -> Self {
+        let shell_lines = outlook.shell_history.as_ref().map(|_| taken.lines.len());
+        let shell_lines_withheld = taken.withheld;
+        Self { outlook, shell_lines, shell_lines_withheld, commit, left_out }
+    }
 }
 
 #[derive(Serialize)]
@@ -296,10 +330,10 @@ struct PlanAnswer {
 /// Tells what would be committed and saved.
 pub(super) fn foresee(
     call: &mut Call<'_>,
-    work: &Work,
-    plan: &Plan,
+    (work, plan): (&Work, &Plan),
     args: &args::Save,
     outlook: &SaveOutlookReply,
+    taken: &Taken,
 ) -> Result<ExitCode, CtlError> {
     let branch = plan.branch.clone().unwrap_or_default();
     let to = work.destination(call, &branch)?;
@@ -316,7 +350,7 @@ pub(super) fn foresee(
         let left_out = plan.left.iter();
         let left_out =
             left_out.map(|left| LeftAnswer { path: left.path.shown(), why: left.why.as_str() });
-        call.print.answer(&Foreseen { outlook, commit, left_out: left_out.collect() })?;
+        call.print.answer(&Foreseen::new(outlook, taken, commit, left_out.collect()))?;
         return Ok(ExitCode::Ok);
     }
     if args.branch.is_some() {
@@ -335,7 +369,7 @@ pub(super) fn foresee(
         }
     }
     left(call, &plan.left)?;
-    would_save(call, outlook)?;
+    would_save(call, outlook, taken)?;
     Ok(ExitCode::Ok)
 }
 
@@ -343,22 +377,26 @@ pub(super) fn foresee(
 pub(super) fn foresee_session(
     call: &mut Call<'_>,
     outlook: &SaveOutlookReply,
+    taken: &Taken,
     done: Option<&Done>,
 ) -> Result<ExitCode, CtlError> {
     let kept = done.map(|done| done.left.as_slice()).unwrap_or_default();
     if call.print.json {
         let left_out =
             kept.iter().map(|left| LeftAnswer { path: left.path.shown(), why: left.why.as_str() });
-        let answer = Foreseen { outlook, commit: None, left_out: left_out.collect() };
-        call.print.answer(&answer)?;
+        call.print.answer(&Foreseen::new(outlook, taken, None, left_out.collect()))?;
         return Ok(ExitCode::Ok);
     }
     left(call, kept)?;
-    would_save(call, outlook)?;
+    would_save(call, outlook, taken)?;
     Ok(ExitCode::Ok)
 }
 
-fn would_save(call: &mut Call<'_>, outlook: &SaveOutlookReply) -> Result<(), CtlError> {
+fn would_save(
+    call: &mut Call<'_>,
+    outlook: &SaveOutlookReply,
+    taken: &Taken,
+) -> Result<(), CtlError> {
     let name = match &outlook.title {
         Some(title) => format!("\"{title}\""),
         None => outlook.short.clone(),
@@ -368,5 +406,6 @@ fn would_save(call: &mut Call<'_>, outlook: &SaveOutlookReply) -> Result<(), Ctl
         names => format!(", to be seen by {}", names.join(", ")),
     };
     call.print.line(&*format!("would save {name}{seen}"))?;
+    history::foresee(call, taken)?;
     Ok(call.print.line("nothing was done")?)
 }

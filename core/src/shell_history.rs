@@ -1,0 +1,195 @@
+//! What a person typed into the shell while a session was written, where they want it to travel: which lines are
+//! taken, and which never.
+//!
+//! Pure: reading the file is the client's. A line without a time cannot be told to belong to a session, and one that
+//! may hold a secret stays; lines are shown, and nobody ever runs one.
+
+mod file;
+mod secret;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::DeviceId;
+
+pub use file::{Found, Shell};
+
+/// So many lines of a session are kept, the newest ones: some evenings' worth.
+pub const LINES_MAX: usize = 200;
+
+/// The longest line, in bytes; what is longer is cut.
+pub const LINE_MAX: usize = 1 << 10;
+
+/// As many bytes all lines of a session have, and one line more: they stand in a save's record, beside everything
+/// else.
+pub const LINES_BYTES_MAX: usize = 16 << 10;
+
+/// So much of the end of a history file is read: some thousand lines with their times.
+pub const FILE_BYTES_MAX: u64 = 256 << 10;
+
+/// A line as it was typed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Typed {
+    /// When, in Unix milliseconds; shells know the second only.
+    pub at_ms: i64,
+    /// The line.
+    pub text: String,
+}
+
+/// A line of a session.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShellLine {
+    /// When it was typed, in Unix milliseconds.
+    pub at_ms: i64,
+    /// On which device.
+    pub device: DeviceId,
+    /// The line, on one line.
+    pub text: String,
+}
+
+/// The lines of a session, in the order of their times.
+pub type ShellLines = BTreeSet<ShellLine>;
+
+/// What of a history belongs to a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// The lines, each once, in the order of their times.
+    pub lines: BTreeSet<Typed>,
+    /// How many stay because they may hold a secret.
+    pub withheld: u32,
+}
+
+/// Chooses the lines that were typed from one time to another. What begins with a space is not to be remembered:
+/// so its user told the shell.
+pub fn choose(typed: Vec<Typed>, from_ms: i64, until_ms: i64) -> Chosen {
+    let mut chosen = Chosen::default();
+    for Typed { at_ms, text } in typed {
+        // A second that began before the session may have gone on in it.
+        let is_within = at_ms.saturating_add(SECOND_MS) > from_ms && at_ms <= until_ms;
+        if !is_within || text.starts_with([' ', '\t']) || text.trim().is_empty() {
+            continue;
+        }
+        if secret::may_hold_one(&text) {
+            chosen.withheld = chosen.withheld.saturating_add(1);
+        } else {
+            chosen.lines.insert(Typed { at_ms, text: one_line(&text) });
+        }
+    }
+    chosen
+}
+
+const SECOND_MS: i64 = 1_000;
+
+/// Takes what a client sent of the shell on a device as lines of a session. Its rules may be others than ours.
+pub fn taken(typed: &[Typed], device: DeviceId) -> ShellLines {
+    let line = |one: &Typed| ShellLine { at_ms: one.at_ms, device, text: one.text.clone() };
+    bounded(typed.iter().map(line))
+}
+
+/// Keeps what may travel, and of that the newest lines, as many as there is room for. Lines that are put together in
+/// several steps are the same as all of them at once: so a line stays if those that are newer leave any room at all.
+pub fn bounded(lines: impl IntoIterator<Item = ShellLine>) -> ShellLines {
+    let fit = lines.into_iter().filter(|line| !secret::may_hold_one(&line.text));
+    let fit = fit.map(|line| ShellLine { text: one_line(&line.text), ..line });
+    let all: ShellLines = fit.filter(|line| !line.text.is_empty()).collect();
+    let mut bytes = 0;
+    let has_room = |line: &ShellLine| {
+        let newer = bytes;
+        bytes += LINE_BYTES + line.text.len();
+        newer < LINES_BYTES_MAX
+    };
+    all.into_iter().rev().take(LINES_MAX).take_while(has_room).collect()
+}
+
+/// What a line takes beside its text.
+const LINE_BYTES: usize = 16;
+
+/// Puts a line on one line, without control characters, and cuts it where it is too long.
+fn one_line(text: &str) -> String {
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut text = spaced.trim().to_owned();
+    let end = (0..=LINE_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DEVICE: DeviceId = DeviceId([1; 8]);
+
+    fn typed(at_ms: i64, text: &str) -> Typed {
+        Typed { at_ms, text: text.to_owned() }
+    }
+
+    fn texts(chosen: &Chosen) -> Vec<&str> {
+        chosen.lines.iter().map(|line| line.text.as_str()).collect()
+    }
+
+    #[test]
+    fn only_lines_of_the_sessions_time_are_chosen() {
+        let lines = [1_000, 2_000, 3_000, 4_000].map(|at_ms| typed(at_ms, &format!("at {at_ms}")));
+        let within = |from_ms, until_ms| choose(lines.to_vec(), from_ms, until_ms);
+        assert_eq!(texts(&within(2_000, 3_000)), ["at 2000", "at 3000"]);
+        // The shell knows the second only, the transcript more.
+        assert_eq!(texts(&within(2_999, 3_999)), ["at 2000", "at 3000"]);
+        assert_eq!(texts(&within(3_000, 2_999)), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_begins_with_a_space_or_may_hold_a_secret_stays_and_secrets_are_counted() {
+        let lines =
+            ["make", " make private", "\tx", "", "  ", "export API_KEY=k", "make\n  all\u{1b}"];
+        let lines = lines.iter().map(|text| typed(5, text)).collect();
+        let chosen = choose(lines, 0, 10);
+        assert_eq!((texts(&chosen), chosen.withheld), (vec!["make", "make   all"], 1));
+    }
+
+    #[test]
+    fn a_line_that_comes_twice_within_a_second_is_one() {
+        let lines = vec![typed(2_000, "ls"), typed(1_000, "ls"), typed(2_000, "ls")];
+        assert_eq!(texts(&choose(lines, 0, 9_999)), ["ls", "ls"]);
+    }
+
+    #[test]
+    fn what_somebody_else_sends_is_held_against_the_same_rules() {
+        let sent = [typed(1, "curl -u me:pass x"), typed(2, ""), typed(3, &"日".repeat(LINE_MAX))];
+        let kept = taken(&sent, DEVICE);
+        let text = "日".repeat(LINE_MAX / 3);
+        assert_eq!(kept, ShellLines::from([ShellLine { at_ms: 3, device: DEVICE, text }]));
+    }
+
+    fn line(at_ms: i64, length: usize) -> ShellLine {
+        let text = format!("{at_ms}{}", " x".repeat(length / 2));
+        ShellLine { at_ms, device: DEVICE, text }
+    }
+
+    #[test]
+    fn the_newest_lines_are_kept() {
+        let many: Vec<_> = (0..300).map(|at_ms| line(at_ms, 2)).collect();
+        let kept = bounded(many);
+        assert_eq!((kept.len(), kept.first().map(|line| line.at_ms)), (LINES_MAX, Some(100)));
+        assert!(bounded([]).is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn lines_are_bounded_and_it_does_not_matter_when_which_of_them_came(
+            lines in proptest::collection::vec((0i64..400, 0usize..LINE_MAX), 0..99), cut in 0usize..99,
+        ) {
+            let all: Vec<_> = lines.iter().map(|(at_ms, length)| line(*at_ms, *length)).collect();
+            let kept = bounded(all.clone());
+            let bytes: usize = kept.iter().map(|line| LINE_BYTES + line.text.len()).sum();
+            prop_assert!(bytes < LINES_BYTES_MAX + LINE_BYTES + LINE_MAX);
+            let (some, others) = all.split_at(cut.min(all.len()));
+            prop_assert_eq!(&bounded(bounded(some.to_vec()).into_iter().chain(others.to_vec())), &kept);
+            prop_assert_eq!(&bounded(kept.clone()), &kept);
+        }
+    }
+}
