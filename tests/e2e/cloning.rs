@@ -55,7 +55,7 @@ fn a_session_goes_on_in_a_new_clone_of_its_repository() {
     let (ada, bob, session) = stage.pair();
     let before = entries(&bob.home.dir());
     insta::assert_snapshot!(told(&at_home(bob, &["resume", "--clone", "--dry-run", session])), @r"
-        ✓ would clone [remote]/app.git into `[world]/bob/home/bob/app`: its whole history takes [size] on `ada`, and what its files were before stays at the remote until it is needed
+        ✓ would clone [remote]/app.git into `[world]/bob/home/bob/app`: its whole history takes about [size] on `ada`, and what its files were before stays at the remote until it is needed
         --- errors
         --- exit code 0
         ");
@@ -74,7 +74,7 @@ fn a_session_goes_on_in_a_new_clone_of_its_repository() {
     let run = program::run(&mut command, b"", program::DEADLINE).ok();
     let clone = bob.home.dir().join("fresh");
     insta::assert_snapshot!(told(&run), @r#"
-        ✓ cloning [remote]/app.git into `[world]/bob/home/bob/fresh`: its whole history takes [size] on `ada`, and what its files were before stays at the remote until it is needed
+        ✓ cloning [remote]/app.git into `[world]/bob/home/bob/fresh`: its whole history takes about [size] on `ada`, and what its files were before stays at the remote until it is needed
         ✓ app is saved from now on
         ✓ found "Work on [session]" from ada, saved [age]
           → code then: feature/oauth @ [commit] with uncommitted changes

@@ -396,12 +396,26 @@ fn a_commit_to_fetch() -> (World, String, Canaries) {
     (world, writer.session().to_owned(), canaries)
 }
 
+/// Plants programs that git would run in a fetch by the remote's address, and in one beside another's objects.
+fn plant_for_a_fetch(device: &Device, canaries: &Canaries) {
+    let url = git(device, &["remote", "get-url", "--push", "origin"]);
+    let there = canaries.program("uploadpack", "exec git-upload-pack \"$@\"");
+    git(device, &["config", &format!("remote.{}.uploadpack", url.trim()), &there]);
+    git(device, &["config", "core.alternateRefsCommand", &canaries.program("alternate", "exit 0")]);
+    let other = device.home.root().join("other.git");
+    let place = other.to_str().expect("the tests' paths are text");
+    git(device, &["clone", "-q", "--bare", ".", place]);
+    let alternates = device.home.project().join(".git/objects/info/alternates");
+    files::write(&alternates, format!("{place}/objects\n"));
+}
+
 #[test]
 fn missing_commits_are_fetched_with_the_ssh_of_the_repository_that_was_agreed_to() {
     let (mut world, session, canaries) = a_commit_to_fetch();
     let (ada, bob) = world.pair();
     git(bob, &["config", "--global", "--unset", "core.sshCommand"]);
     bob.ctl(&["enable"]).ok();
+    plant_for_a_fetch(bob, &canaries);
     files::remove_file(&canaries.ran_file());
 
     bob.ctl(&["resume", &session]).ok();

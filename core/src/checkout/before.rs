@@ -145,7 +145,7 @@ impl Prepared<'_> {
             None => Ok(()),
             Some(first) => {
                 let count = absent.count() + 1;
-                Err(Refusal::MissingFiles { count, first: first.shown() }.into())
+                Err(Refusal::MissingFiles { count, first: first.shown(), why: None }.into())
             }
         }
     }

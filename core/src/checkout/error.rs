@@ -127,18 +127,29 @@ pub enum Refusal {
         why: Option<String>,
     },
     /// Files that must be checked out are not here: this clone left them with its remote.
-    #[error("{count} files of the saved code are not in this clone, the first is `{first}`")]
+    #[error(
+        "{count} files of the saved code are not in this clone, the first is `{first}`{}",
+        unfetched(why.as_deref())
+    )]
     MissingFiles {
         /// How many.
         count: usize,
         /// The first of them.
         first: String,
+        /// What was in the way of a fetch, if anything was.
+        why: Option<String>,
     },
     /// Folders of a commit are not here: this clone left them with its remote.
-    #[error("folders of the saved commit {} are not in this clone", commit.short())]
+    #[error(
+        "folders of the saved commit {} are not in this clone{}",
+        commit.short(),
+        unfetched(why.as_deref())
+    )]
     MissingTrees {
         /// The commit.
         commit: Oid,
+        /// What was in the way of a fetch, if anything was.
+        why: Option<String>,
     },
     /// Its objects are broken.
     #[error("the saved commits cannot be read: {0}")]
@@ -233,7 +244,7 @@ impl Refusal {
                 "it was not pushed, or to another remote: push the branch on the other device, or run `git fetch` here with the remote that has it, and resume again"
             }
             Self::MissingFiles { .. } | Self::MissingTrees { .. } => {
-                "this is a partial clone: try again when the project's remote can be reached"
+                "this is a partial clone: resume again when the project's remote can be reached, without `--no-pull`"
             }
             Self::TooLarge { .. } => "raise `code.total_max` or `code.files_max` here",
             Self::NoRoom { .. } => {
@@ -256,4 +267,9 @@ impl Refusal {
         };
         Some(text.to_owned())
     }
+}
+
+/// Why something was not fetched, behind what is missing.
+fn unfetched(why: Option<&str>) -> String {
+    why.map(|why| format!(", and could not be fetched: {why}")).unwrap_or_default()
 }

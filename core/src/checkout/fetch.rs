@@ -31,11 +31,14 @@ impl Route<'_> {
     }
 }
 
+/// Not the program that the clone names for a remote of this name or address.
+pub(super) const UPLOAD_PACK: &str = "--upload-pack=git-upload-pack";
+
 /// A fetch into the clone that moves nothing.
 pub(super) fn fetching(place: Place<'_>, route: Route<'_>) -> GitCommand {
     let flags = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
     let command = objects::in_the_clone(place).args(flags).arg("--no-recurse-submodules");
-    route.open(command)
+    route.open(command.arg(UPLOAD_PACK))
 }
 
 impl Objects<'_> {
@@ -63,17 +66,23 @@ impl Objects<'_> {
     }
 
     /// Fetches blobs that this clone has left with its remote, as git does when it needs one: no ref moves,
-    /// and the clone stays a partial one.
+    /// and the clone stays a partial one. Returns why they did not come.
     pub(super) fn fetch_blobs(
         &self,
         ids: &BTreeSet<Oid>,
         fetch: Result<Route<'_>, &str>,
-    ) -> Result<(), CheckoutError> {
-        let Some(route) = fetch.ok().filter(|_| !ids.is_empty()) else { return Ok(()) };
+    ) -> Result<Option<String>, CheckoutError> {
+        if ids.is_empty() {
+            return Ok(None);
+        }
         let missing: BTreeSet<Oid> = self.missing(ids)?.into_iter().collect();
         if missing.is_empty() || !self.is_partial()? {
-            return Ok(());
+            return Ok(None);
         }
+        let route = match fetch {
+            Ok(route) => route,
+            Err(why) => return Ok(Some(why.to_owned())),
+        };
         let command = fetching(self.place, route).args(["--no-filter", "--stdin", "--"]);
         let command = command.arg(route.url);
         let command = command.stdin(lines(&missing));
@@ -82,7 +91,7 @@ impl Objects<'_> {
         (self.place.tell.0)(Step::Fetch(Fetching::Files(missing.len())));
         let output = command.run()?;
         tracing::debug!(count = missing.len(), fetched = output.success(), "missing blobs");
-        Ok(())
+        Ok((!output.success()).then(|| output.said()))
     }
 
     /// Makes sure that the folders of the saved commit are there, which a clone may have left out.
@@ -95,17 +104,18 @@ impl Objects<'_> {
         if !self.is_partial()? || self.has_trees(commit)? {
             return Ok(());
         }
+        let mut why = fetch.err().map(str::to_owned);
         if let Ok(route) = fetch {
             // Of commits that the remote does not know, most lies in those below.
             let bases = opened.state.bases.iter().map(|base| base.commit);
             for base in bases.chain([commit]) {
-                self.fetch_trees(base, route)?;
+                why = self.fetch_trees(base, route)?;
                 if self.has_trees(commit)? {
                     return Ok(());
                 }
             }
         }
-        Err(Refusal::MissingTrees { commit }.into())
+        Err(Refusal::MissingTrees { commit, why }.into())
     }
 
     fn has_trees(&self, commit: Oid) -> Result<bool, CheckoutError> {
@@ -115,26 +125,26 @@ impl Objects<'_> {
     }
 
     /// Fetches all folders of a commit, as git does when it needs one: from the remote that promised them.
-    fn fetch_trees(&self, commit: Oid, route: Route<'_>) -> Result<(), CheckoutError> {
+    /// Returns why they did not come.
+    fn fetch_trees(&self, commit: Oid, route: Route<'_>) -> Result<Option<String>, CheckoutError> {
         let asked = ["config", "--name-only", "--get-regexp", r"^remote\..*\.promisor$"];
         let output = self.in_the_clone().args(asked).run()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let name =
             |line: &str| Some(line.strip_prefix("remote.")?.strip_suffix(".promisor")?.to_owned());
-        let Some(remote) = text.lines().find_map(name) else { return Ok(()) };
+        let Some(remote) = text.lines().find_map(name) else { return Ok(None) };
         let command = self.git().args(["log", "-1", "--no-walk", "--format=%T"]);
         let output = command.arg(commit.to_string()).run()?;
         let Ok(tree) = String::from_utf8_lossy(&output.stdout).trim().parse::<Oid>() else {
-            return Ok(());
+            return Ok(None);
         };
-        // Not the program that the clone names for its remote.
-        let command = fetching(self.place, route).arg("--upload-pack=git-upload-pack");
-        let command = command.args(["--filter=blob:none", "--stdin", "--"]).arg(remote);
+        let command = fetching(self.place, route).args(["--filter=blob:none", "--stdin", "--"]);
+        let command = command.arg(remote);
         let command = command.stdin(lines(&BTreeSet::from([tree])));
         let command = command.config("fetch.negotiationAlgorithm", "noop");
         (self.place.tell.0)(Step::Fetch(Fetching::Folders));
         let output = command.run()?;
         tracing::debug!(%commit, fetched = output.success(), "missing trees");
-        Ok(())
+        Ok((!output.success()).then(|| output.said()))
     }
 }

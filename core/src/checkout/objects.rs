@@ -83,7 +83,7 @@ impl<'a> Objects<'a> {
             why = objects.fetch(opened, fetch)?;
         }
         if !objects.has_all(opened)? {
-            objects.fetch_blobs(&needed(opened), fetch)?;
+            why = objects.fetch_blobs(&needed(opened), fetch)?.or(why);
         }
         objects.check_all(opened, why)?;
         objects.take_trees(opened, fetch)?;
@@ -142,7 +142,7 @@ impl<'a> Objects<'a> {
         let paths: BTreeSet<&RepoPath> = contents.chain(staged.map(|entry| &entry.path)).collect();
         match paths.first() {
             Some(first) if self.is_partial()? => {
-                Err(Refusal::MissingFiles { count: paths.len(), first: first.shown() }.into())
+                Err(Refusal::MissingFiles { count: paths.len(), first: first.shown(), why }.into())
             }
             _ => Err(Refusal::MissingCommits { commit, why }.into()),
         }

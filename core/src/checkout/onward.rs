@@ -143,7 +143,9 @@ impl Restoring<'_> {
         };
         let reference = format!("refs/heads/{branch}");
         let command = route.open(self.place.git.command().dir(&self.place.project.root));
-        let output = command.args(["ls-remote", "--quiet", "--", route.url, &reference]).run()?;
+        let output = command
+            .args(["ls-remote", "--quiet", fetch::UPLOAD_PACK, "--", route.url, &reference])
+            .run()?;
         if !output.success() {
             return Ok(Pulled::Not(format!("the remote does not answer: {}", output.said())));
         }

@@ -22,6 +22,8 @@ const FILE_BLOCK_BYTES: u64 = 512;
 
 /// What holds for every child, whatever the user's or the repository's configuration says.
 const HARDENED: &[(&str, &str)] = &[
+    // Git runs it in a shell with the path of an alternate behind: it is to do nothing with that.
+    ("core.alternateRefsCommand", ": ;:"),
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.safecrlf", "false"),
@@ -29,6 +31,7 @@ const HARDENED: &[(&str, &str)] = &[
     ("core.fsync", "all"),
     ("color.ui", "false"),
     ("credential.interactive", "false"),
+    ("fetch.bundleURI", ""),
     ("fetch.fsckObjects", "true"),
     ("fetch.prune", "false"),
     ("fetch.pruneTags", "false"),

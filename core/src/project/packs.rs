@@ -6,10 +6,10 @@ use std::path::Path;
 /// So many files of packs are looked at: git packs anew from fifty packs on.
 const PACK_FILES_MAX: usize = 10_000;
 
-/// How many bytes the packs of a repository take, in whose `common_dir` they lie: what a whole clone of it has at
-/// most to fetch. `None` where this clone has not the whole history itself, or has not packed any.
+/// How many bytes the packs of a repository take, in whose `common_dir` they lie: about what a whole clone of it has
+/// to fetch. `None` where this clone has not the whole history itself, or has not packed any.
 pub fn packed_bytes(common_dir: &Path) -> Option<u64> {
-    if common_dir.join("shallow").exists() {
+    if ["shallow", "objects/info/alternates"].iter().any(|name| common_dir.join(name).exists()) {
         return None;
     }
     let mut sum = 0_u64;
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_clone_without_the_whole_history_tells_no_size() {
-        for mark in ["shallow", "objects/pack/pack-1.promisor"] {
+        for mark in ["shallow", "objects/info/alternates", "objects/pack/pack-1.promisor"] {
             let dir = tempfile::tempdir().unwrap();
             lay(dir.path(), "objects/pack/pack-1.pack", 70);
             lay(dir.path(), mark, 0);

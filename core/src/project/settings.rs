@@ -184,9 +184,12 @@ fn is_users_own(scope: &str) -> bool {
 /// What rewrites addresses is not among them: they are written out here, and git would do it once more.
 fn reaches_remotes(key: &str) -> bool {
     const SECTIONS: &[&str] = &["credential.", "http.", "https.", "ssh."];
+    const PROXIES: &[&str] = &[".proxy", ".proxyauthmethod"];
     const KEYS: &[&str] =
         &["core.sshcommand", "core.gitproxy", "protocol.version", "safe.directory"];
-    KEYS.contains(&key) || SECTIONS.iter().any(|section| key.starts_with(section))
+    // Of a remote, by its name or its address, only by whom it is reached.
+    let is_proxy = key.starts_with("remote.") && PROXIES.iter().any(|name| key.ends_with(name));
+    KEYS.contains(&key) || is_proxy || SECTIONS.iter().any(|section| key.starts_with(section))
 }
 
 /// Whether a key of a repository's own configuration needs the user's agreement. Named are those that do
@@ -239,6 +242,8 @@ mod tests {
             "http.https://x.example/.extraheader",
             "core.sshcommand",
             "protocol.version",
+            "remote.https://x.example/a.git.proxy",
+            "remote.origin.proxyauthmethod",
         ] {
             assert!(reaches_remotes(key), "{key}");
         }
@@ -272,6 +277,7 @@ mod tests {
             "http.cookiefile",
             "http.savecookies",
             "safe.directory",
+            "remote.origin.proxy",
         ] {
             assert!(needs_agreement(key), "{key}");
         }

@@ -160,7 +160,7 @@ fn is_plain(name: &str) -> bool {
 fn size(info: &SessionInfo) -> String {
     match info.packed {
         Some(packed) => format!(
-            "its whole history takes {} on `{}`, and what its files were before stays at the remote until it is needed",
+            "its whole history takes about {} on `{}`, and what its files were before stays at the remote until it is needed",
             bytes(packed),
             info.device_name
         ),
