@@ -119,6 +119,9 @@ pub struct Outlook {
     pub commits: usize,
     /// Set when the saved branch could not be moved there, and a new one is made: the saved one's name.
     pub instead_of: Option<String>,
+    /// Whether that is because it is checked out in another work tree, and not because of commits of its own.
+    #[serde(default)]
+    pub is_elsewhere: bool,
     /// Files that will be written.
     pub written: usize,
     /// Files that will be removed.
@@ -367,6 +370,8 @@ fn prepare<'a>(
     let facts = facts::gather(place, &opened.state, &objects, &mut record, &purpose)?;
     let plan = plan::plan(&opened.state, &facts, place.guard, &purpose)?;
     let mut outlook = plan.outlook(&opened.state);
+    outlook.is_elsewhere =
+        outlook.instead_of.as_ref().is_some_and(|branch| facts.branches.elsewhere.contains(branch));
     let is_resume = matches!(purpose, Purpose::Resume(_));
     if let (Some(to), true) = (plan.head.as_ref().and_then(|to| to.head.commit), is_resume) {
         outlook.commits = objects.count_new(to, facts.here.head.commit)?;

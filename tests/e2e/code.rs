@@ -259,8 +259,37 @@ fn a_conversation_goes_on_in_a_work_tree_of_its_own() {
     let before = seen(bob);
     let dir = bob.home.dir().join("elsewhere");
     let place = dir.to_str().expect("a path of the test is text");
-    let reply = bob.ctl_json(&["resume", "--worktree", place, writer.session()]);
-    assert_eq!(reply["directory"], place, "{reply}");
+    let foreseen = bob.ctl(&["resume", "--worktree", place, "--dry-run", writer.session()]);
+    insta::assert_snapshot!(told(&foreseen), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ would restore the code into a new work tree, `[world]/bob/home/bob/elsewhere`
+          → main at [commit]
+        ✓ would restore the conversation: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-work-src-my-app/[session id].jsonl
+
+        Next: convosyncctl resume [session]
+        --- errors
+        --- exit code 0
+        "#);
+    let run = bob.ctl(&["resume", "--worktree", place, writer.session()]);
+    insta::assert_snapshot!(told(&run), @r#"
+        ✓ found "Work on [session]" from ada, saved [age]
+          → code then: main @ [commit] with uncommitted changes
+        ✓ code restored
+          → main-[session] at [commit], 1 new commit
+          → 4 files written, 0 files removed
+          → verified, but for 1 path: the rest is what was saved
+        ✓ conversation restored: 5 messages
+          → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-elsewhere/[session id].jsonl
+
+        Next: cd [world]/bob/home/bob/elsewhere && claude --resume [session id]
+        --- errors
+        ! `main` is checked out in another work tree, so the code is on `main-[session]`
+        hint: `git log main..main-[session]` shows what is new
+        ! `.env` stays as it is here: its name says that it holds a secret
+        --- exit code 0
+        "#);
     assert_eq!(seen(bob)[..3], before[..3]);
     let git = |arguments: &[&str]| {
         let all = [&["-C", place], arguments].concat();

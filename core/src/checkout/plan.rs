@@ -461,6 +461,7 @@ impl Plan {
             commit: head.map_or(saved.head.commit, |to| to.head.commit).map(|id| id.to_string()),
             commits: 0,
             instead_of: head.and_then(|head| head.instead_of.clone()),
+            is_elsewhere: false,
             written: written().count(),
             removed: gone.count(),
             set_aside: shown(&mut self.aside.iter()),

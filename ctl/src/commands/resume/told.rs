@@ -148,7 +148,11 @@ fn tell_outlook(call: &mut Call<'_>, outlook: &Outlook, tense: Tense) -> Result<
     if let Some(saved) = &outlook.instead_of {
         let branch = outlook.branch.as_deref().unwrap_or("a detached HEAD");
         let is = tense.words("would be", "is");
-        let text = format!("`{saved}` has other commits here, so the code {is} on `{branch}`");
+        let why = match outlook.is_elsewhere {
+            true => "is checked out in another work tree",
+            false => "has other commits here",
+        };
+        let text = format!("`{saved}` {why}, so the code {is} on `{branch}`");
         let hint = format!("`git log {saved}..{branch}` shows what is new");
         call.print.note(&text, Some(&hint).filter(|_| tense == Tense::Did).map(String::as_str))?;
     }
