@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use convosync_tests::synthetic::Conversation;
+use convosync_tests::told::told;
 use convosync_tests::world::Way;
 use convosync_tests::{World, Writer, eventually, files};
 
@@ -83,7 +84,18 @@ fn a_save_that_is_to_raise_no_notification_raises_none_on_other_devices() {
         });
     };
 
-    ada.ctl(&["save", "--stash", "--no-notify", "in silence"]).ok();
+    ada.hold_still();
+    let run = ada.ctl(&["save", "--stash", "--no-notify", "in silence"]);
+    insta::assert_snapshot!(told(&run), @r#"
+        ✓ saved "in silence" as save [number]
+        ✓ conversation: 0 new messages, 5 in all, [size] sealed
+        ✓ code: main @ [commit]
+        ✓ on the remote, read back
+
+        Next: convosyncctl resume [session]   (on another device)
+        --- errors
+        --- exit code 0
+        "#);
     seen_by_bob("in silence");
     let listed = || bob.ctl_json(&["status"])["projects"][0]["listed_ms"].as_i64();
     for _ in 0..2 {
@@ -94,8 +106,8 @@ fn a_save_that_is_to_raise_no_notification_raises_none_on_other_devices() {
 
     ada.ctl(&["save", "--stash", "aloud"]).ok();
     seen_by_bob("aloud");
-    let told = eventually("bob is notified", SAVED_WITHIN, || {
+    let notices = eventually("bob is notified", SAVED_WITHIN, || {
         Some(notified(bob)).filter(|told| !told.is_empty())
     });
-    assert!(told[0].contains("saved on another device"), "{told:?}");
+    assert!(notices[0].contains("saved on another device"), "{notices:?}");
 }
