@@ -95,12 +95,24 @@ fn world(rest: &str, begins: &[String]) -> Found {
 fn address(rest: &str) -> Found {
     const FOLDER: &str = "/remote/";
     let begins = ["file:", "ssh://", sshd::HOST];
+    if let Some(length) = loopback(rest) {
+        return Some((length, "[remote]/"));
+    }
     let web = [web::HOST, web::HOST.trim_start_matches("https://")];
     let folder = begins.iter().any(|begin| rest.starts_with(begin)).then(|| rest.find(FOLDER));
     let folder = folder.flatten().map(|at| at + FOLDER.len());
     let folder = folder.filter(|end| !rest[..*end].contains([' ', '\n', ',']));
     let web = web.iter().find(|begin| rest.starts_with(**begin)).map(|begin| begin.len());
     Some((folder.or(web)?, "[remote]/"))
+}
+
+/// How long the address is that git makes of a web host's: a port of this machine.
+fn loopback(rest: &str) -> Option<usize> {
+    const HOST: &str = "127.0.0.1:";
+    let begin = if rest.starts_with("https://") { "https://".len() } else { 0 };
+    let port = rest[begin..].strip_prefix(HOST)?;
+    let digits = port.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?;
+    port[digits..].starts_with('/').then_some(begin + HOST.len() + digits + 1)
 }
 
 fn uuid(rest: &str) -> Found {
@@ -221,6 +233,8 @@ mod tests {
             ("of file:/tmp/cs1a2B3c/remote/app, and", "of [remote]/app, and"),
             ("of git.test/tmp/cs1a2B3c/remote/app, and", "of [remote]/app, and"),
             ("of git.test/app, and", "of [remote]/app, and"),
+            ("To https://127.0.0.1:34667/app.git", "To [remote]/app.git"),
+            ("of 127.0.0.1:34667/app, and", "of [remote]/app, and"),
             ("   0123456..89abcde  main -> main", "   [commits]  main -> main"),
             ("user  2026-11-22T07:34:04Z", "user  [time]"),
             ("undo/0123456789abcdef01234567/1", "undo/[work tree]/1"),
@@ -256,7 +270,7 @@ mod tests {
             "ABCDEF01 is no session, nor is xABCDEF01 or deadbeefs",
             "4d5611e5x-241a",
             "/tmp/csabcdefg/home, /tmp/cs/home, /cs1a2B3c",
-            "https://example.invalid/app.git",
+            "https://example.invalid/app.git, 127.0.0.1, 127.0.0.1:1",
         ] {
             check(text, text);
         }

@@ -73,7 +73,7 @@ fn a_detached_head_on_either_side_is_another_branch() {
     let found = findings(&met(detached(1), on("main", 2)), &to(Some("main")));
     assert_eq!(
         found[0].message(),
-        "the session is on main, and you are on a detached HEAD at 01010101"
+        "the session is on main, and you are on a detached HEAD at 010101010101"
     );
     let found = findings(&met(on("main", 1), detached(2)), &to(None));
     assert_eq!(
