@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::claude;
 use crate::id::{LogId, SessionId};
 
+mod account;
 mod commands;
 mod discover;
 mod facts;
@@ -20,12 +21,13 @@ mod reading;
 mod touched;
 mod used;
 
+pub use account::{Account, AgentCommands, Told, is_agents};
 pub use commands::{Commands, Ended, Ran, ShellCommand};
 pub use discover::{
     DEPTH_MAX, Discovery, FILES_MAX, Scanner, Skipped, Why, discover, discover_dir,
 };
 pub use facts::{Facts, LineFacts, Scan, TEXT_MAX};
-pub use headings::{Heading, Headings};
+pub use headings::{Heading, part_at};
 pub use outline::{Outline, Rest};
 pub use path::{BadPath, PATH_MAX, check_log, check_path};
 pub use reading::{Reading, ShownText};

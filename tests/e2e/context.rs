@@ -309,6 +309,54 @@ fn log_shows_where_it_branched_and_a_commit_that_is_not_of_the_session_is_told_w
 }
 
 #[test]
+fn what_subagents_ran_is_listed_where_the_code_stood_then() {
+    let mut world = World::new(&["ada"], Way::File);
+    let ada = &mut world.devices[0];
+    let mut story = Story::new(ada);
+    story.commit(10, "one");
+    story.turn(20, "main");
+    story.git(30, &["switch", "--quiet", "--create", "feature/oauth"]);
+    story.turn(40, "feature/oauth");
+    let agent = story.path().with_extension("").join("subagents/agent-a1.jsonl");
+    let line = |second: i64, kind: &str, content: &Value| {
+        let at = Timestamp::from_second(story.begins + second).expect("it is a time");
+        let line = json!({
+            "type": kind, "timestamp": at.to_string(), "isSidechain": true, "agentId": "a1",
+            "sessionId": story.session, "message": {"role": kind, "content": content},
+        });
+        format!("{line}\n")
+    };
+    let call = |id: &str, command: &str| json!([{"type": "tool_use", "name": "Bash", "id": id, "input": {"command": command}}]);
+    let failed = json!([{"type": "tool_result", "tool_use_id": "b", "is_error": true, "content": "Exit code 2"}]);
+    let lines = [
+        line(22, "assistant", &call("a", "ls")),
+        line(45, "assistant", &call("b", "make")),
+        line(46, "user", &failed),
+    ];
+    files::make_dir(agent.parent().expect("it lies in a folder"));
+    files::write(&agent, lines.concat());
+    let (session, path) = (story.session.clone(), story.path());
+    ada.start();
+    ada.init();
+    let bytes = files::read(&path).len() + lines.concat().len();
+    ada.saved_eventually(&session, bytes as u64, SAVED_WITHIN);
+
+    let log = ada.ctl_json(&["log", &session]);
+    let ran = |passage: usize| {
+        let commands = log["passages"][passage]["commands"].as_array().cloned().unwrap_or_default();
+        let one = |command: &Value| {
+            (command["command"].clone(), command["by_agent"].clone(), command["exit_code"].clone())
+        };
+        commands.iter().map(one).collect::<Vec<_>>()
+    };
+    let own = |number: u32| (json!(format!("run [2J {number}")), Value::Null, Value::Null);
+    assert_eq!(ran(0), [own(1), (json!("ls"), json!(true), Value::Null)]);
+    assert_eq!(ran(1), [own(2), (json!("make"), json!(true), json!(2))]);
+    let log = ada.ctl(&["log"]).ok().text();
+    assert!(log.contains("   $ make  (exit code 2)  (a subagent)\n"), "{log}");
+}
+
+#[test]
 fn without_a_reflog_what_the_daemon_saw_counts_and_the_rest_is_not_known() {
     let mut world = World::new(&["ada"], Way::File);
     let ada = &mut world.devices[0];

@@ -6,15 +6,15 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use memchr::memmem;
 use serde_json::value::RawValue;
 
-use super::facts::one_line;
+use super::facts::{Line, named, one_line};
 use super::prompt::{self, Prompt};
-use crate::claude::line::{Lines, elements, fields, is_true, objects, string, text_of};
+use crate::claude::line::{Lines, elements, fields, is_true, string, text_of, time_ms};
 
 /// The longest command that is kept, in characters; what is longer is cut.
 const COMMAND_MAX: usize = 400;
 
 /// About how many bytes of commands are kept, the newest ones: an answer of the daemon has to hold them.
-const COMMANDS_BYTES_MAX: usize = 128 << 10;
+pub(super) const COMMANDS_BYTES_MAX: usize = 128 << 10;
 
 /// What a command takes beside its text.
 const COMMAND_BYTES: usize = 64;
@@ -38,6 +38,10 @@ pub struct ShellCommand {
     pub text: String,
     /// Whether the user typed it.
     pub by_user: bool,
+    /// Whether a subagent ran it.
+    pub by_agent: bool,
+    /// When, in Unix milliseconds, as far as its line tells.
+    pub at_ms: Option<i64>,
     /// What became of it.
     pub ended: Ended,
 }
@@ -52,6 +56,20 @@ pub enum Ended {
     Well,
     /// It failed, with its exit code where that is told; without one it may have been refused, and never ran.
     Failed(Option<i32>),
+}
+
+impl ShellCommand {
+    /// About how many bytes an answer needs for it.
+    pub(super) fn bytes(&self) -> usize {
+        COMMAND_BYTES + self.text.len()
+    }
+}
+
+/// What is known of a command from the object that it stands in.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stands {
+    at_ms: Option<i64>,
+    is_aside: bool,
 }
 
 /// The commands of one part.
@@ -99,14 +117,31 @@ impl Commands {
     pub fn push(&mut self, block: &[u8]) {
         let mut lines = std::mem::take(&mut self.lines);
         lines.push_measured(block, &mut |line, bytes| {
-            let is_telling =
-                |line: &&[u8]| SIGNS.iter().any(|sign| memmem::find(line, sign).is_some());
-            if let Some(line) = line.filter(is_telling) {
-                self.take(line);
+            if let Some(line) = line.filter(|line| is_telling(line)) {
+                self.take(&Line::read(line, &text_of(line)), self.position);
             }
             self.position += bytes;
         });
         self.lines = lines;
+    }
+
+    /// Takes in the line at a byte.
+    pub(super) fn take(&mut self, line: &Line<'_>, position: u64) {
+        if !is_telling(line.bytes) {
+            return;
+        }
+        self.position = position;
+        for object in &line.objects {
+            let [kind, at, message, _, sidechain, _] = named(object);
+            let stands = Stands { at_ms: at.and_then(time_ms), is_aside: is_true(sidechain) };
+            let content = message.and_then(|message| fields(message, &["content"]));
+            let Some(content) = content.and_then(|[content]| content) else { continue };
+            match kind.and_then(string).as_deref() {
+                Some("assistant") => self.answer(content, stands),
+                Some("user") => self.words(content, stands),
+                _ => {}
+            }
+        }
     }
 
     /// Returns what was run in each part.
@@ -119,21 +154,8 @@ impl Commands {
         parts
     }
 
-    fn take(&mut self, line: &[u8]) {
-        let text = text_of(line);
-        for [kind, message] in objects(&text, &["type", "message"]).values {
-            let content = message.and_then(|message| fields(message, &["content"]));
-            let Some(content) = content.and_then(|[content]| content) else { continue };
-            match kind.and_then(string).as_deref() {
-                Some("assistant") => self.answer(content),
-                Some("user") => self.words(content),
-                _ => {}
-            }
-        }
-    }
-
     /// Takes the calls of the shell out of something that Claude said.
-    fn answer(&mut self, content: &RawValue) {
+    fn answer(&mut self, content: &RawValue, stands: Stands) {
         for block in elements(content).unwrap_or_default() {
             let Some([Some(kind), Some(name), id, Some(input)]) =
                 fields(block, &["type", "name", "id", "input"])
@@ -148,16 +170,16 @@ impl Commands {
                 continue;
             };
             let Some(text) = command.and_then(string) else { continue };
-            self.call(&text, id.map(hash), is_true(aside));
+            self.call(&text, id.map(hash), is_true(aside), stands);
         }
     }
 
-    fn call(&mut self, text: &str, id: Option<u64>, is_aside: bool) {
+    fn call(&mut self, text: &str, id: Option<u64>, is_aside: bool, stands: Stands) {
         if id.is_some_and(|id| self.calls.contains_key(&id)) {
             return;
         }
         let number = self.gone + self.kept.len() as u64;
-        self.keep(text, false);
+        self.keep(text, false, stands);
         if self.calls.len() == CALLS_MAX {
             self.calls.clear();
         }
@@ -168,7 +190,7 @@ impl Commands {
     }
 
     /// Takes results, and what the user ran, out of a line that stands as the user's.
-    fn words(&mut self, content: &RawValue) {
+    fn words(&mut self, content: &RawValue, stands: Stands) {
         for block in elements(content).unwrap_or_default() {
             let Some([Some(kind), Some(id), error, said]) =
                 fields(block, &["type", "tool_use_id", "is_error", "content"])
@@ -182,7 +204,7 @@ impl Commands {
         if let Prompt::Command(text) = prompt::read(content)
             && let Some(command) = text.strip_prefix('!')
         {
-            self.keep(command, true);
+            self.keep(command, true, stands);
         }
     }
 
@@ -195,23 +217,30 @@ impl Commands {
         }
     }
 
-    fn keep(&mut self, text: &str, by_user: bool) {
+    fn keep(&mut self, text: &str, by_user: bool, stands: Stands) {
         let Some(part) =
             self.begins.partition_point(|begin| *begin <= self.position).checked_sub(1)
         else {
             return;
         };
         let text: String = one_line(text).chars().take(COMMAND_MAX).collect();
-        self.bytes += COMMAND_BYTES + text.len();
-        self.kept.push_back((part, ShellCommand { text, by_user, ended: Ended::Unknown }));
+        let Stands { at_ms, is_aside } = stands;
+        let by_agent = is_aside && !by_user;
+        let command = ShellCommand { text, by_user, by_agent, at_ms, ended: Ended::Unknown };
+        self.bytes += command.bytes();
+        self.kept.push_back((part, command));
         while self.bytes > COMMANDS_BYTES_MAX
             && let Some((part, oldest)) = self.kept.pop_front()
         {
-            self.bytes -= COMMAND_BYTES + oldest.text.len();
+            self.bytes -= oldest.bytes();
             self.gone += 1;
             self.left_out[part] = self.left_out[part].saturating_add(1);
         }
     }
+}
+
+fn is_telling(line: &[u8]) -> bool {
+    SIGNS.iter().any(|sign| memmem::find(line, sign).is_some())
 }
 
 fn hash(id: &RawValue) -> u64 {
@@ -254,7 +283,7 @@ mod tests {
     }
 
     fn command(text: &str, by_user: bool, ended: Ended) -> ShellCommand {
-        ShellCommand { text: text.to_owned(), by_user, ended }
+        ShellCommand { text: text.to_owned(), by_user, by_agent: false, at_ms: None, ended }
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub struct LineFacts {
     pub is_answer: bool,
 }
 
+/// The values of [`NAMES`] on one object.
+pub(super) type Object<'a> = Values<'a, 17>;
+
 const NAMES: [&str; 17] = [
     "type",
     "uuid",
@@ -87,22 +90,50 @@ const NAMES: [&str; 17] = [
     "toolUseResult",
 ];
 
+/// A line that is taken apart once, for everybody who looks at it.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    /// As it stands in the file, without its newline.
+    pub(super) bytes: &'a [u8],
+    /// The objects on it.
+    pub(super) objects: Vec<Object<'a>>,
+    is_blank: bool,
+    is_clean: bool,
+}
+
+impl<'a> Line<'a> {
+    /// Takes a line apart; `text` is what [`text_of`] makes of it.
+    pub(super) fn read(bytes: &'a [u8], text: &'a str) -> Self {
+        let is_blank = bytes.iter().all(u8::is_ascii_whitespace);
+        let found = objects(text, &NAMES);
+        let is_clean = found.is_clean && std::str::from_utf8(bytes).is_ok();
+        Self { bytes, objects: found.values, is_blank, is_clean }
+    }
+}
+
+/// What an object says of itself: type, time, message, `isMeta`, `isSidechain` and uuid.
+pub(super) fn named<'a>(object: &Object<'a>) -> Values<'a, 6> {
+    let [kind, uuid, at, _, _, _, _, message, _, _, _, _, sidechain, meta, ..] = *object;
+    [kind, at, message, meta, sidechain, uuid]
+}
+
 impl Facts {
     /// Takes in the next line, without its newline.
     pub fn feed(&mut self, line: &[u8]) {
+        self.take(&Line::read(line, &text_of(line)));
+    }
+
+    /// Takes in the next line.
+    pub(super) fn take(&mut self, line: &Line<'_>) {
         self.lines = self.lines.saturating_add(1);
         self.line = LineFacts::default();
-        if line.iter().all(u8::is_ascii_whitespace) {
+        if line.is_blank {
             return;
         }
-        let text = text_of(line);
-        let found = objects(&text, &NAMES);
-        if !found.is_clean || std::str::from_utf8(line).is_err() {
+        if !line.is_clean {
             self.malformed = self.malformed.saturating_add(1);
         }
-        for values in &found.values {
-            self.object(values);
-        }
+        line.objects.iter().for_each(|object| self.object(object));
     }
 
     /// Takes in a line that is too long to be read.
@@ -121,7 +152,7 @@ impl Facts {
             .find(|text| !text.is_empty())
     }
 
-    fn object(&mut self, values: &Values<'_, 17>) {
+    fn object(&mut self, values: &Object<'_>) {
         let [kind, uuid, timestamp, cwd, branch, version, mode, message, texts @ ..] = *values;
         let [custom, ai, summary, relocated, aside @ .., tool_result] = texts;
         self.time(timestamp);

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::PathBuf;
 
-use super::facts::{Facts, one_line};
+use super::facts::{Facts, Line, named, one_line};
 use super::reading::shown;
 use super::touched::written;
-use crate::claude::line::{Lines, objects, text_of};
+use crate::claude::line::{Lines, text_of};
 
 /// So many lines are compared; real transcripts have some ten thousands.
 const LINES_MAX: usize = 1 << 20;
@@ -86,12 +86,12 @@ impl Outline {
     fn take(&mut self, line: &[u8], bytes: u64) {
         self.position += bytes;
         let before = self.facts.messages;
-        self.facts.feed(line);
+        let text = text_of(line);
+        let line = Line::read(line, &text);
+        self.facts.take(&line);
         if self.steps.len() == LINES_MAX {
             return;
         }
-        let text = text_of(line);
-        let names = ["type", "timestamp", "message", "isMeta", "isSidechain", "uuid"];
         let hash = |text: &str| BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
         let mut step = Step {
             key: hash(&text),
@@ -99,7 +99,7 @@ impl Outline {
             messages: self.facts.messages,
             said: None,
         };
-        for [kind, at, message, meta, sidechain, uuid] in objects(&text, &names).values {
+        for [kind, at, message, meta, sidechain, uuid] in line.objects.iter().map(named) {
             let told = shown(&[kind, at, message, meta, sidechain]);
             let is_prompt = |role: &str| role == "user" && self.facts.messages > before;
             step.said = told

@@ -1,6 +1,7 @@
 //! With what a conversation was written: versions of Claude Code, models, and the permission mode.
 
-use super::facts::Scan;
+use super::facts::{Facts, Line};
+use crate::claude::line::{Lines, text_of};
 
 /// So many versions and models are told apart, the newest ones: nobody reads more.
 const USED_MAX: usize = 16;
@@ -8,7 +9,8 @@ const USED_MAX: usize = 16;
 /// Gathers what was used from blocks of bytes.
 #[derive(Debug, Default)]
 pub struct Used {
-    scan: Scan,
+    lines: Lines,
+    facts: Facts,
     clients: Vec<String>,
     models: Vec<String>,
 }
@@ -16,17 +18,26 @@ pub struct Used {
 impl Used {
     /// Takes in the next block.
     pub fn push(&mut self, block: &[u8]) {
-        let (clients, models) = (&mut self.clients, &mut self.models);
-        self.scan.push_told(block, &mut |facts, _, _| {
-            note(clients, facts.version.as_deref());
-            note(models, facts.model.as_deref());
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.push(block, &mut |line| {
+            if let Some(line) = line {
+                self.take(&Line::read(line, &text_of(line)));
+            }
         });
+        self.lines = lines;
+    }
+
+    /// Takes in the next line.
+    pub(super) fn take(&mut self, line: &Line<'_>) {
+        self.facts.take(line);
+        note(&mut self.clients, self.facts.version.as_deref());
+        note(&mut self.models, self.facts.model.as_deref());
     }
 
     /// Returns the versions of Claude Code and the models, in the order in which they came, and the permission mode
     /// that the conversation was in last.
     pub fn finish(self) -> (Vec<String>, Vec<String>, Option<String>) {
-        (self.clients, self.models, self.scan.facts.permission_mode)
+        (self.clients, self.models, self.facts.permission_mode)
     }
 }
 

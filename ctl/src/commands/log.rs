@@ -116,7 +116,8 @@ fn print_commands(call: &mut Call<'_>, passage: &PassageInfo, max: usize) -> Res
     for command in &passage.commands[hidden..] {
         let sign = if command.by_user { "!" } else { "$" };
         let text = Text::new().plain(&format!("   {sign} ")).plain(&command.command);
-        call.print.line(text.bad(&ended(command)))?;
+        let who = if command.by_agent { "  (a subagent)" } else { "" };
+        call.print.line(text.bad(&ended(command)).faint(who))?;
     }
     Ok(())
 }

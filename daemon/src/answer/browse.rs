@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use convosync_core::history::{History, HistoryError};
-use convosync_core::id::{DeviceId, LogId, Role, SessionId};
+use convosync_core::id::{DeviceId, LogId, LogName, Role, SessionId};
 use convosync_core::project;
 use convosync_core::protocol::{
     ErrorKind, Failure, FileInfo, List, ListReply, MakerInfo, Progress, Read, ReadReply,
@@ -194,14 +194,23 @@ pub(super) fn open_main(
     each: &mut dyn FnMut(&[u8]),
 ) -> Result<(), Failure> {
     let name = held.vault.keys.log_name(&history.session, &LogId::main());
-    let opened = held.reader().open_log(history, name, &mut |raw| {
-        each(raw);
-        Ok(())
-    });
-    match opened {
+    match open_log(held, history, name, each) {
         Err(HistoryError::Missing { .. }) if history.logs.is_empty() => Ok(()),
         result => result.map_err(|error| fail::history(&error)),
     }
+}
+
+/// Opens any file of a session piece by piece.
+pub(super) fn open_log(
+    held: &desk::Desk,
+    history: &History,
+    name: LogName,
+    each: &mut dyn FnMut(&[u8]),
+) -> Result<(), HistoryError> {
+    held.reader().open_log(history, name, &mut |raw| {
+        each(raw);
+        Ok(())
+    })
 }
 
 /// The one session that answers to a name, among all stores.

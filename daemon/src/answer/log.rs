@@ -1,5 +1,6 @@
 //! `log`: where the code stood while a session was written.
 
+use convosync_core::cause::with_causes;
 use convosync_core::context::Passage;
 use convosync_core::history::History;
 use convosync_core::project;
@@ -7,9 +8,11 @@ use convosync_core::protocol::{
     CommandInfo, CommandResult, Failure, HereInfo, Log, LogReply, PassageInfo, TypedInfo,
 };
 use convosync_core::shell_history::ShellLine;
-use convosync_core::transcript::{Commands, Ended, Heading, Headings, ShellCommand, Used};
+use convosync_core::transcript::{
+    Account, AgentCommands, Commands, Ended, Heading, Ran, ShellCommand, is_agents, part_at,
+};
 
-use super::{Clerk, browse};
+use super::{Clerk, browse, step};
 use crate::desk::Desk;
 use crate::fail;
 use crate::house::House;
@@ -31,15 +34,13 @@ pub(super) fn log(clerk: &Clerk<'_>, log: &Log) -> Result<LogReply, Failure> {
     let records = held.reader().records(&history, SAVES_MAX);
     let saves = records.map_err(|error| fail::history(&error))?.into_iter();
     let mut passages = passages_of(&history);
+    step(clerk.tell, "reading the conversation");
     let begins: Vec<u64> = passages.iter().map(|passage| passage.from).collect();
-    let mut headings = Headings::new(&begins);
-    let (mut used, mut commands) = (Used::default(), Commands::new(&begins));
-    browse::open_main(&held, &history, &mut |raw| {
-        headings.push(raw);
-        used.push(raw);
-        commands.push(raw);
-    })?;
-    let headings = headings.finish();
+    let mut account = Account::new(&begins);
+    browse::open_main(&held, &history, &mut |raw| account.push(raw))?;
+    let told = account.finish();
+    let ran = with_agents(&held, &history, &told.headings, told.ran);
+    let (used, headings) = (told.used, told.headings);
     let headed = passages.len().saturating_sub(HEADINGS_MAX);
     for (passage, heading) in passages.iter_mut().zip(&headings).skip(headed) {
         let prompt = heading.prompt.as_ref();
@@ -50,7 +51,7 @@ pub(super) fn log(clerk: &Clerk<'_>, log: &Log) -> Result<LogReply, Failure> {
         let told = passages.get_mut(part).map(|passage| &mut passage.typed);
         told.into_iter().for_each(|told| told.push(typed(&held, line)));
     }
-    for (passage, ran) in passages.iter_mut().zip(commands.finish()) {
+    for (passage, ran) in passages.iter_mut().zip(ran) {
         passage.commands_left_out = ran.left_out;
         passage.commands = ran.commands.into_iter().map(command).collect();
     }
@@ -61,10 +62,22 @@ pub(super) fn log(clerk: &Clerk<'_>, log: &Log) -> Result<LogReply, Failure> {
     Ok(LogReply { session, used, saves, passages, here })
 }
 
-/// The last part that had begun at a time; what was typed before all of them belongs to the first.
-fn part_at(headings: &[Heading], at_ms: i64) -> usize {
-    let has_begun = |heading: &Heading| heading.at_ms.is_some_and(|begin| begin <= at_ms);
-    headings.iter().rposition(has_begun).unwrap_or(0)
+/// Adds what subagents ran. One whose transcript is damaged hides nothing of the others.
+fn with_agents(held: &Desk, history: &History, headings: &[Heading], ran: Vec<Ran>) -> Vec<Ran> {
+    let mut agents = AgentCommands::new(headings);
+    for (name, _) in history.files().filter(|(_, state)| is_agents(&state.log)) {
+        let mut commands = Commands::new(&[0]);
+        match browse::open_log(held, history, name, &mut |raw| commands.push(raw)) {
+            Ok(()) => agents.take(commands),
+            Err(error) => {
+                tracing::debug!(
+                    error = with_causes(&error),
+                    "a subagent's transcript is passed over"
+                );
+            }
+        }
+    }
+    agents.among(ran)
 }
 
 fn typed(held: &Desk, line: &ShellLine) -> TypedInfo {
@@ -78,7 +91,8 @@ fn command(command: ShellCommand) -> CommandInfo {
         Ended::Well => (CommandResult::Ok, None),
         Ended::Failed(code) => (CommandResult::Failed, code),
     };
-    CommandInfo { command: command.text, by_user: command.by_user, result, exit_code }
+    let ShellCommand { text, by_user, by_agent, .. } = command;
+    CommandInfo { command: text, by_user, by_agent, result, exit_code }
 }
 
 /// The passages with their ends. What lies before the first one that is known is one, too.
@@ -126,19 +140,4 @@ fn here(house: &House, log: &Log, ids: &[String], history: &History) -> Option<H
         dirty: now.dirty,
         in_sync,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_typed_belongs_to_the_last_part_that_had_begun() {
-        let begin = |at_ms| Heading { at_ms, prompt: None };
-        let parts = [Some(10), None, Some(20), Some(30), None].map(begin);
-        for (at_ms, part) in [(5, 0), (10, 0), (19, 0), (20, 2), (29, 2), (30, 3), (99, 3)] {
-            assert_eq!(part_at(&parts, at_ms), part, "{at_ms}");
-        }
-        assert_eq!(part_at(&[], 5), 0);
-    }
 }

@@ -63,6 +63,9 @@ pub struct CommandInfo {
     /// Whether the user typed it, not Claude.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_user: bool,
+    /// Whether a subagent ran it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_agent: bool,
     /// What became of it.
     pub result: CommandResult,
     /// Its exit code, where it failed and that is told.
