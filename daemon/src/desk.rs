@@ -155,8 +155,11 @@ impl Desk {
     }
 
     /// The repository's fingerprint at our own last save of a session; `None` when the last save of it was
-    /// another device's.
+    /// another device's, or an earlier one was brought back: its code is another, and nothing new.
     pub fn own_code(&self, session: &SessionId) -> Option<Digest> {
+        if self.brought.is_noted(session) {
+            return None;
+        }
         let record = self.base_of(session)?.record;
         let is_own = record.device == self.vault.device();
         record.code.map(|code| code.fingerprint).filter(|_| is_own)
@@ -334,10 +337,9 @@ impl Desk {
         outbound::record(pen, &self.ledgers[session], request, now_ms, random)
     }
 
-    /// Whether a session stands as another device's earlier save, which was brought back here.
+    /// Whether a session stands as an earlier save, of this device or another, which was brought back here.
     fn is_as_it_came(&self, files: &SessionFiles) -> bool {
         let base = self.ledgers.get(&files.id).and_then(|ledger| ledger.base.as_ref());
-        let base = base.filter(|base| base.record.device != self.vault.device());
         base.is_some_and(|base| self.brought.is_as_it_came(&self.reader(), base, files))
     }
 

@@ -90,6 +90,30 @@ fn a_transcript_that_is_ahead_of_every_other_device_stays_as_it_is() {
     assert_eq!(files::read(&there.path()), before);
 }
 
+/// Claude Code cleans old transcripts away. What the device then brought back of its own was saved at once as the
+/// newest state, and hid what came later.
+#[test]
+fn an_own_earlier_save_that_came_back_after_a_clean_up_hides_nothing() {
+    let Shared { mut world, mut here, .. } = Shared::new();
+    let (ada, _) = world.pair();
+    here.turn();
+    save(ada, &here);
+    let newest = ada.session(here.session()).expect("it is saved")["save"].clone();
+    let whole = files::read(&here.path());
+    files::remove_file(&here.path());
+
+    let first = format!("{}@1", here.session());
+    assert_eq!(ada.ctl_json(&["resume", "--exact", &first])["action"], "created");
+    assert!(files::read(&here.path()).len() < whole.len());
+    ada.ctl(&["sync"]).ok();
+    assert_eq!(ada.session(here.session()).expect("it is saved")["save"], newest);
+
+    assert_eq!(ada.ctl_json(&["resume", here.session()])["action"], "extended");
+    assert_eq!(files::read(&here.path()), whole);
+    here.turn();
+    save(ada, &here);
+}
+
 #[test]
 fn two_conversations_that_went_apart_are_left_to_the_user() {
     let Shared { mut world, mut here, mut there } = Shared::new();

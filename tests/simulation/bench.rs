@@ -69,6 +69,14 @@ impl Bench {
         self.bring(to, earlier);
     }
 
+    /// Brings back a save of a device's own.
+    pub(crate) fn bring_own(&mut self, who: usize, number: u32) {
+        let desk = &self.devices[who].desk;
+        let newest = desk.own_history(&session()).unwrap().unwrap();
+        let history = desk.reader().earlier(&newest, number).unwrap();
+        self.bring(who, history);
+    }
+
     fn bring(&mut self, to: usize, history: History) {
         let slug_dir = self.devices[to].slug_dir();
         self.devices[to].bring(&history, slug_dir).unwrap();

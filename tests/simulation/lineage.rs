@@ -91,6 +91,36 @@ fn an_earlier_save_that_was_brought_back_is_saved_only_once_somebody_goes_on() {
     assert_eq!(bench.save(1), Some(4), "what is cut by hand is saved as it is");
 }
 
+/// It was saved as the newest state where the device had written it itself: Claude Code had cleaned the transcript
+/// away, and what was brought back was taken for one that somebody had cut.
+#[test]
+fn an_own_earlier_save_that_was_brought_back_is_saved_only_once_somebody_goes_on() {
+    let mut bench = bench(1);
+    for bytes in [&b"one\n"[..], b"one\ntwo\n"] {
+        bench.write(0, bytes);
+        bench.save(0);
+    }
+    let path = bench.devices[0].path(&LogId::main());
+    files::remove_file(&path);
+    bench.bring_own(0, 1);
+    assert_eq!(bench.main(0), b"one\n");
+    assert_eq!(bench.save(0), None);
+    bench.devices[0].restart();
+    assert_eq!(bench.save(0), None);
+    assert_eq!((bench.summary(0).save, bench.saved(0)), (2, b"one\ntwo\n".to_vec()));
+
+    // The newest comes back, too, and nothing is new.
+    bench.bring_own(0, 2);
+    assert_eq!((bench.save(0), bench.main(0)), (None, b"one\ntwo\n".to_vec()));
+
+    files::remove_file(&path);
+    bench.bring_own(0, 1);
+    bench.write(0, b"one\nanother\n");
+    assert_eq!((bench.save(0), bench.saved(0)), (Some(3), b"one\nanother\n".to_vec()));
+    bench.write(0, b"one\n");
+    assert_eq!(bench.save(0), Some(4), "what is cut by hand is saved as it is");
+}
+
 #[test]
 fn a_save_whose_ref_moved_unnoticed_is_gone_on_from() {
     let mut bench = bench(1);

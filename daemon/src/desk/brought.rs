@@ -1,6 +1,6 @@
-//! Earlier saves of other devices that were brought back here and that nobody went on from yet. A transcript
-//! that stands as such a save has it holds nothing new, and saved as the newest state it would hide what came
-//! later.
+//! Earlier saves, of this device or others, that were brought back here and that nobody went on from yet. A
+//! transcript that stands as such a save has it holds nothing new, and saved as the newest state it would hide what
+//! came later.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,11 @@ impl Brought {
         if !matches!(written, Ok(Ok(()))) {
             tracing::warn!("what a session was brought back to could not be noted");
         }
+    }
+
+    /// Whether an earlier save of a session was brought back, and nobody was seen to go on from it.
+    pub(super) fn is_noted(&self, session: &SessionId) -> bool {
+        self.saves.contains_key(session.as_str())
     }
 
     /// Whether a session's transcript stands as it was brought back, below the newest save `base`.
