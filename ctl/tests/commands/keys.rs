@@ -109,7 +109,9 @@ fn keys_are_made_once_and_never_without_the_phrase_being_seen() {
 
 #[test]
 fn join_reads_the_phrase_from_standard_input() {
-    let recover = ("recover", vec![Say::Result(samples::keys())]);
+    let mut answer = samples::keys();
+    answer["remote"] = json!({ "remote": "ssh://h/r", "sessions": 3, "listed_ms": 1 });
+    let recover = ("recover", vec![Say::Result(answer)]);
     let fake = no_keys(vec![recover], Say::HangUp);
     let mut env = fake.env();
     let typed = format!("  {}\n", PHRASE.to_uppercase().replacen(' ', "\n", 3));
