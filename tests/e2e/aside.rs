@@ -24,7 +24,7 @@ fn changes_are_committed_with_the_users_hooks_and_the_code_comes_after_that() {
     insta::assert_snapshot!(told(&bob.ctl(&["resume", "--commit", session])), @r#"
         ✓ found "Work on [session]" from ada, saved [age]
           → code then: main @ [commit] with uncommitted changes
-        ✓ committed 1 changed file and 2 new files to main as [commit]: "WIP: before resuming a session [ConvoSync]"
+        ✓ committed 1 changed file and 2 new files to main as [commit 2]: "WIP: before resuming a session [ConvoSync]"
         ✓ code restored
           → main-[session] at [commit], 1 new commit
           → 4 files written, 1 file removed
@@ -38,8 +38,8 @@ fn changes_are_committed_with_the_users_hooks_and_the_code_comes_after_that() {
         ! `main` has other commits here, so the code is on `main-[session]`
         hint: `git log main..main-[session]` shows what is new
         ! `.env` stays as it is here: its name says that it holds a secret
-        ! your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit] of `main`, which is not pushed
-        hint: `git reset [commit]~` there, on `main`, makes them uncommitted again
+        ! your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit 2] of `main`, which is not pushed
+        hint: `git reset [commit 2]~` there, on `main`, makes them uncommitted again
         --- exit code 0
         "#);
     let subject = git(bob, &["log", "-1", "--format=%s", "main"]);
@@ -83,10 +83,10 @@ fn changes_that_are_committed_are_merged_with_the_session() {
     insta::assert_snapshot!(told(&bob.ctl(&["resume", "--commit", "--merge", session])), @r#"
         ✓ found "Work on [session]" from ada, saved [age]
           → code then: main @ [commit]
-        ✓ committed 1 changed file and 1 new file to main as [commit]: "WIP: before resuming a session [ConvoSync]"
+        ✓ committed 1 changed file and 1 new file to main as [commit 2]: "WIP: before resuming a session [ConvoSync]"
         --- errors
         convosyncctl: the session cannot be merged into `main`: conflicts in `one.txt`
-        hint: `--beside` puts the code on a new branch, to be merged there, `--worktree DIR` puts the code into a new work tree; your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit] of `main`, which is not pushed: `git reset [commit]~` there, on `main`, makes them uncommitted again
+        hint: `--beside` puts the code on a new branch, to be merged there, `--worktree DIR` puts the code into a new work tree; your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit 2] of `main`, which is not pushed: `git reset [commit 2]~` there, on `main`, makes them uncommitted again
         --- exit code 4
         "#);
     git(bob, &["reset", "-q", "--hard", "HEAD~"]);
@@ -229,7 +229,7 @@ fn what_fails_after_the_changes_were_stashed_or_committed_says_how_to_get_them_b
           → code then: feature/oauth @ [commit] with uncommitted changes
         --- errors
         convosyncctl: `[world]/bob/cs/state/undo` is not a directory
-        hint: your changes of `[world]/bob/home/bob/work/src/my_app` are in `git stash`: `git stash apply --index [commit]` there brings them back
+        hint: your changes of `[world]/bob/home/bob/work/src/my_app` are in `git stash`: `git stash apply --index [commit 2]` there brings them back
         --- exit code 1
         "#);
     assert!(!transcript(bob, session).exists());
@@ -243,11 +243,11 @@ fn what_fails_after_the_changes_were_stashed_or_committed_says_how_to_get_them_b
     insta::assert_snapshot!(told(&run), @r#"
         ✓ found "Work on [session]" from ada, saved [age]
           → code then: feature/oauth @ [commit] with uncommitted changes
-        ✓ committed 1 changed file and 2 new files to main as [commit]: "WIP: before resuming a session [ConvoSync]"
+        ✓ committed 1 changed file and 2 new files to main as [commit 2]: "WIP: before resuming a session [ConvoSync]"
         --- errors
         ! not committed: `.env`: its name says that it holds a secret
         convosyncctl: `[world]/bob/cs/state/undo` is not a directory
-        hint: your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit] of `main`, which is not pushed: `git reset [commit]~` there, on `main`, makes them uncommitted again
+        hint: your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit 2] of `main`, which is not pushed: `git reset [commit 2]~` there, on `main`, makes them uncommitted again
         --- exit code 1
         "#);
     let commit: String = git(bob, &["rev-parse", "main"]).chars().take(12).collect();
@@ -274,7 +274,7 @@ fn a_restore_that_stops_half_way_names_the_undo_and_the_stash() {
           → code then: feature/oauth @ [commit] with uncommitted changes
         --- errors
         convosyncctl: the code is half restored; what stood before is recorded at `[world]/bob/cs/state/undo/[work tree]/1`: `[world]/bob/home/bob/work/src/my_app/README.md` changed in the meantime
-        hint: run `convosyncctl undo` to bring back what stood before; your changes of `[world]/bob/home/bob/work/src/my_app` are in `git stash`: `git stash apply --index [commit]` there brings them back
+        hint: run `convosyncctl undo` to bring back what stood before; your changes of `[world]/bob/home/bob/work/src/my_app` are in `git stash`: `git stash apply --index [commit 2]` there brings them back
         --- exit code 1
         "#);
     bob.ctl(&["undo"]).ok();
@@ -293,11 +293,11 @@ fn a_hook_that_keeps_the_restore_from_coming_leaves_the_commit_and_says_so() {
     insta::assert_snapshot!(told(&bob.ctl(&["resume", "--commit", session])), @r#"
         ✓ found "Work on [session]" from ada, saved [age]
           → code then: main @ [commit] with uncommitted changes
-        ✓ committed 1 changed file and 2 new files to main as [commit]: "WIP: before resuming a session [ConvoSync]"
+        ✓ committed 1 changed file and 2 new files to main as [commit 2]: "WIP: before resuming a session [ConvoSync]"
         --- errors
         ! not committed: `.env`: its name says that it holds a secret
         convosyncctl: `[world]/bob/home/bob/work/src/my_app/.git/index.lock` exists: another git program works here, or crashed
-        hint: wait for the other program; if there is none, remove the file; your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit] of `main`, which is not pushed: `git reset [commit]~` there, on `main`, makes them uncommitted again
+        hint: wait for the other program; if there is none, remove the file; your changes of `[world]/bob/home/bob/work/src/my_app` are in commit [commit 2] of `main`, which is not pushed: `git reset [commit 2]~` there, on `main`, makes them uncommitted again
         --- exit code 4
         "#);
     assert!(!transcript(bob, session).exists());

@@ -137,7 +137,7 @@ fn a_folder_that_holds_something_is_not_cloned_into() {
     insta::assert_snapshot!(told(&at_home(bob, &["resume", "--clone=mine", session])), @r"
         --- errors
         convosyncctl: `[world]/bob/home/bob/mine` is there already
-        hint: name another folder: `--clone=DIR`
+        hint: name another folder: `--clone=DIR`; where it is a clone of yours, run `convosyncctl enable` in it, and resume there
         --- exit code 4
         ");
     insta::assert_snapshot!(told(&at_home(bob, &["resume", "--clone=no/where", session])), @r"

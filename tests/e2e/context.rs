@@ -160,8 +160,8 @@ fn check_diff(device: &Device, session: &str, commits: &[&str; 3]) {
           wrote /code/6
           wrote /code/7
           code  main @ [commit]
-          code  main @ [commit]
-          code  main @ [commit]
+          code  main @ [commit 2]
+          code  main @ [commit 3]
 
         Only in [session]@1: 0 messages
         --- errors

@@ -226,9 +226,9 @@ fn what_a_new_clone_says_by_itself_is_asked_for_before_it_is_used() {
     assert!(told.contains("http.proxy = http://127.0.0.1:9"), "{told}");
     assert!(told.contains("remote.url = file://"), "{told}");
     terminal.types(&format!("n{ENTER}"));
-    let told = plain(&terminal.sees("hint: .*enable"));
+    let told = plain(&terminal.sees("the clone stands in"));
     assert!(told.contains("you did not agree to use it"), "{told}");
-    assert!(told.contains("the clone stands in"), "{told}");
+    assert!(told.contains("run `convosyncctl enable"), "{told}");
     assert_ne!(terminal.ends(), 0);
     assert!(!transcript_in(phone, &clone, &session).exists());
 

@@ -120,7 +120,7 @@ fn changes_go_into_the_stash_and_come_back_from_it() {
         --- errors
         ! `.env` stays as it is here: its name says that it holds a secret
         ! your changes of `[world]/bob/home/bob/work/src/my_app` are in `git stash`
-        hint: `git stash apply --index [commit]` there brings them back
+        hint: `git stash apply --index [commit 2]` there brings them back
         --- exit code 0
         "#);
     assert_eq!(seen(bob), seen(ada));
@@ -290,7 +290,7 @@ fn a_branch_that_went_two_ways_is_merged_with_what_was_not_committed_and_undo_ta
           → code then: main @ [commit] with uncommitted changes
           → the session is merged into `main`
         ✓ code restored
-          → main at [commit], 2 new commits
+          → main at [commit 2], 2 new commits
           → 4 files written, 0 files removed
           → verified: it is what was saved
         ✓ conversation restored: 5 messages

@@ -71,7 +71,7 @@ fn claude_code_is_started_with_other_code_only_when_that_is_agreed_to() {
         ┃
         ┃ hint: `git switch feature/oauth`
         ┃
-        ┃ the conversation's code is at commit [commit], and here at [commit]
+        ┃ the conversation's code is at commit [commit], and here at [commit 2]
         ┃
         ┃ hint: `git fetch`, then `git merge --ff-only [commit]` (or `git switch --detach [commit]`); if git does not know it, push it on the other device
         ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━

@@ -45,7 +45,7 @@ fn pulling_brings_further_repositories_as_they_stand_at_their_remotes() {
           → the branch of `lib` is newer at the remote, and comes from there
         ✓ the code is here already
         ✓ code of `lib` restored
-          → main at [commit], 1 new commit
+          → main at [commit 2], 1 new commit
           → 1 file written, 0 files removed
           → verified: it is what was saved
         ✓ the conversation is here already, word for word
@@ -69,7 +69,7 @@ fn a_further_repository_that_cannot_be_pulled_comes_as_it_was_saved() {
           → code then: main @ [commit]
         ✓ the code is here already
         ✓ code of `lib` restored
-          → main at [commit]
+          → main at [commit 2]
           → 1 file written, 0 files removed
           → verified: it is what was saved
         ✓ conversation restored: 6 messages

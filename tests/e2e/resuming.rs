@@ -280,7 +280,7 @@ fn code_that_is_not_the_conversations_is_warned_of_loudly() {
         ┃
         ┃ hint: `git switch idea`
         ┃
-        ┃ the conversation's code is at commit [commit], and here at [commit]
+        ┃ the conversation's code is at commit [commit], and here at [commit 2]
         ┃
         ┃ hint: `git fetch`, then `git merge --ff-only [commit]` (or `git switch --detach [commit]`); if git does not know it, push it on the other device
         ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━

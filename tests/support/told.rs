@@ -67,6 +67,7 @@ fn named(text: &str, worlds: &[String]) -> String {
     let world = |rest: &str| world(rest, worlds);
     let rules: [&dyn Fn(&str) -> Found; 11] =
         [&address, &world, &uuid, &range, &digits, &time, &age, &size, &save, &version, &process];
+    let mut met = Met::default();
     let (mut named, mut rest, mut last) = (String::new(), text, '\n');
     while let Some(c) = rest.chars().next() {
         let found = rules.iter().find_map(|rule| rule(rest)).filter(|_| !last.is_alphanumeric());
@@ -74,13 +75,41 @@ fn named(text: &str, worlds: &[String]) -> String {
         if length == 0 {
             named.push(c);
         } else {
-            named.push_str(name);
+            named.push_str(&met.name(name, &rest[..length]));
         }
         let taken = length.max(c.len_utf8());
         last = rest[..taken].chars().next_back().unwrap_or_default();
         rest = &rest[taken..];
     }
     named
+}
+
+/// The commits and sessions that a text has named so far.
+#[derive(Default)]
+struct Met {
+    commits: Vec<String>,
+    sessions: Vec<String>,
+}
+
+impl Met {
+    /// The first one has no number, each other one has: so it is seen when one stands where another should.
+    fn name(&mut self, name: &'static str, text: &str) -> String {
+        let (met, digits) = match name {
+            "[commit]" => (&mut self.commits, COMMIT[0]),
+            "[session]" | "[session id]" => (&mut self.sessions, SESSION),
+            _ => return name.to_owned(),
+        };
+        let begin = &text[..digits];
+        let known = met.iter().position(|known| known == begin);
+        let index = known.unwrap_or_else(|| {
+            met.push(begin.to_owned());
+            met.len() - 1
+        });
+        match index {
+            0 => name.to_owned(),
+            index => format!("{} {}]", name.trim_end_matches(']'), index + 1),
+        }
+    }
 }
 
 /// The folder that holds everything of a world, also as Claude Code writes it.
@@ -101,7 +130,12 @@ fn address(rest: &str) -> Found {
     let web = [web::HOST, web::HOST.trim_start_matches("https://")];
     let folder = begins.iter().any(|begin| rest.starts_with(begin)).then(|| rest.find(FOLDER));
     let folder = folder.flatten().map(|at| at + FOLDER.len());
-    let folder = folder.filter(|end| !rest[..*end].contains([' ', '\n', ',']));
+    // An address with a password is no such address.
+    let is_it = |end: &usize| {
+        let user = rest[..*end].split_once('@').map_or("", |(user, _)| user);
+        !rest[..*end].contains([' ', '\n', ',']) && !user.trim_start_matches("ssh:").contains(':')
+    };
+    let folder = folder.filter(is_it);
     let web = web.iter().find(|begin| rest.starts_with(**begin)).map(|begin| begin.len());
     Some((folder.or(web)?, "[remote]/"))
 }
@@ -165,7 +199,7 @@ fn age(rest: &str) -> Found {
 
 /// How much of something travelled or was sealed.
 fn size(rest: &str) -> Found {
-    const TRAVELLED: [&str; 3] = [" sealed", " received", " to download"];
+    const TRAVELLED: [&str; 4] = [" sealed", " received", " to download", " on `"];
     let (number, after) = number(rest)?;
     let unit = [" B", " KiB", " MiB"].into_iter().find(|unit| after.starts_with(unit))?;
     let after = &after[unit.len()..];
@@ -230,6 +264,7 @@ mod tests {
             ("to file:///tmp/cs1a2B3c/remote/app.git", "to [remote]/app.git"),
             ("ssh://git.test/tmp/cs1a2B3c/remote/app.git", "[remote]/app.git"),
             ("https://git.test/app.git", "[remote]/app.git"),
+            ("ssh://me:secret@git.test/tmp/x/remote/app", "ssh://me:secret@[remote]/app"),
             ("of file:/tmp/cs1a2B3c/remote/app, and", "of [remote]/app, and"),
             ("of git.test/tmp/cs1a2B3c/remote/app, and", "of [remote]/app, and"),
             ("of git.test/app, and", "of [remote]/app, and"),
@@ -248,6 +283,7 @@ mod tests {
             ("saved just now", "saved [age]"),
             ("1 minute ago, 12 minutes ago", "[age], [age]"),
             ("2.2 KiB sealed, 345 B received", "[size] sealed, [size] received"),
+            ("takes about 1.2 MiB on `ada`", "takes about [size] on `ada`"),
             (
                 "with ConvoSync 0.1.0, git 2.47, linux x86_64\n",
                 "with ConvoSync [version], [git], [system]\n",
@@ -255,6 +291,18 @@ mod tests {
         ] {
             check(text, expected);
         }
+    }
+
+    #[test]
+    fn another_commit_or_session_than_the_first_is_seen() {
+        check(
+            "at 0123456789ab, and here at ba9876543210 and 0123456789abcdef0123456789abcdef01234567",
+            "at [commit], and here at [commit 2] and [commit]",
+        );
+        check(
+            "4d5611e5 is 4d5611e5-241a-462a-8d15-5122611a9569, not 5d5611e5-241a-462a-8d15-5122611a9569",
+            "[session] is [session id], not [session id 2]",
+        );
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn pulling_brings_the_branch_as_it_stands_at_the_remote() {
           → code then: main @ [commit]
           → the branch is newer at the remote, and comes from there
         ✓ code restored
-          → main at [commit], 1 new commit
+          → main at [commit 2], 1 new commit
           → 1 file written, 0 files removed
           → verified: it is what was saved
         ✓ the conversation is here already, word for word
@@ -150,7 +150,7 @@ fn without_pulling_a_commit_that_is_not_here_is_missing_and_told() {
         ┃
         ┃ hint: resume without `--no-pull`, or `git fetch` here and resume again
         ┃
-        ┃ the conversation's code is at commit [commit], and here at [commit]
+        ┃ the conversation's code is at commit [commit], and here at [commit 2]
         ┃
         ┃ hint: `git fetch`, then `git merge --ff-only [commit]` (or `git switch --detach [commit]`); if git does not know it, push it on the other device
         ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
