@@ -118,8 +118,8 @@ const NEVER_ENDINGS: &[&str] = &[
 
 /// Parts of names, between underscores, that say that the value is a secret.
 const SECRET_PARTS: &[&str] = &[
-    "AUTH", "BEARER", "COOKIE", "CREDS", "DSN", "JWT", "PASS", "PAT", "PIN", "PRIVATE", "PWD",
-    "SESSION",
+    "AUTH", "BEARER", "COOKIE", "CREDS", "DSN", "JWT", "PASS", "PAT", "PIN", "PRIVATE", "PW",
+    "PWD", "SESSION",
 ];
 
 /// How such parts may end: `GHTOKEN`, `APIKEY`.
@@ -185,13 +185,14 @@ pub fn is_fit(value: &str) -> bool {
     value.len() <= VALUE_MAX
         && !value.contains('\0')
         && !value.contains("PRIVATE KEY")
-        && !value.split("://").skip(1).any(has_password)
+        && !value.match_indices("://").any(|(at, mark)| has_password(&value[at + mark.len()..]))
 }
 
-/// Whether what stands behind the `://` of an address begins with a name and a password.
+/// Whether a name and a password may stand in what is behind the `://` of an address. Some programs take a password
+/// with a `/`, `?` or `#` in it as it is, so that it does not end there.
 pub(crate) fn has_password(rest: &str) -> bool {
-    let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    let word = rest.split(char::is_whitespace).next().unwrap_or_default();
+    word.split_once(':').is_some_and(|(_, behind)| behind.contains('@'))
 }
 
 /// Keeps what may travel of what somebody else sent.
@@ -230,7 +231,7 @@ mod tests {
         );
         check(
             Some(Refusal::Secret),
-            "GITHUB_TOKEN GHTOKEN API_KEY APIKEY STRIPE_KEYS DB_PASSWORD PGPASSWORD DB_PASS CLIENT_SECRET \
+            "GITHUB_TOKEN GHTOKEN API_KEY APIKEY STRIPE_KEYS DB_PASSWORD PGPASSWORD DB_PASS DB_PW PW CLIENT_SECRET \
              SECRETS MY_PAT SENTRY_DSN BASIC_AUTH SLACK_WEBHOOK_URL secret_x",
         );
         check(Some(Refusal::Name), "1A A-B A=B A;B Ä $A A.B");
@@ -241,14 +242,31 @@ mod tests {
 
     #[test]
     fn a_value_with_a_password_or_a_key_or_too_long_stays() {
-        for value in
-            ["", "debug", "convosync=trace,warn", "http://localhost:80/x@y:z", "a\nb", "user@host"]
-        {
+        for value in [
+            "",
+            "debug",
+            "convosync=trace,warn",
+            "http://localhost:80/x",
+            "https://h/@a:b",
+            "ssh://git@host:22/x",
+            "a\nb",
+            "user@host",
+        ] {
             assert!(is_fit(value), "{value}");
         }
         let long = "x".repeat(VALUE_MAX + 1);
         let key = "-----BEGIN OPENSSH PRIVATE KEY-----";
-        for value in ["postgres://me:pass@db/x", "a,redis://:x@h b", "x\0y", key, &long] {
+        for value in [
+            "postgres://me:pass@db/x",
+            "postgres://me:pa#ss@db/x",
+            "postgres://me:pa/ss@db/x",
+            "https://me:pa?ss@host",
+            "http://localhost http://me:pa/ss@host",
+            "a,redis://:x@h b",
+            "x\0y",
+            key,
+            &long,
+        ] {
             assert!(!is_fit(value), "{value}");
         }
     }

@@ -18,9 +18,9 @@ const WORDS: &[&str] = &[
 ];
 
 /// Ends of names, beside those of variables, that say that the value is a secret: `dbPass`, `cardPin`.
-const NAME_ENDINGS: &[&str] = &["AUTH", "COOKIE", "PASS", "PIN", "PWD"];
+const NAME_ENDINGS: &[&str] = &["AUTH", "COOKIE", "PASS", "PIN", "PW", "PWD"];
 
-/// Programs that take a password behind a short option, alone or glued to it, with the options.
+/// Programs that take a password behind a short option or a word, alone or glued to it, with those.
 const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["7z", "7za", "7zr", "influx", "clickhouse-client"], &["-p"]),
     (&["mysql", "mysqladmin", "mysqldump", "mysqlimport", "mysqlsh", "mycli"], &["-p"]),
@@ -29,7 +29,12 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["unzip", "zip", "zipcloak", "sqlcmd", "bcp", "mosquitto_pub", "mosquitto_sub"], &["-P"]),
     (&["ldapadd", "ldapdelete", "ldapmodify", "ldapsearch", "ldapwhoami"], &["-w"]),
     (&["ipmitool"], &["-P"]),
+    (&["bw"], &["unlock"]),
+    (&["cqlsh", "cypher-shell", "twine"], &["-p"]),
+    (&["plink", "pscp", "psftp", "putty"], &["-pw"]),
+    (&["rar", "unrar"], &["-hp", "-p"]),
     (&["redis-cli"], &["-a"]),
+    (&["ssh-keygen"], &["-N", "-P"]),
     (&["http", "https", "xh"], &["-a"]),
     (&["openssl"], &["-k", "-K", "-pass"]),
     (&["smbclient", "rpcclient", "net"], &["-U"]),
@@ -89,6 +94,11 @@ const TOKENS: &[(&str, usize)] = &[
 /// So many letters, small and large, and digits in one word were hardly typed by a person.
 const MIXED_MIN: usize = 24;
 
+/// What has slashes is a path as likely as a key. A key has a new beginning, a capital behind a small letter or a digit
+/// beside a letter, for every so many characters at least: so have all but 1 of 2,000 keys of 40 characters of base64,
+/// and even `MyShopControllerTest` has fewer.
+const CHARS_PER_BEGINNING: usize = 6;
+
 /// So many hexadecimal digits are a key as likely as anything else.
 const HEX_MIN: usize = 32;
 
@@ -108,6 +118,10 @@ pub(super) fn may_hold_one(line: &str) -> bool {
 
 /// Whether a simple command names a secret, or has an option that takes one.
 fn is_telling(command: &str) -> bool {
+    let whole: Vec<&str> = command.split_whitespace().collect();
+    if (0..whole.len()).any(|index| is_user_with_password(whole[index], &whole[index + 1..])) {
+        return true;
+    }
     let is_edge = |c: char| c.is_whitespace() || "(){}[]<>,$".contains(c);
     let words: Vec<&str> = command.split(is_edge).filter(|word| !word.is_empty()).collect();
     let is_git = words.first().is_some_and(|word| base(word) == "git");
@@ -122,7 +136,9 @@ fn is_telling(command: &str) -> bool {
             || (word.starts_with('-') && is_secret_name(word))
             || takes_one(word, rest)
             || is_user_with_password(word, rest)
+            || (!word.contains("://") && environment::has_password(word))
             || is_random(word, is_git)
+            || is_random_with_slashes(word)
     })
 }
 
@@ -148,19 +164,19 @@ fn is_plain(word: &str) -> bool {
     word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// Whether a program takes a password behind a short option, and one is there.
+/// Whether a program takes a password behind such an option, and that is there.
 fn takes_one(program: &str, rest: &[&str]) -> bool {
     let of_it = OPTIONS.iter().filter(|(programs, _)| programs.contains(&base(program)));
     let mut options = of_it.flat_map(|(_, options)| options.iter());
     options.any(|option| rest.iter().any(|word| word.starts_with(option)))
 }
 
-/// `-u name:password`, as curl and many others take it.
+/// `-u name:password`, as curl and many others take it, or `-u name,password`.
 fn is_user_with_password(word: &str, rest: &[&str]) -> bool {
     let glued = word.strip_prefix("-u").or_else(|| word.strip_prefix("-U"));
     let named = matches!(word, "--user" | "--proxy-user" | "-u" | "-U");
     let next = rest.first().filter(|_| named).copied();
-    let is_pair = |text: &str| text.contains([':', '%']);
+    let is_pair = |text: &str| text.contains([':', '%', ',']);
     glued.is_some_and(is_pair)
         || next.is_some_and(is_pair)
         || (word.starts_with("--user=") && word.contains(':'))
@@ -193,13 +209,30 @@ fn has_token(line: &str) -> bool {
 fn is_random(word: &str, is_git: bool) -> bool {
     let is_edge = |c: char| !(c.is_ascii_alphanumeric() || "+_=-".contains(c));
     word.split(is_edge).any(|run| {
-        let has = |is_it: fn(&char) -> bool| run.chars().any(|c| is_it(&c));
-        let is_mixed = has(char::is_ascii_lowercase)
-            && has(char::is_ascii_uppercase)
-            && has(char::is_ascii_digit);
         let is_hex = run.chars().all(|c| c.is_ascii_hexdigit());
         let is_commit = is_git && run.len() == COMMIT_DIGITS;
-        (is_mixed && run.len() >= MIXED_MIN) || (is_hex && run.len() >= HEX_MIN && !is_commit)
+        (is_mixed(run) && run.len() >= MIXED_MIN) || (is_hex && run.len() >= HEX_MIN && !is_commit)
+    })
+}
+
+/// Whether there are small letters, capital ones and digits.
+fn is_mixed(run: &str) -> bool {
+    let has = |is_it: fn(&u8) -> bool| run.as_bytes().iter().any(is_it);
+    has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit)
+}
+
+/// The same of one with slashes, as they stand in base64.
+fn is_random_with_slashes(word: &str) -> bool {
+    let is_edge = |c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c));
+    let is_long = |run: &&str| run.len() >= MIXED_MIN && run.contains('/') && is_mixed(run);
+    word.split(is_edge).filter(is_long).any(|run| {
+        let begins = |pair: &&[u8]| match pair {
+            [a, b] if a.is_ascii_lowercase() => b.is_ascii_uppercase() || b.is_ascii_digit(),
+            [a, b] if a.is_ascii_uppercase() => b.is_ascii_digit(),
+            [a, b] if a.is_ascii_digit() => b.is_ascii_alphabetic(),
+            _ => false,
+        };
+        run.as_bytes().windows(2).filter(begins).count() * CHARS_PER_BEGINNING >= run.len()
     })
 }
 
@@ -274,6 +307,37 @@ mod tests {
     }
 
     #[test]
+    fn a_password_with_signs_in_it_and_one_behind_an_option_of_few_programs_stay() {
+        for line in [
+            "psql 'postgres://me:pa#ss@db/shop'",
+            "psql 'postgres://me:pa/ss@db/shop'",
+            "psql 'postgres://me:pa?ss@db/shop'",
+            "psql \"postgres://me:pa;s&s@db/shop\"",
+            "curl https://me:pa/ss@host",
+            "curl -x me:hunter2@proxy:8080 example.org",
+            "DB_PW=hunter2 ./run",
+            "export PW=hunter2",
+            "dbPw=hunter2 ./run",
+            "lftp -u me,hunter2 host",
+            "lftp -ume,hunter2 host",
+            "ssh-keygen -f key -N hunter2",
+            "rar a -hphunter2 a.rar b",
+            "unrar x -phunter2 a.rar",
+            "cqlsh -u me -p hunter2 host",
+            "cypher-shell -u me -p hunter2",
+            "twine upload -u me -p hunter2 dist/a.whl",
+            "plink -pw hunter2 me@host",
+            "pscp -pw hunter2 a me@host:",
+            "bw unlock hunter2",
+            "echo wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "aws configure set x wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "mc alias set s3 https://host me Zk3/vQ9tR+x7Lm2/Bn8Wc5Yd1/Fg6Hj4Ks0Pz",
+        ] {
+            assert!(may_hold_one(line), "{line}");
+        }
+    }
+
+    #[test]
     fn what_people_type_all_day_travels() {
         for line in [
             "ls -la",
@@ -295,6 +359,20 @@ mod tests {
             "rsync -a a/ b/ && tar -xzf x.tgz",
             "convosyncctl save -m 'before the rewrite — 日本'",
             "mysql shop",
+            "cd ~/Projects/Shop2/src/main/java/org/Example/ShopControllerTest",
+            "cat /home/Ada/Documents/2026/11/Invoice7/Notes.md",
+            "ls /Applications/Xcode15.app/Contents/Developer/Platforms/iPhoneOS.platform",
+            "vim web/node_modules/@types/React18/Components/ButtonGroup.tsx",
+            "less /var/log/App2/2026/11/22/Worker3/run.log",
+            "cat ~/Sync/4d5611e5-241a-462a-8d15-5122611a9569/Notes",
+            "git switch -c Ada/SHOP-123/MoveTheCartToV2",
+            "curl https://example.org:8080/a/b?c=d#e",
+            "curl http://[::1]:80/a",
+            "open https://example.org/@ada/Shop2",
+            "npm install @types/node@18",
+            "scp a.txt ada@host:/tmp",
+            "ssh-keygen -t ed25519",
+            "ps -u ada",
             "task-0123456789abcdef --risk",
             "",
         ] {
