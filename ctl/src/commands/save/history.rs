@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use convosync_core::cause::with_causes;
 use convosync_core::config::Config;
 use convosync_core::disk;
-use convosync_core::protocol::{Request, Save, SaveOutlookReply};
+use convosync_core::protocol::{Request, Save, SaveOutlookReply, SaveReply};
 use convosync_core::shell_history::{FILE_BYTES_MAX, Shell, Typed, choose};
 
 use crate::call::Call;
@@ -139,13 +139,19 @@ fn is_own(file: &File) -> bool {
 }
 
 /// Says what was taken along, and what stays and why.
-pub(super) fn tell(call: &mut Call<'_>, taken: &Taken, arrived: usize) -> Result<(), CtlError> {
+pub(super) fn tell(call: &mut Call<'_>, taken: &Taken, reply: &SaveReply) -> Result<(), CtlError> {
     if call.print.json {
         return Ok(());
     }
-    if arrived > 0 {
-        let lines = count(arrived, "line");
+    if reply.shell_lines > 0 {
+        let lines = count(reply.shell_lines, "line");
         call.print.done(&format!("terminal: {lines} of the shell's history taken along"))?;
+    } else if !reply.changed && !taken.lines.is_empty() {
+        let verb = if taken.lines.len() == 1 { "waits" } else { "wait" };
+        let lines = count(taken.lines.len(), "line");
+        let what =
+            format!("{lines} of the shell's history {verb} for a save with anything else in it");
+        call.print.note(&what, Some("`convosyncctl save -m MESSAGE` makes one at once"))?;
     }
     tell_rest(call, taken)
 }
