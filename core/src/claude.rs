@@ -13,7 +13,7 @@ mod recorded;
 mod slug;
 
 pub use live::{Live, UNSEEN_FOR_MS, is_running, live_sessions};
-pub use recorded::{recorded_cwd, recorded_ms};
+pub use recorded::{recorded_cwd, recorded_last_ms, recorded_ms};
 pub use slug::{SLUG_MAX, slug};
 
 /// One directory of Claude Code: `$CLAUDE_CONFIG_DIR`, or `~/.claude`.

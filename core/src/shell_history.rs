@@ -8,6 +8,7 @@ mod file;
 mod secret;
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,10 @@ pub const LINES_BYTES_MAX: usize = 16 << 10;
 
 /// So much of the end of a history file is read: some thousand lines with their times.
 pub const FILE_BYTES_MAX: u64 = 256 << 10;
+
+/// What is typed so long after a session's last message still belongs to it: time to read an answer and to try it out.
+/// Ours; whoever goes on for longer has the session's next message in between.
+pub const AFTER_MS: i64 = 10 * 60 * 1_000;
 
 /// A line as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,14 +65,19 @@ pub struct Chosen {
     pub withheld: u32,
 }
 
-/// Chooses the lines that were typed from one time to another. What begins with a space is not to be remembered:
-/// so its user told the shell.
-pub fn choose(typed: Vec<Typed>, from_ms: i64, until_ms: i64) -> Chosen {
+/// The times at which a line was typed that belongs to a session, by those of its first and its last message.
+pub fn span(first_ms: i64, last_ms: i64, now_ms: i64) -> RangeInclusive<i64> {
+    // A second that began before the session may have gone on in it.
+    let from_ms = first_ms.saturating_sub(SECOND_MS - 1);
+    from_ms..=last_ms.saturating_add(AFTER_MS).min(now_ms)
+}
+
+/// Chooses the lines that were typed within a span. What begins with a space is not to be remembered: so its user told
+/// the shell.
+pub fn choose(typed: Vec<Typed>, span: &RangeInclusive<i64>) -> Chosen {
     let mut chosen = Chosen::default();
     for Typed { at_ms, text } in typed {
-        // A second that began before the session may have gone on in it.
-        let is_within = at_ms.saturating_add(SECOND_MS) > from_ms && at_ms <= until_ms;
-        if !is_within || text.starts_with([' ', '\t']) || text.trim().is_empty() {
+        if !span.contains(&at_ms) || text.starts_with([' ', '\t']) || text.trim().is_empty() {
             continue;
         }
         if secret::may_hold_one(&text) {
@@ -79,6 +89,7 @@ pub fn choose(typed: Vec<Typed>, from_ms: i64, until_ms: i64) -> Chosen {
     chosen
 }
 
+/// Shells know the second only.
 const SECOND_MS: i64 = 1_000;
 
 /// Takes what a client sent of the shell on a device as lines of a session. Its rules may be others than ours.
@@ -133,7 +144,7 @@ mod tests {
     #[test]
     fn only_lines_of_the_sessions_time_are_chosen() {
         let lines = [1_000, 2_000, 3_000, 4_000].map(|at_ms| typed(at_ms, &format!("at {at_ms}")));
-        let within = |from_ms, until_ms| choose(lines.to_vec(), from_ms, until_ms);
+        let within = |first_ms, now_ms| choose(lines.to_vec(), &span(first_ms, first_ms, now_ms));
         assert_eq!(texts(&within(2_000, 3_000)), ["at 2000", "at 3000"]);
         // The shell knows the second only, the transcript more.
         assert_eq!(texts(&within(2_999, 3_999)), ["at 2000", "at 3000"]);
@@ -141,18 +152,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_typed_long_after_the_last_message_belongs_to_something_else() {
+        let (first_ms, last_ms) = (5_000, 60_000);
+        assert_eq!(span(first_ms, last_ms, i64::MAX), 4_001..=last_ms + AFTER_MS);
+        assert_eq!(span(first_ms, last_ms, 70_000), 4_001..=70_000);
+        assert_eq!(span(i64::MIN, i64::MAX, i64::MAX), i64::MIN..=i64::MAX);
+    }
+
+    #[test]
     fn what_begins_with_a_space_or_may_hold_a_secret_stays_and_secrets_are_counted() {
         let lines =
             ["make", " make private", "\tx", "", "  ", "export API_KEY=k", "make\n  all\u{1b}"];
         let lines = lines.iter().map(|text| typed(5, text)).collect();
-        let chosen = choose(lines, 0, 10);
+        let chosen = choose(lines, &(0..=10));
         assert_eq!((texts(&chosen), chosen.withheld), (vec!["make", "make   all"], 1));
     }
 
     #[test]
     fn a_line_that_comes_twice_within_a_second_is_one() {
         let lines = vec![typed(2_000, "ls"), typed(1_000, "ls"), typed(2_000, "ls")];
-        assert_eq!(texts(&choose(lines, 0, 9_999)), ["ls", "ls"]);
+        assert_eq!(texts(&choose(lines, &(0..=9_999))), ["ls", "ls"]);
     }
 
     #[test]

@@ -112,3 +112,8 @@ pub fn cwd_of(path: &Path) -> Option<PathBuf> {
 pub fn began_ms(path: &Path) -> Option<i64> {
     claude::recorded_ms(path)
 }
+
+/// Returns the latest time that the end of a transcript names, in Unix milliseconds.
+pub fn ended_ms(path: &Path) -> Option<i64> {
+    claude::recorded_last_ms(path)
+}

@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use convosync_core::transcript;
 use convosync_tests::work::write;
 use convosync_tests::world::Way;
 use convosync_tests::{Device, Home, World, eventually, files, program, skip};
@@ -48,6 +49,14 @@ fn talk(device: &Device) -> (String, u64) {
     files::append(&writer.path(), title.as_bytes());
     writer.turn();
     (writer.session().to_owned(), writer.total_bytes())
+}
+
+/// Types a line into the shell when the conversation ended.
+fn types(device: &Device, session: &str) {
+    let transcript = device.home.transcripts().join(format!("{session}.jsonl"));
+    let ended_ms = transcript::ended_ms(&transcript).expect("it has lines with times");
+    let history = format!("#{}\n{TYPED}\n", ended_ms / 1_000);
+    files::write(&device.home.dir().join(".bash_history"), history);
 }
 
 /// Leaves work around the conversation in which everything is a canary.
@@ -147,8 +156,7 @@ fn check_nothing_leaves_readable(way: Way) {
     let phrase = device.init();
     let (session, total) = talk(device);
     work(device);
-    let history = format!("#{}\n{TYPED}\n", jiff::Timestamp::now().as_second());
-    files::write(&device.home.dir().join(".bash_history"), history);
+    types(device, &session);
     let saved = device.saved_eventually(&session, total, SAVED_WITHIN);
     write(device, "canarynewfolder/canaryuntracked", "canarytextuntracked\nand more\n");
     let said = device.ctl_json(&["save", "--stash", "canarysaid"]);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use convosync_core::id::SeededRandom;
+use convosync_core::shell_history::AFTER_MS;
 use convosync_tests::program::{self, Run};
 use convosync_tests::synthetic::uuid;
 use convosync_tests::world::Way;
@@ -15,6 +16,9 @@ use crate::terminal::{DOWN, ENTER, Terminal};
 
 /// How long ago the conversation began, in seconds.
 const AGO: i64 = 7200;
+
+/// So many seconds after its last message a line still belongs to it.
+const AFTER: i64 = AFTER_MS / 1_000;
 
 /// A conversation whose first half was written before a commit, and a shell beside it.
 struct Evening {
@@ -109,17 +113,19 @@ fn what_was_typed_while_a_session_was_written_is_shown_elsewhere_where_the_code_
             (20, "export API_KEY=k"),
             (30, " not to be remembered"),
             (2010, "make\u{1b}[2J two"),
+            (2000 + AFTER, "at the end of it"),
+            (2001 + AFTER, "in another project, long after it"),
             (AGO + 9999, "still to come"),
         ]);
     files::write(&bash_history(ada), &begun);
     let save = ["save", "--stash"];
     let foreseen = ctl(ada, &["save", "--stash", "--dry-run"]).ok();
     assert!(
-        foreseen.text().contains("would take 2 lines of the shell's history along"),
+        foreseen.text().contains("would take 3 lines of the shell's history along"),
         "{foreseen}"
     );
     let first = ctl(ada, &[&save[..], &["-m", "first"]].concat()).ok();
-    assert!(first.text().contains("terminal: 2 lines of the shell's history taken"), "{first}");
+    assert!(first.text().contains("terminal: 3 lines of the shell's history taken"), "{first}");
     assert!(first.errors().contains("1 line of the shell's history not taken along"), "{first}");
     let at_first = ada.session(&evening.session).expect("it is saved")["save"].clone();
 
@@ -143,16 +149,19 @@ fn what_was_typed_while_a_session_was_written_is_shown_elsewhere_where_the_code_
 
     bob.start();
     bob.join(&phrase);
-    let all = vec![vec!["make one", "ls"], vec!["make [2J two", "make three"]];
+    let all = vec![vec!["make one", "ls"], vec!["make [2J two", "make three", "at the end of it"]];
     for device in [&*ada, &*bob] {
         assert_eq!(typed_in(device, &evening.session), all, "{}", device.name());
     }
     let at_first = format!("{}@{at_first}", evening.session);
-    assert_eq!(typed_in(bob, &at_first), [["make one"], ["make [2J two"]]);
+    assert_eq!(
+        typed_in(bob, &at_first),
+        vec![vec!["make one"], vec!["make [2J two", "at the end of it"]]
+    );
     let log = bob.ctl(&["log", &evening.session]).ok().text();
     assert!(log.contains("   > make one  on ada\n") && !log.contains('\u{1b}'), "{log}");
     let shown = bob.ctl(&["show", &evening.session]).ok().text();
-    assert!(shown.contains("4 lines of the shell's history"), "{shown}");
+    assert!(shown.contains("5 lines of the shell's history"), "{shown}");
 
     // On the other device nothing is written into a history, nor taken from it unless its user wants that.
     bob.ctl(&["resume", &evening.session]).ok();
@@ -164,7 +173,7 @@ fn what_was_typed_while_a_session_was_written_is_shown_elsewhere_where_the_code_
     let wanted = ctl(bob, &[&save[..], &["-m", "mine"]].concat()).ok();
     assert!(wanted.text().contains("terminal: 1 line of the shell's history"), "{wanted}");
     let log = bob.ctl(&["log", &evening.session]).ok().text();
-    assert!(log.contains("> make three  on ada\n   > what bob typed  on bob\n"), "{log}");
+    assert!(log.contains("> what bob typed  on bob\n   > at the end of it  on ada\n"), "{log}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Lines that were typed into the shell: told once, and by every full record.
 
 use convosync_core::history::FULL_RECORD_EVERY;
-use convosync_core::shell_history::{ShellLine, ShellLines};
+use convosync_core::shell_history::{AFTER_MS, ShellLine, ShellLines};
 
 use crate::bench::bench;
 use crate::device::session;
@@ -20,9 +20,10 @@ fn lines_are_told_once_and_by_every_full_record_and_on_other_devices() {
         text: text.to_owned(),
     };
     let before = line(-1, "before the session");
+    let after = line(1 + AFTER_MS / 1_000, "long after its last message");
     let (early, late) = (line(1, "make"), line(9, "make test"));
     let mut transcript = format!("{{\"timestamp\":\"{BEGINS}\"}}\n");
-    bench.devices[0].typed = ShellLines::from([before, early.clone()]);
+    bench.devices[0].typed = ShellLines::from([before, early.clone(), after]);
     for number in 1..=FULL_RECORD_EVERY + 2 {
         transcript.push_str("{}\n");
         bench.write(0, transcript.as_bytes());

@@ -8,6 +8,8 @@ use crate::disk;
 
 /// How far into a transcript its beginning is looked for: beyond many pasted images.
 const SEARCH_MAX: u64 = 64 << 20;
+/// How much of a transcript's end is looked at for when it ended: many lines, however long most of them are.
+const END_MAX: u64 = 4 << 20;
 /// How much is read at once: most transcripts name where and when they began within it.
 const BLOCK: usize = 64 << 10;
 
@@ -19,6 +21,12 @@ pub fn recorded_cwd(path: &Path) -> Option<PathBuf> {
 /// Returns the first time a transcript names, in Unix milliseconds.
 pub fn recorded_ms(path: &Path) -> Option<i64> {
     first_in(path, &ms_in)
+}
+
+/// Returns the latest time that the end of a transcript names, in Unix milliseconds.
+pub fn recorded_last_ms(path: &Path) -> Option<i64> {
+    let (bytes, _) = disk::read_end(&mut disk::open_regular(path).ok()?, END_MAX).ok()?;
+    bytes.split(|byte| *byte == b'\n').filter_map(ms_in).max()
 }
 
 fn first_in<T>(path: &Path, read: &dyn Fn(&[u8]) -> Option<T>) -> Option<T> {
@@ -82,6 +90,21 @@ mod tests {
         disk::write_atomic(&path, lines.as_bytes()).unwrap();
         assert_eq!(recorded_ms(&path), Some(1_500));
         assert_eq!(recorded_ms(dir.path()), None);
+    }
+
+    #[test]
+    fn the_latest_time_is_found_in_the_end_before_lines_without_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        let before = "{\"timestamp\":\"1970-01-01T00:00:09Z\"}\n";
+        let long = "x".repeat(END_MAX as usize);
+        let end = "{\"timestamp\":\"1970-01-01T00:00:03Z\"}\n{\"timestamp\":\"1970-01-01T00:00:02Z\"}\n{\"type\":\"summary\"}\n";
+        disk::write_atomic(&path, format!("{before}{end}").as_bytes()).unwrap();
+        assert_eq!(recorded_last_ms(&path), Some(9_000));
+        disk::write_atomic(&path, format!("{before}{long}\n{end}").as_bytes()).unwrap();
+        assert_eq!(recorded_last_ms(&path), Some(3_000));
+        disk::write_atomic(&path, long.as_bytes()).unwrap();
+        assert_eq!((recorded_last_ms(&path), recorded_last_ms(dir.path())), (None, None));
     }
 
     #[test]

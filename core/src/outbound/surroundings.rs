@@ -5,7 +5,7 @@ use super::{Ledger, Request};
 use crate::environment::Variables;
 use crate::history::History;
 use crate::seal::{SaveRecord, Surroundings};
-use crate::shell_history::{ShellLines, bounded};
+use crate::shell_history::{ShellLines, bounded, span};
 use crate::transcript::Facts;
 
 /// Whether there are variables that the session does not have: they are worth a save. Lines of the shell alone are
@@ -47,15 +47,14 @@ pub(super) fn after(base: Option<&History>, record: &SaveRecord) -> (Variables, 
     (environment, bounded(shell_of(base).into_iter().chain(record.surroundings.shell.clone())))
 }
 
-/// All lines of the shell that the session has then: those it had, and those that were typed since its first message.
+/// All lines of the shell that the session has then: those it had, and those that were typed while it was written.
 fn typed(base: Option<&History>, request: &Request<'_>, facts: &Facts, now_ms: i64) -> ShellLines {
-    /// Shells know the second only: one that began before the session may have gone on in it.
-    const SECOND_MS: i64 = 1_000;
     let known = shell_of(base);
-    let Some(first_ms) = facts.first_ms.filter(|_| !request.surroundings.shell.is_empty()) else {
+    let times = facts.first_ms.zip(facts.last_ms);
+    let times = times.map(|(first_ms, last_ms)| span(first_ms, last_ms, now_ms));
+    let Some(times) = times.filter(|_| !request.surroundings.shell.is_empty()) else {
         return known;
     };
-    let times = first_ms.saturating_sub(SECOND_MS - 1)..=now_ms;
     let new = request.surroundings.shell.iter().filter(|line| times.contains(&line.at_ms));
     bounded(known.into_iter().chain(new.cloned()))
 }

@@ -111,11 +111,12 @@ fn shell_outlook(house: &House, place: &Place, home: &Home, session: &SessionId)
     let found = house.registry().found.get(&(home.store, session.clone())).cloned();
     let main = found.as_ref().and_then(|found| found.files.main());
     let began_ms = main.and_then(|main| transcript::began_ms(&main.path));
+    let ended_ms = main.and_then(|main| transcript::ended_ms(&main.path));
     let held = place.desk.lock();
     let shell = held.base_of(session).map(|base| base.shell).unwrap_or_default();
     let own = shell.into_iter().filter(|line| line.device == held.vault.device());
     let known = own.map(|line| Typed { at_ms: line.at_ms, text: line.text }).collect();
-    ShellOutlook { began_ms, known }
+    ShellOutlook { began_ms, ended_ms, known }
 }
 
 /// The names of the other devices that were seen on the remote.

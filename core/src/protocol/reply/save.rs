@@ -81,6 +81,9 @@ pub struct SaveOutlookReply {
 pub struct ShellOutlook {
     /// When the session began, in Unix milliseconds; none is chosen where that is not known.
     pub began_ms: Option<i64>,
+    /// The time of its last message, likewise.
+    #[serde(default)]
+    pub ended_ms: Option<i64>,
     /// The lines of this device that the session has.
     pub known: Vec<Typed>,
 }

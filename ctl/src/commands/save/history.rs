@@ -8,7 +8,7 @@ use convosync_core::cause::with_causes;
 use convosync_core::config::Config;
 use convosync_core::disk;
 use convosync_core::protocol::{Request, Save, SaveOutlookReply, SaveReply};
-use convosync_core::shell_history::{FILE_BYTES_MAX, Shell, Typed, choose};
+use convosync_core::shell_history::{FILE_BYTES_MAX, Shell, Typed, choose, span};
 
 use crate::call::Call;
 use crate::env::Env;
@@ -60,11 +60,13 @@ pub(super) fn look(call: &mut Call<'_>, request: &Save) -> Result<Taken, CtlErro
     Ok(take(call.env, &outlook))
 }
 
-/// Takes the lines that were typed since the session began and that it does not have yet. Without an answer to what
+/// Takes the lines that were typed while the session was written and that it does not have yet. Without an answer to what
 /// they are chosen by, they are not wanted.
 pub(super) fn take(env: &Env, outlook: &SaveOutlookReply) -> Taken {
     let Some(told) = &outlook.shell_history else { return Taken::nothing() };
-    let Some(began_ms) = told.began_ms else { return Taken::nothing() };
+    let Some((began_ms, ended_ms)) = told.began_ms.zip(told.ended_ms) else {
+        return Taken::nothing();
+    };
     let found = place(env).and_then(|(shell, path)| {
         let (bytes, is_end) = read(&path)?;
         let found = shell.read(&bytes, is_end);
@@ -76,7 +78,7 @@ pub(super) fn take(env: &Env, outlook: &SaveOutlookReply) -> Taken {
     });
     match found {
         Ok(typed) => {
-            let chosen = choose(typed, began_ms, (env.now_ms)());
+            let chosen = choose(typed, &span(began_ms, ended_ms, (env.now_ms)()));
             let is_new = |line: &Typed| !told.known.contains(line);
             let lines = chosen.lines.into_iter().filter(is_new).collect();
             Taken { lines, withheld: chosen.withheld, trouble: None }
