@@ -72,16 +72,18 @@ pub fn span(first_ms: i64, last_ms: i64, now_ms: i64) -> RangeInclusive<i64> {
     from_ms..=last_ms.saturating_add(AFTER_MS).min(now_ms)
 }
 
-/// Chooses the lines that were typed within a span. What begins with a space is not to be remembered: so its user told
+/// Chooses the lines that were typed within a span. Of those that stay, only what was typed since `told_ms` is counted:
+/// the others were counted before. What begins with a space is not to be remembered: so its user told
 /// the shell.
-pub fn choose(typed: Vec<Typed>, span: &RangeInclusive<i64>) -> Chosen {
+pub fn choose(typed: Vec<Typed>, span: &RangeInclusive<i64>, told_ms: Option<i64>) -> Chosen {
     let mut chosen = Chosen::default();
     for Typed { at_ms, text } in typed {
         if !span.contains(&at_ms) || text.starts_with([' ', '\t']) || text.trim().is_empty() {
             continue;
         }
         if secret::may_hold_one(&text) {
-            chosen.withheld = chosen.withheld.saturating_add(1);
+            let is_new = told_ms.is_none_or(|told_ms| at_ms > told_ms);
+            chosen.withheld = chosen.withheld.saturating_add(u32::from(is_new));
         } else {
             chosen.lines.insert(Typed { at_ms, text: one_line(&text) });
         }
@@ -96,6 +98,17 @@ const SECOND_MS: i64 = 1_000;
 pub fn taken(typed: &[Typed], device: DeviceId) -> ShellLines {
     let line = |one: &Typed| ShellLine { at_ms: one.at_ms, device, text: one.text.clone() };
     bounded(typed.iter().map(line))
+}
+
+/// Of the lines that were chosen, those that a session does not have yet and would have room for, beside the lines that
+/// it has of this device and of others.
+pub fn fitting(chosen: BTreeSet<Typed>, own: &[Typed], others: &[Typed]) -> Vec<Typed> {
+    let (here, elsewhere) = (DeviceId([0; 8]), DeviceId([1; 8]));
+    let of = |device, one: &Typed| ShellLine { at_ms: one.at_ms, device, text: one.text.clone() };
+    let all = own.iter().chain(&chosen).map(|one| of(here, one));
+    let kept = bounded(all.chain(others.iter().map(|one| of(elsewhere, one))));
+    let is_new = |one: &Typed| !own.contains(one) && kept.contains(&of(here, one));
+    chosen.into_iter().filter(is_new).collect()
 }
 
 /// Keeps what may travel, and of that the newest lines, as many as there is room for. Lines that are put together in
@@ -144,7 +157,8 @@ mod tests {
     #[test]
     fn only_lines_of_the_sessions_time_are_chosen() {
         let lines = [1_000, 2_000, 3_000, 4_000].map(|at_ms| typed(at_ms, &format!("at {at_ms}")));
-        let within = |first_ms, now_ms| choose(lines.to_vec(), &span(first_ms, first_ms, now_ms));
+        let within =
+            |first_ms, now_ms| choose(lines.to_vec(), &span(first_ms, first_ms, now_ms), None);
         assert_eq!(texts(&within(2_000, 3_000)), ["at 2000", "at 3000"]);
         // The shell knows the second only, the transcript more.
         assert_eq!(texts(&within(2_999, 3_999)), ["at 2000", "at 3000"]);
@@ -164,14 +178,40 @@ mod tests {
         let lines =
             ["make", " make private", "\tx", "", "  ", "export API_KEY=k", "make\n  all\u{1b}"];
         let lines = lines.iter().map(|text| typed(5, text)).collect();
-        let chosen = choose(lines, &(0..=10));
+        let chosen = choose(lines, &(0..=10), None);
         assert_eq!((texts(&chosen), chosen.withheld), (vec!["make", "make   all"], 1));
+    }
+
+    #[test]
+    fn secrets_are_counted_once() {
+        let lines = [10, 20, 30].map(|at_ms| typed(at_ms, "export API_KEY=k")).to_vec();
+        let withheld = |told_ms| choose(lines.clone(), &(0..=99), told_ms).withheld;
+        assert_eq!([None, Some(5), Some(20), Some(30)].map(withheld), [3, 3, 1, 0]);
+    }
+
+    #[test]
+    fn only_what_a_session_has_room_for_is_offered() {
+        let numbered = |from: i64| -> Vec<Typed> {
+            (from..from + 300).map(|at_ms| typed(at_ms, &format!("at {at_ms}"))).collect()
+        };
+        let offered = |own: &[Typed], others: &[Typed]| {
+            let lines = fitting(numbered(0).into_iter().collect(), own, others);
+            (lines.len(), lines.first().map(|line| line.at_ms))
+        };
+        assert_eq!(offered(&[], &[]), (LINES_MAX, Some(100)));
+        assert_eq!(offered(&numbered(0)[100..], &[]), (0, None), "it has the newest ones");
+        assert_eq!(offered(&numbered(0)[200..], &[]), (100, Some(100)));
+        assert_eq!(offered(&[], &numbered(1_000)), (0, None), "another device typed newer ones");
+        assert_eq!(offered(&[], &numbered(1_000)[200..]), (100, Some(200)));
+        let has = offered(&[], &numbered(1_000)[250..]);
+        let kept = taken(&fitting(numbered(0).into_iter().collect(), &[], &[]), DEVICE);
+        assert_eq!((has, kept.len()), ((150, Some(150)), LINES_MAX));
     }
 
     #[test]
     fn a_line_that_comes_twice_within_a_second_is_one() {
         let lines = vec![typed(2_000, "ls"), typed(1_000, "ls"), typed(2_000, "ls")];
-        assert_eq!(texts(&choose(lines, &(0..=9_999))), ["ls", "ls"]);
+        assert_eq!(texts(&choose(lines, &(0..=9_999), None)), ["ls", "ls"]);
     }
 
     #[test]

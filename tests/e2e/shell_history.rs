@@ -136,7 +136,10 @@ fn what_was_typed_while_a_session_was_written_is_shown_elsewhere_where_the_code_
     );
     let second = ctl(ada, &[&save[..], &["-m", "more", "--json"]].concat()).ok();
     let second: Value = serde_json::from_str(&second.text()).expect("it is JSON");
-    assert_eq!((&second["shell_lines"], &second["shell_lines_withheld"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&second["shell_lines"], &second["shell_lines_withheld"]),
+        (&json!(2), &Value::Null)
+    );
     // A line alone makes no save: to save is one itself.
     files::append(&bash_history(ada), evening.typed(&[(2025, "convosyncctl save")]).as_bytes());
     let third = ctl(ada, &save).ok();

@@ -10,7 +10,7 @@ use convosync_core::outbound::{DEFAULT_MESSAGE, Recorded};
 use convosync_core::protocol::{
     ErrorKind, Failure, Progress, Save, SaveOutlookReply, SaveReply, ShellOutlook, Sync, SyncReply,
 };
-use convosync_core::shell_history::{self, Typed};
+use convosync_core::shell_history::{self, ShellLines, Typed};
 use convosync_core::transcript;
 
 use super::{Clerk, browse, home, projects, status, step, vault};
@@ -114,9 +114,12 @@ fn shell_outlook(house: &House, place: &Place, home: &Home, session: &SessionId)
     let ended_ms = main.and_then(|main| transcript::ended_ms(&main.path));
     let held = place.desk.lock();
     let shell = held.base_of(session).map(|base| base.shell).unwrap_or_default();
-    let own = shell.into_iter().filter(|line| line.device == held.vault.device());
-    let known = own.map(|line| Typed { at_ms: line.at_ms, text: line.text }).collect();
-    ShellOutlook { began_ms, ended_ms, known }
+    let device = held.vault.device();
+    let (own, others) = shell.into_iter().partition(|line| line.device == device);
+    let typed = |lines: ShellLines| {
+        lines.into_iter().map(|line| Typed { at_ms: line.at_ms, text: line.text }).collect()
+    };
+    ShellOutlook { began_ms, ended_ms, known: typed(own), others: typed(others) }
 }
 
 /// The names of the other devices that were seen on the remote.

@@ -86,6 +86,9 @@ pub struct ShellOutlook {
     pub ended_ms: Option<i64>,
     /// The lines of this device that the session has.
     pub known: Vec<Typed>,
+    /// The lines of other devices that it has, with which those of this one share their room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Typed>,
 }
 
 /// One save of a session.

@@ -8,7 +8,7 @@ use convosync_core::cause::with_causes;
 use convosync_core::config::Config;
 use convosync_core::disk;
 use convosync_core::protocol::{Request, Save, SaveOutlookReply, SaveReply};
-use convosync_core::shell_history::{FILE_BYTES_MAX, Shell, Typed, choose, span};
+use convosync_core::shell_history::{FILE_BYTES_MAX, Shell, Typed, choose, fitting, span};
 
 use crate::call::Call;
 use crate::env::Env;
@@ -18,9 +18,9 @@ use crate::print::count;
 /// What of the shell's history goes along.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// The lines that the session does not have yet.
+    /// The lines that the session does not have yet and has room for.
     pub(super) lines: Vec<Typed>,
-    /// How many stay because they may hold a secret.
+    /// How many of those typed since the last one that it has stay, because they may hold a secret.
     pub(super) withheld: u32,
     trouble: Option<Trouble>,
 }
@@ -60,7 +60,8 @@ pub(super) fn look(call: &mut Call<'_>, request: &Save) -> Result<Taken, CtlErro
     Ok(take(call.env, &outlook))
 }
 
-/// Takes the lines that were typed while the session was written and that it does not have yet. Without an answer to what
+/// Takes the lines that were typed while the session was written and that it does not have yet, as many as it has room
+/// for. Without an answer to what
 /// they are chosen by, they are not wanted.
 pub(super) fn take(env: &Env, outlook: &SaveOutlookReply) -> Taken {
     let Some(told) = &outlook.shell_history else { return Taken::nothing() };
@@ -78,9 +79,9 @@ pub(super) fn take(env: &Env, outlook: &SaveOutlookReply) -> Taken {
     });
     match found {
         Ok(typed) => {
-            let chosen = choose(typed, &span(began_ms, ended_ms, (env.now_ms)()));
-            let is_new = |line: &Typed| !told.known.contains(line);
-            let lines = chosen.lines.into_iter().filter(is_new).collect();
+            let told_ms = told.known.iter().map(|line| line.at_ms).max();
+            let chosen = choose(typed, &span(began_ms, ended_ms, (env.now_ms)()), told_ms);
+            let lines = fitting(chosen.lines, &told.known, &told.others);
             Taken { lines, withheld: chosen.withheld, trouble: None }
         }
         Err(trouble) => Taken { trouble: Some(trouble), ..Taken::nothing() },
