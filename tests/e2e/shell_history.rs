@@ -180,6 +180,27 @@ fn what_was_typed_while_a_session_was_written_is_shown_elsewhere_where_the_code_
 }
 
 #[test]
+fn without_a_repository_the_lines_stand_in_one_passage_whose_place_is_not_known() {
+    let mut world = World::new(&["ada"], Way::File);
+    let url = world.remote.file_url();
+    let ada = &mut world.devices[0];
+    files::remove_tree(&ada.home.project().join(".git"));
+    // The configuration ends with `[store]`.
+    ada.home.write_config(&format!("remote = \"{url}\"\n[context]\nshell_history = true\n"));
+    let begins = Timestamp::now().as_second() - AGO;
+    let evening = Evening { session: uuid(&mut SeededRandom::new(77)), begins };
+    evening.says(ada, 0, "");
+    ada.start();
+    ada.init();
+    files::write(&bash_history(ada), evening.typed(&[(10, "make one")]));
+    ctl(ada, &["save", "-m", "no repository"]).ok();
+    assert_eq!(typed_in(ada, &evening.session), [["make one"]]);
+    let log = ada.ctl(&["log", &evening.session]).ok().text();
+    assert!(log.contains("Message 1: On not known\n"), "{log}");
+    assert!(log.contains("   > make one  on ada\n"), "{log}");
+}
+
+#[test]
 fn a_history_without_times_or_that_is_no_file_of_ones_own_is_told_and_nothing_of_it_taken() {
     let mut world = World::new(&["ada"], Way::File);
     let ada = &mut world.devices[0];
