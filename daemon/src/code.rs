@@ -274,7 +274,7 @@ fn is_too_much(withheld: &Withheld) -> bool {
 /// Whether the commits of a project are pushed to a remote that is listed, so that what is found there tells of
 /// them.
 fn is_pushed_here(place: &Place, home: &Home) -> bool {
-    let there = place.url.as_deref().and_then(project::normalise);
+    let there = place.url().as_deref().and_then(project::normalise);
     there.is_some() && there == home.project.push_url.as_deref().and_then(project::normalise)
 }
 

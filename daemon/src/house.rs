@@ -123,8 +123,8 @@ pub struct Home {
 pub struct Place {
     /// The engine's name for it.
     pub key: StoreKey,
-    /// The remote's address; without one, saves stay on this device.
-    pub url: Option<String>,
+    /// The remote's address, as it was named last; without one, saves stay on this device.
+    url: Mutex<Option<String>>,
     /// How it is reached, as last read.
     reach: Mutex<Arc<Reach>>,
     /// The folder of its repositories.
@@ -430,6 +430,10 @@ impl House {
                 renamed.map_err(|error| crate::fail::store(&error))?;
             }
             self.reach_anew(&place, survey, &entry.agreed);
+            if self.is_told_by(&place, survey) {
+                // What it was joined by may only be good for reading.
+                *lock(&place.url) = url;
+            }
             return Ok(place);
         }
         let reach = survey.reach(&entry.agreed);

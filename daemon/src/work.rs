@@ -305,7 +305,7 @@ pub fn with_remote<T>(
     asker: Asker,
     ask: impl FnOnce(&Remote<'_>) -> T,
 ) -> Option<Result<T, RemoteError>> {
-    let (url, vault, reach) = (place.url.as_deref()?, house.vault()?, place.reach());
+    let (url, vault, reach) = (place.url()?, house.vault()?, place.reach());
     if reach.is_remote_refused() {
         return None;
     }
@@ -315,12 +315,12 @@ pub fn with_remote<T>(
         return Some(Err(RemoteError::Transient { why }));
     };
     let git = house.remote_git();
-    let remote = Remote::new(&git, store, &reach.settings, url, vault.id());
+    let remote = Remote::new(&git, store, &reach.settings, &url, vault.id());
     let deadline = Duration::from_millis(house.config().git_deadline_ms.unsigned_abs());
     Some(remote.map(|remote| ask(&remote.with_deadlines(deadline.min(LIST_WITHIN), deadline))))
 }
 
 /// The remote's address as it may be shown: without user names and passwords.
 pub fn shown_url(place: &Place) -> String {
-    place.url.as_deref().map(convosync_core::remote::without_credentials).unwrap_or_default()
+    place.url().as_deref().map(convosync_core::remote::without_credentials).unwrap_or_default()
 }

@@ -372,7 +372,8 @@ fn told(
     let summary = &holding.summary;
     let home = clone_of(homes, &summary.project);
     let named = house.named(place).map(|named| named.url);
-    let address = address::of(&summary.project, named.as_deref(), place.url.as_deref());
+    let url = place.url();
+    let address = address::of(&summary.project, named.as_deref(), url.as_deref());
     let is_only_read = homes.iter().all(|home| home.store != place.key);
     SessionInfo {
         session: summary.session.clone(),
@@ -395,7 +396,7 @@ fn told(
         dirty: summary.dirty,
         subdirectory: summary.subdirectory.clone(),
         live: house.is_live(&summary.session),
-        on_remote: (*is_own && place.url.is_some()).then_some(!is_unsent),
+        on_remote: (*is_own && url.is_some()).then_some(!is_unsent),
         client: summary.client.clone(),
         model: summary.model.clone(),
         apart: is_only_read.then(|| apart(house, place, summary, address.as_deref())).flatten(),

@@ -188,7 +188,7 @@ fn describe(home: &Home, place: &Place, probe: Option<ProbeResult>) -> EnabledPr
     EnabledProject {
         root: home.project.root.clone(),
         name: home.project.name.clone(),
-        remote: place.url.as_ref().map(|_| work::shown_url(place)),
+        remote: place.url().map(|_| work::shown_url(place)),
         sessions: 0,
         probe,
         own_settings: Vec::new(),

@@ -87,7 +87,7 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
     Some(ProjectStatus {
         root: home.project.root.clone(),
         name: home.project.name.clone(),
-        remote: place.url.as_ref().map(|_| work::shown_url(&place)),
+        remote: place.url().map(|_| work::shown_url(&place)),
         sessions: u32::try_from(known.len()).unwrap_or(u32::MAX),
         unsaved: unsaved.sessions,
         saving: saving(&unsaved),

@@ -32,8 +32,8 @@ impl Tell for Silent {
     fn progress(&self, _: &Progress) {}
 }
 
-/// A daemon's house with one enabled folder that has no remote.
-fn house(dir: &Path) -> Arc<House> {
+/// A daemon's house with keys and no project.
+fn bare_house(dir: &Path) -> Arc<House> {
     let variable = |name: &str| match name {
         "HOME" | "CONVOSYNC_HOME" => Some(OsString::from(dir)),
         "PATH" => std::env::var_os(name),
@@ -45,13 +45,24 @@ fn house(dir: &Path) -> Arc<House> {
     let kind = DeviceKind::Laptop;
     let vault = Vault::create(&paths.data_dir, &phrase, "ada", kind, now_ms(), &mut SystemRandom);
     let (events, _) = tokio::sync::mpsc::unbounded_channel();
-    let house = Arc::new(House::new(paths, git, config, Some(vault.unwrap()), events));
+    Arc::new(House::new(paths, git, config, Some(vault.unwrap()), events))
+}
+
+/// A daemon's house with one enabled folder that has no remote.
+fn house(dir: &Path) -> Arc<House> {
+    let house = bare_house(dir);
+    open_folder(&house, dir, None);
+    house
+}
+
+/// Opens the project of the tests, which is sent to `url`.
+fn open_folder(house: &House, dir: &Path, url: Option<&str>) {
     let root = dir.join("project");
-    std::fs::create_dir(&root).unwrap();
-    let project = project::discover(&root, &house.git).unwrap();
+    disk::make_dirs(&root).unwrap();
+    let mut project = project::discover(&root, &house.git).unwrap();
+    project.push_url = url.map(str::to_owned);
     let survey = house.survey(project).unwrap();
     house.open_project(&EnabledProject::new(root), &house.vault().unwrap(), survey).unwrap();
-    house
 }
 
 /// Writes a transcript of the enabled folder, and saves it.
@@ -159,4 +170,22 @@ fn what_was_looked_at_a_moment_ago_is_looked_at_again_only_where_a_transcript_mo
 
     answer(&clerk, Request::Resume(resume(true))).unwrap();
     assert_eq!(path(&house), elsewhere);
+}
+
+/// The address by which a device joined may only be good for reading, or be plain `http`.
+#[test]
+fn what_an_enabled_project_saves_goes_to_its_own_address_and_not_to_that_the_device_joined_by() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = bare_house(dir.path());
+    let place = house.read_from("https://git.example/ada/shop.git").unwrap();
+
+    let own = "git@git.example:ada/shop.git";
+    open_folder(&house, dir.path(), Some(own));
+    assert_eq!(house.homes()[0].store, place.key, "it is one repository, and one store");
+    assert_eq!(place.url().as_deref(), Some(own));
+
+    // `git remote set-url`, then `enable`.
+    let moved = "ssh://git@git.example/ada/shop.git";
+    open_folder(&house, dir.path(), Some(moved));
+    assert_eq!(place.url().as_deref(), Some(moved));
 }

@@ -52,6 +52,11 @@ fn named<'a>(own: impl Iterator<Item = &'a OwnSetting>) -> Option<String> {
 }
 
 impl Place {
+    /// The remote's address, if there is a remote.
+    pub fn url(&self) -> Option<String> {
+        lock(&self.url).clone()
+    }
+
     /// How the remote is reached.
     pub fn reach(&self) -> Arc<Reach> {
         lock(&self.reach).clone()
@@ -116,10 +121,15 @@ impl House {
 
     /// Goes by a survey of the project that says how a store's remote is reached; of others it takes nothing.
     pub(super) fn reach_anew(&self, place: &Place, survey: &Survey, agreed: &BTreeSet<Digest>) {
-        let first = self.first_home(place);
-        if first.is_none_or(|home| home.project.root == survey.project.root) {
+        if self.is_told_by(place, survey) {
             *lock(&place.reach) = Arc::new(survey.reach(agreed));
         }
+    }
+
+    /// Whether it is a survey of the project that says how a store's remote is reached, and under which address.
+    pub(super) fn is_told_by(&self, place: &Place, survey: &Survey) -> bool {
+        let first = self.first_home(place);
+        first.is_none_or(|home| home.project.root == survey.project.root)
     }
 
     /// The project that says how a store's remote is reached: the first of it that is there.

@@ -92,7 +92,7 @@ impl House {
         let key = StoreKey(registry.fresh());
         let place = Arc::new(Place {
             key,
-            url,
+            url: Mutex::new(url),
             reach: Mutex::new(Arc::new(reach)),
             dir,
             pulse: Pulse::default(),
@@ -175,7 +175,7 @@ impl House {
         if self.config().store_remote.is_some() {
             return named.is_none_or(|named| named.by != NamedBy::Config);
         }
-        let addresses = named.map(|named| named.url).into_iter().chain(place.url.clone());
+        let addresses = named.map(|named| named.url).into_iter().chain(place.url());
         let wanted = project::normalise(address);
         wanted.is_none() || !addresses.map(|url| project::normalise(&url)).any(|it| it == wanted)
     }
