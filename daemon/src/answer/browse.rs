@@ -10,6 +10,7 @@ use convosync_core::protocol::{
     RepositoryInfo, SaveInfo, SessionInfo, SessionQuery, Show, ShowReply, ShownMessage, UsedInfo,
     Warning,
 };
+use convosync_core::remote;
 use convosync_core::seal::{CodePoint, CodeSaved, Further, Maker, SaveRecord, Summary};
 use convosync_core::transcript::{Reading, Used};
 
@@ -429,9 +430,10 @@ fn apart(
 
 /// How everything is saved to the remote of a store that is only read.
 pub(super) fn set_store_remote(house: &House, place: &Place) -> String {
+    let url = house.named(place).map(|named| named.url).or_else(|| place.url());
     format!(
         "say `remote = \"{}\"` under `[store]` in `{}`, run `convosyncctl config reload`, and resume again",
-        work::shown_url(place),
+        remote::address_to_tell(&url.unwrap_or_default()),
         house.paths.config_file.display()
     )
 }

@@ -189,3 +189,15 @@ fn what_an_enabled_project_saves_goes_to_its_own_address_and_not_to_that_the_dev
     open_folder(&house, dir.path(), Some(moved));
     assert_eq!(place.url().as_deref(), Some(moved));
 }
+
+/// What `store.remote` is to be is an address that can be reached: `***@` is nobody.
+#[test]
+fn the_way_out_of_a_private_remote_names_an_address_that_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = bare_house(dir.path());
+    let said = |url: &str| browse::set_store_remote(&house, &house.read_from(url).unwrap());
+    let ssh = said("ssh://git@git.example:2222/me/store.git");
+    assert!(ssh.contains("remote = \"ssh://git@git.example:2222/me/store.git\""), "{ssh}");
+    let https = said("https://ada:token@git.example/me/private.git");
+    assert!(https.contains("remote = \"https://git.example/me/private.git\""), "{https}");
+}
