@@ -1,5 +1,6 @@
 //! `list`, `show` and `read`: what there is, from all devices.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use convosync_core::history::{History, HistoryError};
@@ -39,10 +40,12 @@ pub(super) fn list(clerk: &Clerk<'_>, list: &List) -> Result<ListReply, Failure>
     let only = list.directory.as_deref().map(|directory| home(house, directory)).transpose()?;
     let mut reply = ListReply::default();
     let now_ms = now_ms();
-    for place in house.places() {
-        if only.as_ref().is_some_and(|home| home.store != place.key) {
-            continue;
-        }
+    let mut places = house.places();
+    places.retain(|place| only.as_ref().is_none_or(|home| home.store == place.key));
+    // What a project is saved to comes first: what a remote that is only read has of the same is not told again.
+    places.sort_by_key(|place| house.is_only_read(place));
+    let mut newest: BTreeMap<SessionId, u32> = BTreeMap::new();
+    for place in places {
         if list.refresh {
             step(clerk.tell, "asking the remote");
             if let Err(failure) = work::list(house, place.key, Asker::Person) {
@@ -50,18 +53,40 @@ pub(super) fn list(clerk: &Clerk<'_>, list: &List) -> Result<ListReply, Failure>
             }
         }
         let board = place.desk.board();
-        reply.listed_ms = [reply.listed_ms, board.listed_ms].into_iter().flatten().min();
+        let is_only_read = house.is_only_read(&place);
+        // Those that are only read are asked on demand: beside others their age says nothing.
+        if !is_only_read || house.homes().is_empty() {
+            reply.listed_ms = [reply.listed_ms, board.listed_ms].into_iter().flatten().min();
+        }
         reply.problems.extend(board.doubts.iter().cloned());
         reply.unsaved += unsaved(&place, only.as_deref());
         let ids = only.as_ref().map(|home| home.project.ids.as_slice());
         let wanted = board.sessions.iter().filter(|listed| is_wanted(list, listed, ids, now_ms));
+        let mut wanted: Vec<&Listed> = wanted.collect();
+        leave_out_told(&mut wanted, is_only_read, &mut newest);
         let homes = house.homes();
-        reply
-            .sessions
-            .extend(wanted.map(|listed| told(house, &place, &homes, listed, board.is_unsent)));
+        let told = |listed| told(house, &place, &homes, listed, board.is_unsent);
+        reply.sessions.extend(wanted.into_iter().map(told));
     }
     reply.sessions.sort_by_key(|info| std::cmp::Reverse(info.at_ms));
     Ok(reply)
+}
+
+/// Leaves out of what a store that is only read has what was told of another one already, and notes what is told.
+fn leave_out_told(
+    wanted: &mut Vec<&Listed>,
+    is_only_read: bool,
+    newest: &mut BTreeMap<SessionId, u32>,
+) {
+    wanted.retain(|listed| {
+        let summary = &listed.holding.summary;
+        !is_only_read || newest.get(&summary.session).is_none_or(|save| *save < summary.save)
+    });
+    for listed in wanted {
+        let summary = &listed.holding.summary;
+        let save = newest.entry(summary.session.clone()).or_default();
+        *save = summary.save.max(*save);
+    }
 }
 
 /// How many sessions here are ahead of their last save, of one project or of all.
@@ -217,15 +242,28 @@ pub(super) fn open_log(
 /// The one session that answers to a name, among all stores.
 pub(super) fn find(house: &House, query: &SessionQuery) -> Result<(Arc<Place>, Holding), Failure> {
     vault(house)?;
+    find_in(house, &house.places(), query)
+}
+
+/// The one session that answers to a name, among these stores.
+pub(super) fn find_in(
+    house: &House,
+    places: &[Arc<Place>],
+    query: &SessionQuery,
+) -> Result<(Arc<Place>, Holding), Failure> {
     let mut found: Vec<(Arc<Place>, Holding)> = Vec::new();
-    for place in house.places() {
+    for place in places {
         let holdings = place.desk.lock().find(query);
         found.extend(holdings.into_iter().map(|holding| (place.clone(), holding)));
     }
     let session =
         only(found.iter().map(|(_, holding)| holding.summary.session.clone()).collect(), &query.0)?;
     let newest = found.into_iter().filter(|(_, holding)| holding.summary.session == session);
-    newest.max_by_key(|(_, holding)| holding.summary.save).ok_or_else(|| unknown(&query.0))
+    // The same repository may be another store under another address: it goes on where a project is saved to.
+    let rank = |(place, holding): &(Arc<Place>, Holding)| {
+        (holding.summary.save, !house.is_only_read(place))
+    };
+    newest.max_by_key(rank).ok_or_else(|| unknown(&query.0))
 }
 
 /// The one session of several found, or why it is not one.

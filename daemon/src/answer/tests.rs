@@ -201,3 +201,54 @@ fn the_way_out_of_a_private_remote_names_an_address_that_works() {
     let https = said("https://ada:token@git.example/me/private.git");
     assert!(https.contains("remote = \"https://git.example/me/private.git\""), "{https}");
 }
+
+/// A port of its own makes one repository two stores: that of the address the device joined by, and the project's.
+fn two_stores(dir: &Path) -> (Arc<House>, SessionId) {
+    let house = bare_house(dir);
+    let joined = "https://git.example/ada/shop.git";
+    house.read_from(joined).unwrap();
+    open_folder(&house, dir, Some(joined));
+    save_one(&house);
+    house.close_project(house.homes()[0].key);
+    open_folder(&house, dir, Some("ssh://git@git.example:2222/ada/shop.git"));
+    let session = save_one(&house);
+    assert_eq!(house.places().len(), 2);
+    // That of the project comes after or before: it does not matter.
+    assert_eq!(house.only_read().len(), 1);
+    (house, session)
+}
+
+#[test]
+fn a_session_that_lies_in_two_stores_is_that_of_the_store_a_project_is_saved_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let (house, session) = two_stores(dir.path());
+    let (own, read) = (house.homes()[0].store, house.only_read().remove(0).key);
+    for (first, last) in [(own, read), (read, own)] {
+        let places = [first, last].map(|key| house.place(key).unwrap());
+        let (place, _) =
+            browse::find_in(&house, &places, &SessionQuery(session.to_string())).unwrap();
+        assert_eq!(place.key, own);
+    }
+    let roots = RootReports::default();
+    let clerk = Clerk { house: &house, roots: &roots, tell: &Silent };
+    let listed = answer(&clerk, Request::List(List { all: true, ..List::default() })).unwrap();
+    assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(listed["sessions"][0]["on_remote"], false, "it is the project's: {listed}");
+}
+
+/// A remote that is only read is asked on demand: its age says nothing of the others.
+#[test]
+fn how_old_a_list_is_is_said_by_the_remotes_that_projects_are_saved_to_where_there_are_any() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = bare_house(dir.path());
+    let read = house.read_from("https://git.example/ada/shop.git").unwrap();
+    read.desk.lock().listed_ms = Some(7);
+    let roots = RootReports::default();
+    let clerk = Clerk { house: &house, roots: &roots, tell: &Silent };
+    let listed = || answer(&clerk, Request::List(List::default())).unwrap()["listed_ms"].clone();
+    assert_eq!(listed(), 7);
+
+    open_folder(&house, dir.path(), Some("https://git.example/ada/other.git"));
+    house.place(house.homes()[0].store).unwrap().desk.lock().listed_ms = Some(9);
+    assert_eq!(listed(), 9);
+}
