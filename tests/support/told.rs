@@ -282,6 +282,7 @@ mod tests {
             ("0123456789abcdef0123456789abcdef01234567", "[commit]"),
             ("saved just now", "saved [age]"),
             ("1 minute ago, 12 minutes ago", "[age], [age]"),
+            ("about 449 B on `ada`", "about [size] on `ada`"),
             ("2.2 KiB sealed, 345 B received", "[size] sealed, [size] received"),
             ("takes about 1.2 MiB on `ada`", "takes about [size] on `ada`"),
             (
