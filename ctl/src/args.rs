@@ -40,8 +40,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Save this project's sessions from now on
     Enable(Which),
-    /// Stop saving this project's sessions; what is saved stays
-    Disable(Which),
+    /// Stop saving this project's sessions, or reading from a remote; what is saved stays
+    Disable(Disable),
     /// Show how things stand
     Status,
     /// Commit and push what stands here, and save the session of this directory
@@ -168,6 +168,16 @@ pub(crate) struct Which {
     /// Every project that has transcripts here
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// Arguments of `disable`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Disable {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// No project: only read no more from this remote, which this device joined by
+    #[arg(long, value_name = "URL", conflicts_with = "all")]
+    pub(crate) remote: Option<String>,
 }
 
 /// Arguments of `save`.
@@ -458,6 +468,8 @@ mod tests {
             "save --stash --no-push text",
             "save --retry",
             "save -i text --no-push",
+            "disable --all",
+            "disable --remote u",
             "list --all --branch b --device d --project . --refresh",
             "resume 4d56@7 --dry-run --force --no-start",
             "resume -l",
@@ -485,6 +497,7 @@ mod tests {
         }
         for line in [
             "",
+            "disable --all --remote u",
             "save one -m two",
             "save --retry text",
             "save -i --stash",

@@ -31,7 +31,7 @@ pub(crate) fn run(call: &mut Call<'_>, command: Command) -> Result<ExitCode, Ctl
     match command {
         Command::Init(args) => init::run(call, &args),
         Command::Enable(which) => enable::run(call, which.all),
-        Command::Disable(which) => enable::run_disable(call, which.all),
+        Command::Disable(disable) => enable::run_disable(call, disable),
         Command::Status => status::run(call),
         Command::Save(args) => save::run(call, &args),
         Command::List(args) => list::run(call, args),

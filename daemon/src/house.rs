@@ -38,7 +38,7 @@ use crate::remotes;
 pub use cwds::Cwds;
 pub use line::{Asker, Line};
 pub use reach::{Reach, Survey};
-pub use reading::{Named, NamedBy};
+pub use reading::{Joined, Named, NamedBy};
 
 /// The folder of all stores, among what can be rebuilt.
 const STORES: &str = "stores";

@@ -173,6 +173,28 @@ fn a_remote_to_read_from_that_cannot_be_asked_is_told_with_its_age_and_its_way_o
 }
 
 #[test]
+fn a_remote_to_read_from_that_is_gone_for_good_is_let_go_of_by_its_address() {
+    let mut scene = Scene::new(Way::Any);
+    scene.join().ok();
+    files::rename(scene.world.remote.dir(), &scene.world.remote.folder().join("away.git"));
+    let phone = &scene.world.devices[1];
+    let stuck = at_home(phone, &["sync"]);
+    assert_eq!(stuck.status.code(), Some(KEPT_LOCALLY), "{stuck}");
+    let listed = json_at_home(phone, &["list", "--refresh"]);
+    for told in [stuck.text(), listed["problems"].to_string()] {
+        assert!(told.contains("`convosyncctl disable --remote "), "{told}");
+    }
+
+    let unknown = at_home(phone, &["disable", "--remote", "https://git.example/app.git"]).fails();
+    assert!(unknown.errors().contains("those that there are: "), "{unknown}");
+    let gone = at_home(phone, &["disable", "--remote", &scene.url]).ok();
+    assert!(gone.text().contains("is no longer read"), "{gone}");
+    at_home(phone, &["sync"]).ok();
+    assert_eq!(json_at_home(phone, &["status"])["remotes"], Value::Null);
+    assert_eq!(json_at_home(phone, &["list"])["sessions"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
 fn a_remote_is_read_until_its_last_project_is_disabled_or_all_are() {
     let mut scene = Scene::new(Way::File);
     scene.join().ok();

@@ -152,6 +152,9 @@ pub struct Disable {
     /// Every project.
     #[serde(default)]
     pub all: bool,
+    /// No project, but a remote that is read because this device joined by it: its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
 }
 
 /// Parameters of `status`.

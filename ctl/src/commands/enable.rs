@@ -5,6 +5,7 @@ use convosync_core::protocol::{
     Request,
 };
 
+use crate::args;
 use crate::ask;
 use crate::call::Call;
 use crate::error::CtlError;
@@ -24,9 +25,10 @@ pub(crate) fn run(call: &mut Call<'_>, all: bool) -> Result<ExitCode, CtlError> 
     Ok(outcome(&reply))
 }
 
-/// Disables this project, or every one.
-pub(crate) fn run_disable(call: &mut Call<'_>, all: bool) -> Result<ExitCode, CtlError> {
-    let request = Disable { directory: call.directory(), all };
+/// Disables this project, or every one, or lets go of a remote that is only read.
+pub(crate) fn run_disable(call: &mut Call<'_>, args: args::Disable) -> Result<ExitCode, CtlError> {
+    let is_of_remote = args.remote.is_some();
+    let request = Disable { directory: call.directory(), all: args.which.all, remote: args.remote };
     let reply: EnableReply = call.ask(Request::Disable(request))?;
     if call.print.json {
         call.print.answer(&reply)?;
@@ -41,7 +43,11 @@ pub(crate) fn run_disable(call: &mut Call<'_>, all: bool) -> Result<ExitCode, Ct
     if reply.projects.is_empty() && reply.remotes.is_empty() {
         call.print.line("Nothing was enabled.")?;
     }
-    call.print.next("convosyncctl enable, whenever you want it back; what is saved stays")?;
+    let step = match is_of_remote {
+        true => "convosyncctl list; what lies at that remote stays there",
+        false => "convosyncctl enable, whenever you want it back; what is saved stays",
+    };
+    call.print.next(step)?;
     Ok(ExitCode::Ok)
 }
 

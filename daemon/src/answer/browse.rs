@@ -15,7 +15,7 @@ use convosync_core::remote;
 use convosync_core::seal::{CodePoint, CodeSaved, Further, Maker, SaveRecord, Summary};
 use convosync_core::transcript::{Reading, Used};
 
-use super::{Clerk, address, home, step, vault};
+use super::{Clerk, address, home, status, step, vault};
 use crate::clock::now_ms;
 use crate::desk::{self, Holding, Listed};
 use crate::fail;
@@ -49,7 +49,8 @@ pub(super) fn list(clerk: &Clerk<'_>, list: &List) -> Result<ListReply, Failure>
         if list.refresh {
             step(clerk.tell, "asking the remote");
             if let Err(failure) = work::list(house, place.key, Asker::Person) {
-                reply.problems.push(fail::problem_of(&failure, now_ms));
+                let problem = fail::problem_of(&failure, now_ms);
+                reply.problems.push(status::with_way_out(house, &place, problem));
             }
         }
         let board = place.desk.board();

@@ -97,7 +97,7 @@ fn read_from(clerk: &Clerk<'_>, url: &str) -> RemoteStatus {
     let opened = clerk.house.read_from(url);
     let listed = opened.and_then(|place| {
         let listed = work::list(clerk.house, place.key, Asker::Person);
-        listed.map(|_| status::remote(&place))
+        listed.map(|_| status::remote(clerk.house, &place))
     });
     listed.unwrap_or_else(|failure| RemoteStatus {
         remote: convosync_core::remote::without_credentials(url),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use convosync_core::config::excluded_by;
 use convosync_core::id::{Digest, SystemRandom};
@@ -18,7 +19,7 @@ use crate::clock::now_ms;
 use crate::enabled::{self, Enabled};
 use crate::engine::Event;
 use crate::fail;
-use crate::house::{Asker, Home, House, Place, Survey};
+use crate::house::{Asker, Home, House, Joined, Place, Survey};
 use crate::{scan, work};
 
 pub(super) fn enable(clerk: &Clerk<'_>, enable: &Enable) -> Result<EnableReply, Failure> {
@@ -255,6 +256,11 @@ fn unreadable(error: &enabled::EnabledError) -> Failure {
 
 pub(super) fn disable(house: &House, disable: &Disable) -> Result<EnableReply, Failure> {
     vault(house)?;
+    // What cannot be read is told before anything is done.
+    let joined = house.joined()?;
+    if let Some(url) = &disable.remote {
+        return let_go(house, joined, url);
+    }
     let homes = if disable.all { house.homes() } else { vec![home(house, &disable.directory)?] };
     let (mut projects, mut left) = (Vec::new(), Vec::new());
     for home in homes {
@@ -270,9 +276,36 @@ pub(super) fn disable(house: &House, disable: &Disable) -> Result<EnableReply, F
     // A remote goes with the last project that is saved to it; with all of them go those that are only read.
     left.retain(|place| house.is_only_read(place));
     let unwanted = if disable.all { house.only_read() } else { left };
-    let gone = house.read_no_more(&unwanted)?;
-    let remotes = gone.iter().map(|place| work::shown_url(place)).collect();
-    Ok(EnableReply { projects, remotes, ..EnableReply::default() })
+    let gone = house.read_no_more(joined, &unwanted)?;
+    Ok(EnableReply { projects, remotes: shown_urls(&gone), ..EnableReply::default() })
+}
+
+/// Reads no more from one remote that this device joined by.
+fn let_go(house: &House, joined: Joined, url: &str) -> Result<EnableReply, Failure> {
+    let places = house.only_joined();
+    let is_it =
+        |place: &&Arc<Place>| house.leads_to(&joined, url, place) || work::shown_url(place) == url;
+    let Some(place) = places.iter().find(is_it) else {
+        return Err(not_only_read(url, &shown_urls(&places)));
+    };
+    let gone = house.read_no_more(joined, std::slice::from_ref(place))?;
+    Ok(EnableReply { remotes: shown_urls(&gone), ..EnableReply::default() })
+}
+
+fn not_only_read(url: &str, those: &[String]) -> Failure {
+    let message = format!(
+        "`{}` is no remote that is read because this device joined by it, and that no project here is saved to",
+        without_credentials(url)
+    );
+    let hint = match those {
+        [] => "there is none: `convosyncctl disable` in a project stops saving that, and `store.remote` stands in the configuration".to_owned(),
+        those => format!("those that there are: {}", those.join(", ")),
+    };
+    Failure::new(ErrorKind::NoRemote, message).with_hint(hint)
+}
+
+fn shown_urls(places: &[Arc<Place>]) -> Vec<String> {
+    places.iter().map(|place| work::shown_url(place)).collect()
 }
 
 pub(super) fn probe(clerk: &Clerk<'_>, probe: &Probe) -> Result<ProbeReply, Failure> {

@@ -8,6 +8,7 @@ use convosync_core::protocol::{
     CodeLeftOut, DeviceStatus, LargeSession, Problem, ProjectStatus, RemoteStatus, RootStatus,
     Saving, Sending, SkippedFile, Status, StatusReply,
 };
+use convosync_core::remote::address_to_tell;
 use convosync_core::store::RefKind;
 
 use super::{Clerk, fail, no_keys};
@@ -109,18 +110,32 @@ pub(super) fn project(house: &House, home: &Home) -> Option<ProjectStatus> {
 
 /// The remotes that are read, and that no project here is saved to.
 pub(super) fn remotes(house: &House) -> Vec<RemoteStatus> {
-    house.only_read().iter().map(|place| remote(place)).collect()
+    house.only_read().iter().map(|place| remote(house, place)).collect()
 }
 
 /// How one of them stands.
-pub(super) fn remote(place: &Place) -> RemoteStatus {
+pub(super) fn remote(house: &House, place: &Place) -> RemoteStatus {
     let board = place.desk.board();
     RemoteStatus {
         remote: work::shown_url(place),
         sessions: u32::try_from(board.sessions.len()).unwrap_or(u32::MAX),
         listed_ms: board.listed_ms,
-        problem: board.unlisted.clone(),
+        problem: board.unlisted.clone().map(|problem| with_way_out(house, place, problem)),
     }
+}
+
+/// What is wrong with a remote, and how it is let go of where this device joined by it and no project needs it.
+pub(super) fn with_way_out(house: &House, place: &Place, problem: Problem) -> Problem {
+    if house.only_joined().iter().all(|joined| joined.key != place.key) {
+        return problem;
+    }
+    let address = address_to_tell(&place.url().unwrap_or_default());
+    let way = format!("`convosyncctl disable --remote {address}` has it read no more");
+    let hint = match problem.hint {
+        Some(hint) => format!("{hint}; or {way}"),
+        None => way,
+    };
+    Problem { hint: Some(hint), ..problem }
 }
 
 /// What of a project's code is not in its last save.

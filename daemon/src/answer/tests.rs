@@ -11,7 +11,7 @@ use convosync_core::disk;
 use convosync_core::git::Git;
 use convosync_core::id::{SessionId, SystemRandom};
 use convosync_core::project;
-use convosync_core::protocol::{List, Resume, SessionQuery, Status};
+use convosync_core::protocol::{Disable, List, Resume, SessionQuery, Status};
 use convosync_core::seal::{DeviceKind, Phrase};
 
 use super::*;
@@ -251,4 +251,47 @@ fn how_old_a_list_is_is_said_by_the_remotes_that_projects_are_saved_to_where_the
     open_folder(&house, dir.path(), Some("https://git.example/ada/other.git"));
     house.place(house.homes()[0].store).unwrap().desk.lock().listed_ms = Some(9);
     assert_eq!(listed(), 9);
+}
+
+#[test]
+fn a_remote_that_the_device_joined_by_is_let_go_of_by_its_address_and_nothing_else_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (house, _) = two_stores(dir.path());
+    let roots = RootReports::default();
+    let clerk = Clerk { house: &house, roots: &roots, tell: &Silent };
+    let disable = |url: &str| {
+        let remote = Some(url.to_owned());
+        answer(
+            &clerk,
+            Request::Disable(Disable { directory: dir.path().into(), all: false, remote }),
+        )
+    };
+    for unknown in ["https://git.example/eve/shop.git", "ssh://git@git.example:2222/ada/shop.git"] {
+        let hint = disable(unknown).unwrap_err().data.hint.unwrap();
+        assert!(hint.contains("https://git.example/ada/shop.git"), "{hint}");
+    }
+    let own = house.homes()[0].store;
+
+    let gone = disable("https://git.example/ada/shop").unwrap();
+    assert_eq!(gone["remotes"][0], "https://git.example/ada/shop.git", "{gone}");
+    assert_eq!(house.places().iter().map(|place| place.key).collect::<Vec<_>>(), [own]);
+    assert_eq!(house.homes().len(), 1);
+    let hint = disable("https://git.example/ada/shop").unwrap_err().data.hint.unwrap();
+    assert!(hint.contains("there is none"), "{hint}");
+}
+
+/// It was said to have failed, and was done.
+#[test]
+fn a_project_stays_enabled_where_the_list_of_remotes_to_read_from_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = house(dir.path());
+    let list = house.paths.data_dir.join(crate::remotes::FILE);
+    disk::write_atomic(&list, b"[[remote]]\nurl = \n").unwrap();
+    let roots = RootReports::default();
+    let clerk = Clerk { house: &house, roots: &roots, tell: &Silent };
+    let directory = house.homes()[0].project.root.clone();
+    let disable = Request::Disable(Disable { directory, all: false, remote: None });
+    let failure = answer(&clerk, disable).unwrap_err();
+    assert!(failure.message.contains("remotes.toml"), "{failure:?}");
+    assert_eq!(house.homes().len(), 1);
 }

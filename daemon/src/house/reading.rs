@@ -38,6 +38,12 @@ pub struct Named {
     pub url: String,
 }
 
+/// The remotes that this device joined by, and what says where their addresses lead to.
+pub struct Joined {
+    remotes: Remotes,
+    survey: Survey,
+}
+
 impl House {
     /// Opens the stores of all remotes to read from, and lets go of those that are none any more. Returns why
     /// one cannot be opened.
@@ -143,14 +149,37 @@ impl House {
         })
     }
 
+    /// Reads which remotes this device joined by.
+    ///
+    /// # Errors
+    /// A [`Failure`] when the list, or the user's git configuration, cannot be read.
+    pub fn joined(&self) -> Result<Joined, Failure> {
+        let remotes = Remotes::load(&self.paths.data_dir).map_err(|error| unreadable(&error))?;
+        Ok(Joined { remotes, survey: self.survey_outside()? })
+    }
+
+    /// The stores that are only read, and because this device joined by their remotes.
+    pub fn only_joined(&self) -> Vec<Arc<Place>> {
+        let mut places = self.only_read();
+        places.retain(|place| self.named(place).is_some_and(|named| named.by == NamedBy::Join));
+        places
+    }
+
+    /// Whether an address leads to a store, as the user's own settings have it.
+    pub fn leads_to(&self, joined: &Joined, url: &str, place: &Place) -> bool {
+        self.dir_of(&joined.survey, url) == place.dir
+    }
+
     /// Reads no more from remotes that the user joined by and whose stores are `unwanted`; returns those stores.
     ///
     /// # Errors
     /// A [`Failure`] when that cannot be written down.
-    pub fn read_no_more(&self, unwanted: &[Arc<Place>]) -> Result<Vec<Arc<Place>>, Failure> {
-        let keys = &self.paths.data_dir;
-        let mut remotes = Remotes::load(keys).map_err(|error| unreadable(&error))?;
-        let survey = self.survey_outside()?;
+    pub fn read_no_more(
+        &self,
+        joined: Joined,
+        unwanted: &[Arc<Place>],
+    ) -> Result<Vec<Arc<Place>>, Failure> {
+        let Joined { mut remotes, survey } = joined;
         let mut gone = Vec::new();
         remotes.remotes.retain(|remote| {
             let dir = self.dir_of(&survey, &remote.url);
@@ -159,7 +188,7 @@ impl House {
             unwanted.is_none()
         });
         if !gone.is_empty() {
-            remotes.store(keys).map_err(|error| unreadable(&error))?;
+            remotes.store(&self.paths.data_dir).map_err(|error| unreadable(&error))?;
             self.open_remotes();
         }
         Ok(gone)
