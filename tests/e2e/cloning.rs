@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use convosync_core::disk;
 use convosync_tests::told::told;
 use convosync_tests::work::{seen, seen_in, write};
 use convosync_tests::{Device, Run, eventually, files, program};
@@ -74,7 +75,7 @@ fn a_session_goes_on_in_a_new_clone_of_its_repository() {
     let run = program::run(&mut command, b"", program::DEADLINE).ok();
     let clone = bob.home.dir().join("fresh");
     insta::assert_snapshot!(told(&run), @r#"
-        ✓ cloning [remote]/app.git into `[world]/bob/home/bob/fresh`: its whole history takes about [size] on `ada`, and what its files were before stays at the remote until it is needed
+        cloning [remote]/app.git into `[world]/bob/home/bob/fresh`: its whole history takes about [size] on `ada`, and what its files were before stays at the remote until it is needed
         ✓ app is saved from now on
         ✓ found "Work on [session]" from ada, saved [age]
           → code then: feature/oauth @ [commit] with uncommitted changes
@@ -86,7 +87,7 @@ fn a_session_goes_on_in_a_new_clone_of_its_repository() {
           → 1 file, [size] received: [world]/bob/home/bob/.claude/projects/[world]-bob-home-bob-fresh/[session id].jsonl
         claude in [world]/bob/home/bob/fresh: --resume [session id]
         --- errors
-        Cloning into '[world]/bob/home/bob/.fresh.convosync-[process]'...
+        Cloning into '[world]/bob/home/bob/.fresh.convosync-[process]/fresh'...
         --- exit code 0
         "#);
     assert_eq!(seen_in(bob, &clone), seen(ada));
@@ -96,8 +97,8 @@ fn a_session_goes_on_in_a_new_clone_of_its_repository() {
 
     insta::assert_snapshot!(told(&at_home(bob, &["resume", "--clone=again", session])), @r"
         --- errors
-        convosyncctl: its repository is on this device already: `[world]/bob/home/bob/fresh`
-        hint: resume without `--clone`
+        convosyncctl: its repository is on this device already, in `[world]/bob/home/bob/fresh`
+        hint: `convosyncctl resume [session]`, without `--clone`, goes on there
         --- exit code 4
         ");
     run_in(bob, &clone, &["undo"]).ok();
@@ -264,10 +265,15 @@ fn what_a_killed_clone_left_is_taken_away_by_the_next_one() {
     // Of somebody else, whatever it is called.
     let other = bob.home.dir().join(".fresh.convosync-notes");
     files::make_dir(&other);
+    // Of one that is at work in another container: its number is nobody's here.
+    let at_work = bob.home.dir().join(".fresh.convosync-4194305");
+    files::make_dir(&at_work);
+    let held = disk::lock(&at_work.join("lock")).expect("the folder is there");
+    assert!(held.is_some(), "nobody else holds it");
     let run = at_home(bob, &["resume", "--clone=fresh", session]).ok();
     let told = [run.text(), run.errors()].concat();
     assert!(told.contains("removed what an interrupted clone had left"), "{run}");
-    assert!(other.is_dir() && !left[0].exists());
-    assert_eq!(entries(&bob.home.dir()).len(), before.len() + 2);
+    assert!(other.is_dir() && at_work.is_dir() && !left[0].exists());
+    assert_eq!(entries(&bob.home.dir()).len(), before.len() + 3);
     assert_eq!(seen_in(bob, &bob.home.dir().join("fresh")), seen(ada));
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use convosync_core::claude;
 use convosync_core::config::Config;
-use convosync_core::disk;
+use convosync_core::disk::{self, FileLock};
 use convosync_core::git::Git;
 use convosync_core::project;
 use convosync_core::protocol::{List, ListReply, Request, SessionInfo, SessionQuery};
@@ -22,6 +21,9 @@ use crate::signals::Held;
 
 /// Behind the name of the folder that a clone is for, before the number of the process that makes it.
 const BESIDE: &str = ".convosync-";
+/// The file that such a process holds locked as long as it lives: its number says nothing in another container, or
+/// to another computer that has the same home.
+const LOCK: &str = "lock";
 
 /// Clones, enables, and resumes there.
 pub(super) fn resume(
@@ -81,7 +83,8 @@ fn find(call: &mut Call<'_>, args: &args::Resume) -> Result<SessionInfo, CtlErro
     found.retain(|info| seen.insert(info.session.clone()));
     let chosen = match (found.as_slice(), &args.session) {
         ([], _) => {
-            return Err(none(named.iter().find_map(root).filter(|_| args.session.is_some())));
+            let here = |info: &SessionInfo| root(info).map(|root| (root, info.short.clone()));
+            return Err(none(named.iter().find_map(here).filter(|_| args.session.is_some())));
         }
         ([_, _, ..], Some(name)) => {
             let message = format!("{} sessions answer to `{name}`", found.len());
@@ -97,12 +100,12 @@ fn find(call: &mut Call<'_>, args: &args::Resume) -> Result<SessionInfo, CtlErro
     Ok(found.swap_remove(chosen))
 }
 
-fn none(here: Option<PathBuf>) -> CtlError {
+fn none(here: Option<(PathBuf, String)>) -> CtlError {
     match here {
-        Some(root) => CtlError::refused(
+        Some((root, short)) => CtlError::refused(
             ExitCode::NeedsDecision,
-            &format!("its repository is on this device already: `{}`", root.display()),
-            "resume without `--clone`",
+            &format!("its repository is on this device already, in `{}`", root.display()),
+            &format!("`convosyncctl resume {short}`, without `--clone`, goes on there"),
         ),
         None => CtlError::refused(
             ExitCode::Failed,
@@ -170,29 +173,73 @@ fn size(info: &SessionInfo) -> String {
     }
 }
 
+/// A folder beside the one that a clone is for, in which it is made.
+struct Beside {
+    folder: PathBuf,
+    /// Held while the clone is made; a file system may have none.
+    lock: Option<FileLock>,
+}
+
+impl Beside {
+    /// Makes one for `dir`, and removes those of processes that were killed.
+    fn make(call: &mut Call<'_>, dir: &Path) -> Result<Self, CtlError> {
+        let parent = dir.parent().unwrap_or(dir);
+        let prefix = format!(".{}{BESIDE}", dir.file_name().unwrap_or_default().to_string_lossy());
+        remove_left_over(call, parent, &prefix)?;
+        let folder = parent.join(format!("{prefix}{}", std::process::id()));
+        disk::make_dirs(&folder)?;
+        match disk::lock(&folder.join(LOCK)) {
+            Ok(None) => Err(CtlError::refused(
+                ExitCode::NeedsDecision,
+                &format!("something else holds `{}`", folder.display()),
+                "run this again when no other clone into the same folder is being made",
+            )),
+            lock => Ok(Self { folder, lock: lock.ok().flatten() }),
+        }
+    }
+
+    /// Removes it. Some file systems keep what is open: the lock goes first.
+    fn remove(self) -> Result<(), CtlError> {
+        drop(self.lock);
+        Ok(disk::remove_tree(&self.folder)?)
+    }
+}
+
 /// Has the user's own git clone beside `dir`, and moves the clone there when it is whole.
 fn clone(call: &mut Call<'_>, address: &str, dir: &Path, size: &str) -> Result<(), CtlError> {
     let config = Config::load(&call.paths()?.config_file)?;
     let git = Git::find(config.git_program.as_deref(), &|name| call.env.get(name))?;
-    let parent = dir.parent().unwrap_or(dir);
-    let prefix = format!(".{}{BESIDE}", dir.file_name().unwrap_or_default().to_string_lossy());
-    remove_left_over(call, parent, &prefix)?;
-    let beside = parent.join(format!("{prefix}{}", std::process::id()));
+    let beside = Beside::make(call, dir)?;
     if !call.print.json {
-        call.print.done(&format!("cloning {address} into `{}`: {size}", dir.display()))?;
+        call.print.line(format!("cloning {address} into `{}`: {size}", dir.display()))?;
     }
+    let moved = clone_beside(call, &git, address, (&beside.folder, dir));
+    match (moved, beside.remove()) {
+        (Err(_), Err(left)) => Err(left),
+        (Ok(()), Err(left)) => Ok(call.print.note(&left.to_string(), None)?),
+        (moved, Ok(())) => moved,
+    }
+}
+
+fn clone_beside(
+    call: &Call<'_>,
+    git: &Git,
+    address: &str,
+    (folder, dir): (&Path, &Path),
+) -> Result<(), CtlError> {
+    let whole = folder.join(dir.file_name().unwrap_or_default());
     let held = Held::new();
     let mut arguments: Vec<OsString> =
         ["clone", "--filter=blob:none", "--", address].map(OsString::from).into();
-    arguments.push(beside.clone().into());
-    let ran = git.as_user(parent, &call.env.variables).run(&arguments);
-    let moved = match ran {
+    arguments.push(whole.clone().into());
+    let parent = dir.parent().unwrap_or(dir);
+    match git.as_user(parent, &call.env.variables).run(&arguments) {
         Ok(_) if held.came() => Err(CtlError::refused(
             ExitCode::NeedsDecision,
             "cancelled: nothing of the clone is left",
             "`convosyncctl resume --clone` begins anew",
         )),
-        Ok(Some(0)) => disk::move_dir(&beside, dir).map_err(CtlError::from),
+        Ok(Some(0)) => Ok(disk::move_dir(&whole, dir)?),
         Ok(_) => Err(CtlError::refused(
             ExitCode::Failed,
             &format!("git did not clone {address}; what it said stands above"),
@@ -200,22 +247,19 @@ fn clone(call: &mut Call<'_>, address: &str, dir: &Path, size: &str) -> Result<(
              resume there",
         )),
         Err(error) => Err(error.into()),
-    };
-    if moved.is_err() {
-        disk::remove_tree(&beside)?;
     }
-    moved
 }
 
 /// Removes clones that were begun for the same folder and whose process was killed: there is nothing of the user's in
-/// them.
+/// them, and nobody holds their lock.
 fn remove_left_over(call: &mut Call<'_>, parent: &Path, prefix: &str) -> Result<(), CtlError> {
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     let is_left_over = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let pid = name.strip_prefix(prefix).and_then(|pid| pid.parse().ok());
+        let pid = name.strip_prefix(prefix).and_then(|pid| pid.parse::<u32>().ok());
         let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
-        is_folder && pid.is_some_and(|pid| pid == std::process::id() || !claude::is_running(pid))
+        // Where nothing can be locked, nothing is known: what is there stays.
+        is_folder && pid.is_some() && matches!(disk::lock(&path.join(LOCK)), Ok(Some(_)))
     };
     for left in entries.map(|entry| entry.path()).filter(is_left_over) {
         // A git that lives on may still write there: it is not in the way of the next clone.
