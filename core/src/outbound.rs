@@ -169,7 +169,7 @@ pub fn record(
 ) -> Result<Option<Recorded>, OutboundError> {
     let trace = course::begin(pen, ledger, request, now_ms);
     let mut work = growth::Work::new(pen, ledger.clone(), &request.files.id, trace);
-    let recorded = take_in(pen, ledger, &mut work, request, random).and_then(|is_news| {
+    let recorded = take_in(pen, ledger, &mut work, request, now_ms, random).and_then(|is_news| {
         if is_news { finish(pen, &mut work, request, now_ms, random).map(Some) } else { Ok(None) }
     });
     if !matches!(recorded, Ok(Some(_))) {
@@ -185,6 +185,7 @@ fn take_in(
     ledger: &Ledger,
     work: &mut growth::Work<'_>,
     request: &Request<'_>,
+    now_ms: i64,
     random: &mut dyn Random,
 ) -> Result<bool, OutboundError> {
     let further = request.further.iter().filter_map(|(_, log)| log.as_ref());
@@ -205,7 +206,9 @@ fn take_in(
             result => result?,
         }
     }
-    let is_news = is_code_news(pen, ledger, request) || surroundings::is_news(ledger, request);
+    let facts = &work.ledger.scan.facts;
+    let is_news =
+        is_code_news(pen, ledger, request) || surroundings::is_news(ledger, request, facts, now_ms);
     Ok(work.is_changed() || request.insist || is_news)
 }
 

@@ -74,11 +74,13 @@ pub fn span(first_ms: i64, last_ms: i64, now_ms: i64) -> RangeInclusive<i64> {
 
 /// Chooses the lines that were typed within a span. Of those that stay, only what was typed since `told_ms` is counted:
 /// the others were counted before. What begins with a space is not to be remembered: so its user told
-/// the shell.
+/// the shell. Lines that run our own program are left out: each `save` would be one, and there would never be an end
+/// to what is new.
 pub fn choose(typed: Vec<Typed>, span: &RangeInclusive<i64>, told_ms: Option<i64>) -> Chosen {
     let mut chosen = Chosen::default();
     for Typed { at_ms, text } in typed {
-        if !span.contains(&at_ms) || text.starts_with([' ', '\t']) || text.trim().is_empty() {
+        let is_any = !text.starts_with([' ', '\t']) && !text.trim().is_empty();
+        if !span.contains(&at_ms) || !is_any || is_ours(&text) {
             continue;
         }
         if secret::may_hold_one(&text) {
@@ -89,6 +91,13 @@ pub fn choose(typed: Vec<Typed>, span: &RangeInclusive<i64>, told_ms: Option<i64
         }
     }
     chosen
+}
+
+/// Whether a line runs our own program, and nothing else.
+fn is_ours(text: &str) -> bool {
+    let program = text.split_whitespace().next().and_then(|word| word.rsplit('/').next());
+    let is_one = !text.contains(['|', ';', '&', '\n']);
+    is_one && program.is_some_and(|name| ["convosync", "convosyncctl"].contains(&name))
 }
 
 /// Shells know the second only.
@@ -212,6 +221,13 @@ mod tests {
     fn a_line_that_comes_twice_within_a_second_is_one() {
         let lines = vec![typed(2_000, "ls"), typed(1_000, "ls"), typed(2_000, "ls")];
         assert_eq!(texts(&choose(lines, &(0..=9_999), None)), ["ls", "ls"]);
+    }
+
+    #[test]
+    fn lines_that_run_our_own_program_alone_are_left_out() {
+        let lines = ["convosyncctl save", "/opt/bin/convosync status", "convosyncctl save && make"];
+        let lines = lines.iter().map(|text| typed(5, text)).collect();
+        assert_eq!(texts(&choose(lines, &(0..=10), None)), ["convosyncctl save && make"]);
     }
 
     #[test]

@@ -8,13 +8,14 @@ use crate::seal::{SaveRecord, Surroundings};
 use crate::shell_history::{ShellLines, bounded, span};
 use crate::transcript::Facts;
 
-/// Whether there are variables that the session does not have: they are worth a save. Lines of the shell alone are
-/// not, for `save` is one itself, and there would never be an end to it: they go along with the next save.
-pub(super) fn is_news(ledger: &Ledger, request: &Request<'_>) -> bool {
-    let known = ledger.base.as_ref().map(|base| &base.environment);
+/// Whether there is anything that the session does not have, and that is worth a save: other variables, or lines
+/// typed since.
+pub(super) fn is_news(ledger: &Ledger, request: &Request<'_>, facts: &Facts, now_ms: i64) -> bool {
+    let base = ledger.base.as_ref();
+    let known = base.map(|base| &base.environment);
     let now = request.surroundings.environment.as_ref();
     let is_other = |now| known.map_or(!Variables::is_empty(now), |known| known != now);
-    now.is_some_and(is_other)
+    now.is_some_and(is_other) || !typed(base, request, facts, now_ms).is_subset(&shell_of(base))
 }
 
 /// What the next record tells.

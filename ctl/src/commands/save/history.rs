@@ -149,12 +149,6 @@ pub(super) fn tell(call: &mut Call<'_>, taken: &Taken, reply: &SaveReply) -> Res
     if reply.shell_lines > 0 {
         let lines = count(reply.shell_lines, "line");
         call.print.done(&format!("terminal: {lines} of the shell's history taken along"))?;
-    } else if !reply.changed && !taken.lines.is_empty() {
-        let verb = if taken.lines.len() == 1 { "waits" } else { "wait" };
-        let lines = count(taken.lines.len(), "line");
-        let what =
-            format!("{lines} of the shell's history {verb} for a save with anything else in it");
-        call.print.note(&what, Some("`convosyncctl save -m MESSAGE` makes one at once"))?;
     }
     tell_rest(call, taken)
 }
