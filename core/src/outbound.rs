@@ -123,6 +123,8 @@ pub struct Request<'a> {
     pub further: Vec<(Further, Option<LogFile>)>,
     /// The work trees that the session's lines may have been written in, its own first.
     pub trees: &'a [Tree],
+    /// Whether HEAD moved while the state of the repository was looked at: then the reflogs are newer than that.
+    pub moved: bool,
     /// What the user says about this save.
     pub message: Option<String>,
     /// What surrounds it.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use convosync_core::cause::with_causes;
 use convosync_core::environment::Variables;
 use convosync_core::id::{SessionId, SystemRandom};
-use convosync_core::outbound::{ProjectFacts, Recorded, Request};
+use convosync_core::outbound::{OutboundError, ProjectFacts, Recorded, Request};
 use convosync_core::project;
 use convosync_core::protocol::{self, Failure, Problem};
 use convosync_core::remote::{Remote, RemoteError};
@@ -26,7 +26,7 @@ use crate::autosave;
 use crate::clock::now_ms;
 use crate::code;
 use crate::course;
-use crate::desk::Saved;
+use crate::desk::{Desk, Saved};
 use crate::enabled;
 use crate::engine::{Event, ProjectKey, SaveEnd, StoreKey};
 use crate::fail;
@@ -74,15 +74,14 @@ pub fn save(
 ) -> Result<Saved, Failure> {
     let Some(place) = house.place(store) else { return Ok(Saved::default()) };
     let found = wanted(house, store, sessions);
-    // First the reflogs: where HEAD stands is never older than they are.
-    let trees = course::trees(house, &found);
+    let looked = course::trees(house, &found);
     let codes = code_points(house, &found);
     let projects: Vec<ProjectFacts> =
         found.iter().map(|found| project_facts(house, found)).collect();
     let codec = house.config().codec;
     look_for_own(house, &place, Asker::Save);
     let mut captures = lock(&place.code);
-    let requests: Vec<Request<'_>> = found
+    let mut requests: Vec<Request<'_>> = found
         .iter()
         .zip(&projects)
         .map(|(found, project)| {
@@ -108,7 +107,7 @@ pub fn save(
             let (code, code_log) =
                 taken.map_or((None, None), |taken| (Some(taken.point), taken.log));
             let message = wish.message.clone();
-            let (files, trees) = (&found.files, &trees[&found.project][..]);
+            let files = &found.files;
             let surroundings = surroundings::now(house, wish.environment.clone(), &wish.typed);
             Request {
                 files,
@@ -116,7 +115,8 @@ pub fn save(
                 code,
                 code_log,
                 further,
-                trees,
+                trees: &[],
+                moved: false,
                 message,
                 surroundings,
                 insist,
@@ -125,16 +125,14 @@ pub fn save(
         })
         .collect();
     let mut desk = place.desk.lock();
-    let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
-    match &result {
-        Ok(saved) => note_ailing(&mut desk.ailing, saved),
-        Err(error) => {
-            let problem = fail::problem_of(&fail::outbound(error), now_ms());
-            for found in &found {
-                desk.ailing.entry(found.files.id.clone()).or_insert_with(|| problem.clone());
-            }
-        }
+    // At last the reflogs, for a capture takes its time: no line that is read now is told by one of before it.
+    let trees = course::trees(house, &found);
+    for (request, found) in requests.iter_mut().zip(&found) {
+        request.trees = &trees[&found.project];
+        request.moved = looked[&found.project] != trees[&found.project];
     }
+    let result = desk.save(&requests, codec, now_ms(), &mut SystemRandom);
+    note_troubles(&mut desk, &found, &result);
     let (repositories, is_unsent) = (desk.store.clone(), desk.is_unsent());
     drop(desk);
     drop(captures);
@@ -218,6 +216,19 @@ fn tell_saved(house: &House, recorded: &Recorded) {
         messages: summary.messages,
         sealed_bytes: recorded.sealed_bytes,
     });
+}
+
+/// Notes which sessions could not be saved, and why: all of them where the save itself failed.
+fn note_troubles(desk: &mut Desk, found: &[Found], result: &Result<Saved, OutboundError>) {
+    match result {
+        Ok(saved) => note_ailing(&mut desk.ailing, saved),
+        Err(error) => {
+            let problem = fail::problem_of(&fail::outbound(error), now_ms());
+            for found in found {
+                desk.ailing.entry(found.files.id.clone()).or_insert_with(|| problem.clone());
+            }
+        }
+    }
 }
 
 fn note_ailing(ailing: &mut BTreeMap<SessionId, Problem>, saved: &Saved) {

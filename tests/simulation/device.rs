@@ -101,6 +101,7 @@ impl Device {
             code_log: None,
             further: Vec::new(),
             trees: &[],
+            moved: false,
             message: None,
             surroundings: Surroundings { shell: self.typed.clone(), ..Surroundings::default() },
             insist: false,

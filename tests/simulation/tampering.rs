@@ -85,6 +85,7 @@ impl Saved {
             code_log: None,
             further: Vec::new(),
             trees: &[],
+            moved: false,
             message: None,
             surroundings: Surroundings::default(),
             insist: false,

@@ -30,11 +30,12 @@ pub(super) fn begin(
     Some(Trace::new(trees, now_ms, ledger.scanned, told, last))
 }
 
-/// The work trees, and where the session's own HEAD was seen to stand now: a reflog may be switched off. Where it
-/// stood there at the save before, it is taken to have stood there since.
+/// The work trees, and where the session's own HEAD was seen to stand now: a reflog may be switched off, unless it
+/// has just moved. Where it stood there at the save before, it is taken to have stood there since.
 fn seen(base: Option<&History>, request: &Request<'_>, now_ms: i64) -> Vec<Tree> {
     let mut trees = request.trees.to_vec();
-    if let Some((tree, code)) = trees.first_mut().zip(request.code.as_ref()) {
+    let code = request.code.as_ref().filter(|_| !request.moved);
+    if let Some((tree, code)) = trees.first_mut().zip(code) {
         let stand = Stand::new(code.branch.as_deref(), code.commit);
         let before = base.filter(|base| {
             let code = base.record.code.as_ref();
@@ -73,4 +74,51 @@ pub(super) fn after(base: Option<&History>, record: &SaveRecord) -> Course {
         course.take(told);
     }
     course
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Moves;
+    use crate::id::{Digest, Oid};
+    use crate::outbound::ProjectFacts;
+    use crate::seal::{CodePoint, CodeSaved, Surroundings};
+    use crate::transcript::SessionFiles;
+
+    /// Where the first work tree's HEAD stood in the end, where its reflog says commit 2 and the code commit 1.
+    fn stands(moved: bool) -> Option<Oid> {
+        let id = "4d5611e5-241a-462a-8d15-5122611a9569".parse().unwrap();
+        let files = SessionFiles { id, slug_dir: "/x".into(), files: Vec::new() };
+        let mut moves = Moves::default();
+        moves.push(1_000, Stand::new(Some("main"), Some(Oid([1; 20]))));
+        moves.push(2_000, Stand::new(Some("main"), Some(Oid([2; 20]))));
+        let code = CodePoint {
+            branch: Some("main".to_owned()),
+            commit: Some(Oid([1; 20])),
+            upstream: None,
+            dirty: false,
+            fingerprint: Digest::NONE,
+            saved: CodeSaved::Nothing,
+        };
+        let request = Request {
+            files: &files,
+            project: &ProjectFacts::default(),
+            code: Some(code),
+            code_log: None,
+            further: Vec::new(),
+            trees: &[Tree { root: "/x".into(), moves }],
+            moved,
+            message: None,
+            surroundings: Surroundings::default(),
+            insist: false,
+            quiet: false,
+        };
+        seen(None, &request, 3_000)[0].moves.all().last()?.stand.commit
+    }
+
+    #[test]
+    fn a_reflog_that_moved_while_the_code_was_looked_at_is_newer_than_that() {
+        assert_eq!(stands(true), Some(Oid([2; 20])));
+        assert_eq!(stands(false), Some(Oid([1; 20])), "it may be switched off");
+    }
 }
