@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use convosync_core::disk::{self, DiskError};
 use convosync_core::id::Digest;
 use serde::{Deserialize, Serialize};
+
+use crate::lists::{List, ListError};
 
 /// The file's name, in the folder of the keys.
 pub const FILE: &str = "projects.toml";
@@ -14,49 +15,14 @@ pub const FILE: &str = "projects.toml";
 /// A project with a file of this name in its folder is never saved, whoever enabled it.
 pub const OFF_FILE: &str = ".convosync/off";
 
-/// The largest file that is read: some thousands of projects.
-const FILE_BYTES_MAX: u64 = 4 << 20;
-
-/// Why the list cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum EnabledError {
-    /// The file cannot be read.
-    #[error("read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not what was written.
-    #[error("`{}` is not a list of projects: {message}", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, and where.
-        message: String,
-    },
-    /// The file cannot be written.
-    #[error("keep the list of projects")]
-    Write(#[from] DiskError),
-}
-
-impl EnabledError {
-    /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Read { path, .. } => {
-                Some(format!("make it readable: `chmod 600 '{}'`", path.display()))
-            }
-            Self::Parse { .. } => Some(
-                "mend it, or remove it and run `convosyncctl enable` in each project again; \
-                 until then nothing is saved"
-                    .to_owned(),
-            ),
-            Self::Write(error) => error.hint(),
-        }
-    }
-}
+static LIST: List = List {
+    file: FILE,
+    what: "projects",
+    kept: "projects",
+    // Some thousands of projects.
+    bytes_max: 4 << 20,
+    mend: "mend it, or remove it and run `convosyncctl enable` in each project again; until then nothing is saved",
+};
 
 /// The enabled projects.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,35 +58,17 @@ impl Enabled {
     /// Reads the list from the folder of the keys; no file is no projects.
     ///
     /// # Errors
-    /// [`EnabledError`] when the file is there but unreadable: consent is never guessed.
-    pub fn load(keys: &Path) -> Result<Self, EnabledError> {
-        let path = keys.join(FILE);
-        let too_big = std::fs::metadata(&path).is_ok_and(|found| found.len() > FILE_BYTES_MAX);
-        if too_big {
-            return Err(EnabledError::Parse {
-                path,
-                message: format!("it is larger than {FILE_BYTES_MAX} bytes"),
-            });
-        }
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(source) => return Err(EnabledError::Read { path, source }),
-        };
-        toml::from_str(&text)
-            .map_err(|error| EnabledError::Parse { path, message: one_line(&text, &error) })
+    /// [`ListError`] when the file is there but unreadable: consent is never guessed.
+    pub fn load(keys: &Path) -> Result<Self, ListError> {
+        LIST.load(keys)
     }
 
     /// Writes the list.
     ///
     /// # Errors
-    /// [`EnabledError::Write`]; the old list then still stands.
-    pub fn store(&self, keys: &Path) -> Result<(), EnabledError> {
-        let text = toml::to_string(self)
-            .expect("paths and flags always serialise: roots are checked to be UTF-8");
-        Ok(disk::write_atomic(&keys.join(FILE), text.as_bytes())?)
+    /// [`ListError::Write`]; the old list then still stands.
+    pub fn store(&self, keys: &Path) -> Result<(), ListError> {
+        LIST.store(keys, self)
     }
 
     /// Notes what a probe found of a project's remote.
@@ -144,12 +92,6 @@ impl Enabled {
     }
 }
 
-/// What is wrong with the text, and on which line.
-fn one_line(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
-}
-
 /// Whether a project said of itself that it is never to be saved.
 pub fn is_off(root: &Path) -> bool {
     root.join(OFF_FILE).symlink_metadata().is_ok()
@@ -157,6 +99,8 @@ pub fn is_off(root: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use convosync_core::disk;
+
     use super::*;
 
     #[test]

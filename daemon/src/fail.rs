@@ -15,6 +15,7 @@ use convosync_core::vault::VaultError;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Fault;
+use crate::lists::ListError;
 
 /// Builds a failure from an error and its hint.
 pub fn failure(kind: ErrorKind, error: &dyn Error, hint: Option<String>) -> Failure {
@@ -58,6 +59,11 @@ pub fn problem_of(failure: &Failure, since_ms: i64) -> Problem {
 
 /// Tells what a [`DiskError`] means for the user.
 pub fn disk(error: &DiskError) -> Failure {
+    failure(ErrorKind::Failed, error, error.hint())
+}
+
+/// Tells what a [`ListError`] means for the user.
+pub fn list(error: &ListError) -> Failure {
     failure(ErrorKind::Failed, error, error.hint())
 }
 

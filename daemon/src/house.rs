@@ -31,6 +31,7 @@ use crate::captures::{Captures, Reports};
 use crate::desk::{self, SharedDesk};
 use crate::enabled::{self, Enabled, EnabledProject};
 use crate::engine::{Event, ProjectKey, StoreKey};
+use crate::lists::ListError;
 use crate::notification::{Notification, Notifier};
 use crate::pulse::Pulse;
 use crate::remotes;
@@ -336,7 +337,7 @@ impl House {
     ///
     /// # Errors
     /// When the list itself cannot be read.
-    pub fn open_projects(&self) -> Result<Vec<protocol::Problem>, enabled::EnabledError> {
+    pub fn open_projects(&self) -> Result<Vec<protocol::Problem>, ListError> {
         let Some(vault) = self.vault() else { return Ok(Vec::new()) };
         let mut problems = Vec::new();
         for entry in Enabled::load(&self.paths.data_dir)?.projects {

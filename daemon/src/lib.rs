@@ -13,6 +13,7 @@ pub mod supervisor;
 pub mod instance;
 pub mod clock;
 pub mod watch;
+pub mod lists;
 pub mod enabled;
 pub mod remotes;
 pub mod engine;

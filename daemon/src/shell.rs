@@ -321,7 +321,7 @@ impl Shell {
 /// Opens every enabled project that is not open, and notes for `status` why one cannot be.
 fn open_projects(house: &House, roots: &RootReports) {
     let mut problems = house.open_projects().unwrap_or_else(|error| {
-        let failure = fail::failure(ErrorKind::Failed, &error, error.hint());
+        let failure = fail::list(&error);
         tracing::error!("no project is saved: the list of projects cannot be read");
         tracing::debug!(reason = %failure.message, "no project is saved");
         vec![fail::problem_of(&failure, clock::now_ms())]

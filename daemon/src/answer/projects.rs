@@ -122,7 +122,7 @@ fn asking(house: &House, surveys: &[Survey]) -> Result<Vec<EnabledProject>, Fail
 
 /// What is known of a project from before: what the user agreed to, and what kind of ref its remote takes.
 fn known(house: &House, root: &Path) -> Result<enabled::EnabledProject, Failure> {
-    let enabled = Enabled::load(&house.paths.data_dir).map_err(|error| unreadable(&error))?;
+    let enabled = Enabled::load(&house.paths.data_dir).map_err(|error| fail::list(&error))?;
     let known = enabled.projects.into_iter().find(|known| known.root == root);
     Ok(known.unwrap_or_else(|| enabled::EnabledProject::new(root.to_owned())))
 }
@@ -245,13 +245,9 @@ fn count_sessions(house: &House, root: &Path) -> u32 {
 
 fn keep(house: &House, change: impl FnOnce(&mut Enabled)) -> Result<(), Failure> {
     let keys = &house.paths.data_dir;
-    let mut enabled = Enabled::load(keys).map_err(|error| unreadable(&error))?;
+    let mut enabled = Enabled::load(keys).map_err(|error| fail::list(&error))?;
     change(&mut enabled);
-    enabled.store(keys).map_err(|error| unreadable(&error))
-}
-
-fn unreadable(error: &enabled::EnabledError) -> Failure {
-    fail::failure(ErrorKind::Failed, error, error.hint())
+    enabled.store(keys).map_err(|error| fail::list(&error))
 }
 
 pub(super) fn disable(house: &House, disable: &Disable) -> Result<EnableReply, Failure> {

@@ -17,7 +17,7 @@ use crate::desk::{Desk, SharedDesk};
 use crate::engine::StoreKey;
 use crate::fail;
 use crate::pulse::Pulse;
-use crate::remotes::{Remotes, RemotesError};
+use crate::remotes::Remotes;
 
 /// Who named a remote to read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl House {
         let Some(vault) = self.vault() else { return Vec::new() };
         let mut failures = Vec::new();
         let joined = Remotes::load(&self.paths.data_dir).unwrap_or_else(|error| {
-            failures.push(unreadable(&error));
+            failures.push(fail::list(&error));
             Remotes::default()
         });
         let joined = joined.remotes.into_iter().map(|remote| (remote.url, NamedBy::Join));
@@ -136,9 +136,9 @@ impl House {
     /// A [`Failure`] when that cannot be written down, or its store not be opened.
     pub fn read_from(&self, url: &str) -> Result<Arc<Place>, Failure> {
         let keys = &self.paths.data_dir;
-        let mut remotes = Remotes::load(keys).map_err(|error| unreadable(&error))?;
+        let mut remotes = Remotes::load(keys).map_err(|error| fail::list(&error))?;
         remotes.add(url.to_owned());
-        remotes.store(keys).map_err(|error| unreadable(&error))?;
+        remotes.store(keys).map_err(|error| fail::list(&error))?;
         let problem = self.open_remotes().into_iter().next();
         let dir = self.dir_of(&self.survey_outside()?, url);
         let place = self.places().into_iter().find(|place| place.dir == dir);
@@ -154,7 +154,7 @@ impl House {
     /// # Errors
     /// A [`Failure`] when the list, or the user's git configuration, cannot be read.
     pub fn joined(&self) -> Result<Joined, Failure> {
-        let remotes = Remotes::load(&self.paths.data_dir).map_err(|error| unreadable(&error))?;
+        let remotes = Remotes::load(&self.paths.data_dir).map_err(|error| fail::list(&error))?;
         Ok(Joined { remotes, survey: self.survey_outside()? })
     }
 
@@ -188,7 +188,7 @@ impl House {
             unwanted.is_none()
         });
         if !gone.is_empty() {
-            remotes.store(&self.paths.data_dir).map_err(|error| unreadable(&error))?;
+            remotes.store(&self.paths.data_dir).map_err(|error| fail::list(&error))?;
             self.open_remotes();
         }
         Ok(gone)
@@ -208,8 +208,4 @@ impl House {
         let wanted = project::normalise(address);
         wanted.is_none() || !addresses.map(|url| project::normalise(&url)).any(|it| it == wanted)
     }
-}
-
-fn unreadable(error: &RemotesError) -> Failure {
-    fail::failure(ErrorKind::Failed, error, error.hint())
 }
