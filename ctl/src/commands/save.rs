@@ -117,7 +117,7 @@ fn save_session(
         None => error,
     })?;
     environment::tell(call, environment.as_ref())?;
-    history::tell(call, &taken, &reply)?;
+    history::tell(call, &taken, reply.shell_lines)?;
     tell::saved(call, &reply, &taken, done)?;
     let is_held_up = done.is_some_and(Done::is_held_up);
     Ok(if is_held_up { ExitCode::KeptLocally } else { outcome(&reply) })

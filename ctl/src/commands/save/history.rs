@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use convosync_core::cause::with_causes;
 use convosync_core::config::Config;
 use convosync_core::disk;
-use convosync_core::protocol::{Request, Save, SaveOutlookReply, SaveReply};
+use convosync_core::protocol::{Request, Save, SaveOutlookReply};
 use convosync_core::shell_history::{FILE_BYTES_MAX, Shell, Typed, choose, fitting, span};
 
 use crate::call::Call;
@@ -61,8 +61,7 @@ pub(super) fn look(call: &mut Call<'_>, request: &Save) -> Result<Taken, CtlErro
 }
 
 /// Takes the lines that were typed while the session was written and that it does not have yet, as many as it has room
-/// for. Without an answer to what
-/// they are chosen by, they are not wanted.
+/// for. Without an answer to what they are chosen by, they are not wanted.
 pub(super) fn take(env: &Env, outlook: &SaveOutlookReply) -> Taken {
     let Some(told) = &outlook.shell_history else { return Taken::nothing() };
     let Some((began_ms, ended_ms)) = told.began_ms.zip(told.ended_ms) else {
@@ -142,12 +141,12 @@ fn is_own(file: &File) -> bool {
 }
 
 /// Says what was taken along, and what stays and why.
-pub(super) fn tell(call: &mut Call<'_>, taken: &Taken, reply: &SaveReply) -> Result<(), CtlError> {
+pub(super) fn tell(call: &mut Call<'_>, taken: &Taken, arrived: usize) -> Result<(), CtlError> {
     if call.print.json {
         return Ok(());
     }
-    if reply.shell_lines > 0 {
-        let lines = count(reply.shell_lines, "line");
+    if arrived > 0 {
+        let lines = count(arrived, "line");
         call.print.done(&format!("terminal: {lines} of the shell's history taken along"))?;
     }
     tell_rest(call, taken)
